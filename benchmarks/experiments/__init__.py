@@ -1,0 +1,1 @@
+"""Experiments whose numbers stand in docs/; ``python -m benchmarks.experiments NAME``."""

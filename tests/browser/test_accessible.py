@@ -1,0 +1,129 @@
+"""Pages of accounts, data and the start page: for everybody, on small and large screens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.story import People, jsonl, upload, wait_state
+
+pytestmark = pytest.mark.browser
+
+AXE = (Path(__file__).parent / "vendor/axe.min.js").read_text(encoding="utf-8")
+SCREENS = {"desktop": {"width": 1280, "height": 860}, "phone": {"width": 390, "height": 844}}
+STRANGERS = ["/account/sign-in", "/account/sign-in/link?token=used"]
+PAGES = [
+    "/",
+    "/data/",
+    "/data/?q=nothing+like+it",
+    "/data/new",
+    "/account/team",
+    "/account/team/trail",
+    "/account/profile",
+    "/no/such/page",
+]
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds serious or critical, and where."""
+    page.evaluate(AXE)
+    found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{page.url}: {one['id']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in found["violations"]
+        if one["impact"] in {"serious", "critical"}
+    ]
+
+
+@pytest.fixture(scope="module")
+def version(people: People) -> str:
+    """A version that is ready; its page's path."""
+    page = people.page()
+    texts = [f"Text {number} for everybody to read." for number in range(300)]
+    upload(page, "everybody.jsonl", jsonl(texts), "For everybody")
+    wait_state(page, "#version", "succeeded")
+    return page.url.removeprefix(people.portal.url)
+
+
+def _check(people: People, page: Page, path: str) -> None:
+    page.goto(path)
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} overflows"
+    assert page.locator("h1").count() == 1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_strangers_pages_have_no_serious_fault(people: People, screen: str, theme: str) -> None:
+    page = people.page(None, viewport=SCREENS[screen], color_scheme=theme)
+    for path in STRANGERS:
+        _check(people, page, path)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_pages_have_no_serious_fault(people: People, version: str, screen: str, theme: str) -> None:
+    page = people.page(viewport=SCREENS[screen], color_scheme=theme)
+    for path in PAGES:
+        _check(people, page, path)
+    _check(people, page, version)
+    _check(people, page, f"{version}/again")
+
+
+def test_the_keyboard_reaches_the_content_first(people: People) -> None:
+    page = people.page()
+    page.goto("/data/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
+
+
+def test_a_file_is_chosen_by_keyboard(people: People) -> None:
+    page = people.page()
+    page.goto("/data/new")
+    page.bring_to_front()  # keys go to the page in front
+    page.locator("input[type=file]").focus()
+    expect(page.locator("input[type=file]")).to_be_focused()
+    with page.expect_file_chooser():
+        page.keyboard.press("Enter")
+
+
+def test_the_navigation_opens_on_a_phone(people: People) -> None:
+    page = people.page(viewport=SCREENS["phone"])
+    page.goto("/")
+    # Open, it is a dialog by role.
+    link = page.locator("#navigation").get_by_role("link", name="Data", exact=True)
+    expect(link).not_to_be_visible()
+    page.get_by_role("button", name="Navigation").click()
+    link.click()
+    page.wait_for_url("**/data/")
+
+
+def test_the_theme_is_remembered(people: People) -> None:
+    page = people.page(color_scheme="light")
+    page.goto("/")
+    page.get_by_role("button", name="Light or dark").click()
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+
+
+def test_a_person_is_invited_and_comes_in_once(people: People) -> None:
+    page = people.page()
+    page.goto("/account/team")
+    page.get_by_label("E-mail address").fill("guest@example.org")
+    page.get_by_label("Name", exact=True).first.fill("Guest")
+    page.get_by_label("Role", exact=True).select_option("viewer")
+    page.get_by_role("button", name="Invite").click()
+    link = page.locator("#one-time-link").inner_text()
+    guest = people.page(None)
+    guest.goto(link)
+    expect(guest.get_by_role("heading", name="Hello, Guest")).to_be_visible()
+    assert guest.goto("/data/new").status == 403  # type: ignore[union-attr]
+    other = people.page(None)
+    other.goto(link)
+    expect(other.get_by_role("heading", name="This link no longer works")).to_be_visible()

@@ -1,0 +1,85 @@
+"""Checkpoints with real files in the store, and imports on their way."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from tests.factories.accounts import Cast
+from tests.factories.jobs import make_job
+from training.backbones.gpt2.config import GPT2Config
+from webapp import storage
+from webapp.checkpoints.models import Checkpoint, CheckpointImport
+from webapp.checkpoints.services import checkpoint_create
+from webapp.jobs.models import State
+
+_numbers = itertools.count(1)
+
+#: Small enough for every test.
+TINY = GPT2Config(vocab_size=300, n_positions=16, n_embd=8, n_layer=2, n_head=2)
+
+
+def make_checkpoint(cast: Cast, **fields: Any) -> Checkpoint:
+    """A trained checkpoint of Alice's; ``files`` are its contents by path."""
+    config: GPT2Config = fields.pop("config", TINY)
+    files: dict[str, bytes] = fields.pop(
+        "files", {"config.json": b"{}", "model.safetensors": b"weights", "adapter/a.json": b"[]"}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for path, content in files.items():
+            target = Path(folder) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        manifest = storage.store_folder(Path(folder))
+    number = next(_numbers)
+    tags = fields.pop("tags", [])
+    later = {name: fields.pop(name) for name in ("created_at", "notes") if name in fields}
+    team = fields.get("team", cast.team)
+    owner = fields.get("owner", cast.alice)
+    values: dict[str, Any] = {
+        "name": f"Checkpoint {number}",
+        "origin": Checkpoint.Origin.TRAINED,
+        "team": team,
+        "owner": owner,
+        "job": make_job(cast, state=State.SUCCEEDED, team=team, owner=owner),
+        "folder_manifest": manifest,
+        "card": {
+            "weights_sha256": hashlib.sha256(str(number).encode()).hexdigest(),
+            "architecture": "gpt2",
+            "parameters": config.parameter_count(),
+            "made_by": {"code_version": "0.1.0+test", "seed": 7},
+        },
+        "config": config.model_dump(),
+        "tensors": [
+            {"name": tensor.name, "dtype": "F32", "shape": list(tensor.shape)}
+            for tensor in config.tensors()
+        ],
+        "scores": {"validation_loss": 4.25},
+    }
+    with transaction.atomic():
+        checkpoint = checkpoint_create(**values | fields)
+    if later:
+        Checkpoint.objects.filter(pk=checkpoint.pk).update(**later)
+        checkpoint.refresh_from_db()
+    checkpoint.tags.set(tags)
+    return checkpoint
+
+
+def make_import(cast: Cast, **fields: Any) -> CheckpointImport:
+    """An import from the Hub that waits in the queue; ``job`` holds fields of its job."""
+    spec = {"kind": "hub", "repository": "gpt2", "revision": "main", "endpoint": "", "path": ""}
+    job = {"kind": "import_hub", "queue": "io", "spec": spec} | fields.pop("job", {})
+    values: dict[str, Any] = {
+        "name": "gpt2",
+        "origin": Checkpoint.Origin.HUB,
+        "repository": "gpt2",
+        "job": make_job(cast, **job),
+        "team": cast.team,
+        "owner": cast.alice,
+    }
+    return CheckpointImport.objects.create(**values | fields)

@@ -1,0 +1,114 @@
+"""Datasets, their versions and uploads in any state."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
+
+from tests.factories.accounts import Cast
+from tests.factories.jobs import make_job
+from training.spec import PrepareSpec
+from webapp.datasets import services
+from webapp.datasets.models import Dataset, DatasetVersion, Upload
+from webapp.jobs.models import State
+
+
+def make_upload(cast: Cast, content: bytes = b"One.\n\nTwo.\n", **fields: Any) -> Upload:
+    """A complete upload of Alice's, its bytes on disk."""
+    values = {"filename": "text.txt", "team": cast.team, "owner": cast.alice} | fields
+    name = values.pop("filename")
+    return services.upload_take(file=SimpleUploadedFile(name, content), **values)
+
+
+def make_summary(**fields: Any) -> dict[str, Any]:
+    """A ``dataset.json`` of a small English text."""
+    return {
+        "version": 1,
+        "kind": "text",
+        "format": "jsonl",
+        "encoding": "utf-8",
+        "text_field": "text",
+        "columns": ["text", "title"],
+        "seed": 0,
+        "counts": {
+            "documents": 1200,
+            "characters": 400_000,
+            "bytes": 410_000,
+            "tokens": 98_765,
+            "duplicates": 3,
+            "empty": 1,
+        },
+        "splits": {
+            "train": {"documents": 1080, "characters": 360_000, "tokens": 88_000},
+            "validation": {"documents": 60, "characters": 20_000, "tokens": 5_000},
+            "test": {"documents": 60, "characters": 20_000, "tokens": 5_765},
+        },
+        "lengths": [
+            {"from": 16, "to": 32, "documents": 200},
+            {"from": 32, "to": 64, "documents": 0},
+            {"from": 64, "to": 128, "documents": 1000},
+        ],
+        "script": 0.0,
+        "warnings": [{"code": "warning_empty", "params": {"empty": 1}, "message": ""}],
+        "sha256": "ab" * 32,
+    } | fields
+
+
+def make_version(cast: Cast, *, state: str = State.SUCCEEDED, **fields: Any) -> DatasetVersion:
+    """A version of a dataset of Alice's; ready unless another state of its job is named.
+
+    ``name`` names the dataset, ``job`` holds fields of the job.
+    """
+    team = fields.pop("team", cast.team)
+    owner = fields.pop("owner", cast.alice)
+    name = fields.pop("name", "Letters")
+    dataset = fields.pop("dataset", None) or Dataset.objects.create(
+        name=name, team=team, owner=owner, description="What people wrote.", origin="CC0"
+    )
+    number = fields.pop("number", dataset.versions.count() + 1)
+    raw = hashlib.sha256(f"{name}{number}".encode()).hexdigest()
+    spec = PrepareSpec(path=f"store:{raw}", filename="letters.jsonl")
+    job_fields = {
+        "kind": "prepare",
+        "queue": "io",
+        "state": state,
+        "spec": spec.model_dump(mode="json"),
+        "team": team,
+        "owner": owner,
+    } | fields.pop("job", {})
+    if state in {State.SUCCEEDED, State.FAILED, State.CANCELLED}:
+        job_fields.setdefault("finished_at", timezone.now())
+    values: dict[str, Any] = {
+        "filename": "letters.jsonl",
+        "raw_sha256": raw,
+        "raw_size": 410_000,
+    }
+    if state == State.SUCCEEDED:
+        values |= {
+            "manifest": {"train.jsonl": {"sha256": raw, "size": 1}},
+            "sha256": raw,
+            "summary": make_summary(),
+            "preview": {
+                "documents": [
+                    {
+                        "id": place,
+                        "split": "train",
+                        "text": f"Dear reader {place},\nhow are you?",
+                        "characters": 700,
+                        "tokens": 90,
+                    }
+                    for place in range(7)
+                ]
+            },
+        }
+    return DatasetVersion.objects.create(
+        dataset=dataset,
+        number=number,
+        job=make_job(cast, **job_fields),
+        team=team,
+        owner=owner,
+        **values | fields,
+    )

@@ -1,0 +1,120 @@
+"""SIGKILL of whoever, at random moments: the run ends by itself, and with the same curve.
+
+The stand-in for the engine makes a run take seconds; ``test_engine_kills.py`` does the same with
+real training.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.kills import disturb
+from tests.faults.site import Site
+from tests.faults.tiny_engine import expected_curve
+
+STEPS = 150
+SPEC = {"steps": STEPS, "step_s": 0.03, "every": 5}
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.close()
+
+
+@pytest.mark.parametrize("who", ["trainer", "horse", "worker"])
+def test_a_run_survives_being_killed(site: Site, who: str) -> None:
+    site.start_all()
+    (job,) = site.create(SPEC | {"seed": 11})
+    found = disturb(
+        site, job, who, kills=3, chance=random.Random(who), pause_s=(0.3, 1.5), timeout_s=120
+    )
+    assert found.kills == 3
+    assert found.most_trainers == 1
+    assert found.curve == expected_curve(11, STEPS)
+    assert site.job(job)["attempt"] == 4
+
+
+def test_a_broker_killed_and_emptied_loses_nothing(site: Site) -> None:
+    import shutil
+
+    site.start_all()
+    jobs = site.create(*[SPEC | {"seed": seed} for seed in range(4)])
+    site.wait(lambda: any(site.trainers(job) for job in jobs), 30, "a trainer")
+    site.kill("broker")
+    for path in (site.folder / "broker").glob("appendonlydir"):
+        shutil.rmtree(path)
+    time.sleep(3)
+    site.start_broker()
+
+    def all_ended() -> bool:
+        assert sum(len(site.trainers(job)) for job in jobs) <= 1, "one worker, one job at a time"
+        return all(site.state(job) == "succeeded" for job in jobs)
+
+    site.wait(all_ended, 120, "all four", each_s=0.2)
+    for seed, job in enumerate(jobs):
+        assert site.curve(job) == expected_curve(seed, STEPS)
+        assert site.job(job)["attempt"] == 1, "none twice"
+
+
+def test_a_worker_that_is_asked_to_leave_saves_first(site: Site) -> None:
+    site.start_all()
+    (job,) = site.create(SPEC | {"seed": 2})
+    site.wait(lambda: (site.job(job)["step"] or 0) > 7, 30, "some steps")
+    worker = site.processes.pop("worker-cpu")
+    worker.terminate()
+    worker.wait(10)
+    row = site.job(job)
+    assert (row["state"], row["crashes"]) == ("queued", 0)
+    site.start("worker-cpu", "worker", "--queues", "cpu")
+    site.wait(lambda: site.state(job) == "succeeded", 60, "the run's end")
+    assert site.curve(job) == expected_curve(2, STEPS)
+
+
+def test_a_person_pauses_resumes_and_cancels_across_processes(site: Site) -> None:
+    site.start_all()
+    (job,) = site.create({"steps": 100_000, "step_s": 0.02})
+    site.wait(lambda: site.trainers(job), 30, "a trainer")
+    site.action("act", action="pause", job=job)
+    site.wait(lambda: site.state(job) == "paused", 10, "the pause")
+    assert not site.trainers(job)
+    site.action("act", action="resume", job=job)
+    site.wait(lambda: site.trainers(job), 10, "a trainer again")
+    site.action("act", action="cancel", job=job)
+    site.wait(lambda: site.state(job) == "cancelled", 10, "the cancellation")
+    assert not site.trainers(job)
+
+
+def test_words_stream_while_another_job_trains(site: Site) -> None:
+    site.start_all(["cpu", "interactive"])
+    (training,) = site.create({"steps": 100_000, "step_s": 0.02})
+    prompt = " ".join(str(number) for number in range(30))
+    words, dying, refused = site.create(
+        {"prompt": prompt, "token_s": 0.05},
+        {"prompt": "die"},
+        {"prompt": "refuse"},
+        kind="exercise_words",
+    )
+    seen = set()
+
+    def done() -> bool:
+        row = site.job(words)
+        seen.add(row["report"])
+        return row["state"] == "succeeded"
+
+    site.wait(done, 30, "the words")
+    assert len(seen) > 3, "the text grows while it is written"
+    assert prompt in site.job(words)["report"]
+    site.wait(lambda: site.state(dying) == "failed", 30, "the one whose process dies")
+    assert site.job(dying)["error_code"] == "crashed"
+    site.wait(lambda: site.state(refused) == "failed", 10, "the refusal")
+    (cancelled,) = site.create({"prompt": prompt * 50, "token_s": 0.05}, kind="exercise_words")
+    site.wait(lambda: site.state(cancelled) == "running", 10, "the last")
+    site.action("act", action="cancel", job=cancelled)
+    site.wait(lambda: site.state(cancelled) == "cancelled", 10, "the cancellation")
+    assert site.state(training) == "running"

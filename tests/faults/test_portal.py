@@ -1,0 +1,179 @@
+"""``make run``'s command as a person has it: started, started twice, killed, started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults.site import ROOT, Site
+from tests.faults.tiny_engine import expected_curve
+
+SPEC = {"steps": 250, "step_s": 0.03, "every": 5}
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.close()
+
+
+def launch(site: Site, *arguments: str) -> subprocess.Popen[bytes]:
+    log = site.folder / "portal.log"
+    log.unlink(missing_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "portal", "--no-samples", *arguments],
+            cwd=ROOT,
+            env=site.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    site.processes["portal"] = process
+    return process
+
+
+def said(site: Site) -> str:
+    return (site.folder / "portal.log").read_text()
+
+
+def wait_ready(site: Site) -> str:
+    """Its address."""
+
+    def ready() -> str | None:
+        found = re.search(r"Ready at (\S+)", said(site))
+        return found.group(1) if found else None
+
+    url: str = site.wait(ready, 60, f"the portal\n{said(site)}")
+    return url
+
+
+def parts(portal: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The living processes that the launcher started."""
+    return [
+        child
+        for child in psutil.Process(portal.pid).children()
+        if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def test_killed_with_all_its_processes_it_goes_on_where_it_was(site: Site) -> None:
+    portal = launch(site)
+    wait_ready(site)
+    jobs = site.create(*[SPEC | {"seed": seed} for seed in range(2)])
+    site.wait(lambda: (site.job(jobs[0])["step"] or 0) > 30, 60, "some steps")
+
+    family = psutil.Process(portal.pid).children(recursive=True)
+    os.kill(portal.pid, signal.SIGKILL)
+    portal.wait()
+    _, left = psutil.wait_procs(family, timeout=5)
+    assert [process.cmdline() for process in left] == [], "nobody is left behind"
+
+    began = time.monotonic()
+    portal = launch(site)
+    wait_ready(site)
+    assert time.monotonic() - began < 20, "up in seconds"
+
+    def all_ended() -> bool:
+        assert all(len(site.trainers(job)) <= 1 for job in jobs)
+        return all(site.state(job) == "succeeded" for job in jobs)
+
+    site.wait(all_ended, 90, "both runs", each_s=0.3)
+    for seed, job in enumerate(jobs):
+        assert site.curve(job) == expected_curve(seed, 250)
+    assert site.job(jobs[0])["attempt"] == 2
+    assert site.job(jobs[1])["attempt"] == 1
+
+    portal.terminate()
+    assert portal.wait(20) == 0
+    assert "Nothing is lost" in said(site)
+
+
+def test_a_second_start_says_where_the_first_is(site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        portal = launch(site, "--port", str(port))
+        url = wait_ready(site)
+        assert f"Port {port} is in use" in said(site)
+    with urllib.request.urlopen(f"{url}/health", timeout=5) as response:
+        assert json.load(response) == {"status": "ok"}
+    second = subprocess.run(
+        [sys.executable, "manage.py", "portal"],
+        cwd=ROOT,
+        env=site.environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert f"already runs on this data folder: {url}" in second.stderr
+
+    # Whatever dies is started again, the broker too.
+    before = parts(portal)
+    assert len(before) == 6
+    lines = {
+        name: next(one for one in before if any(name in part for part in one.cmdline()))
+        for name in ("valkey-server", "gunicorn", "reconciler")
+    }
+    for process in lines.values():
+        process.kill()
+    site.wait(lambda: len(set(parts(portal)) - set(before)) == 3, 20, f"all parts\n{said(site)}")
+    (job,) = site.create({"steps": 20_000, "step_s": 0.02})
+    site.wait(lambda: (site.job(job)["step"] or 0) > 5, 30, "a job that runs")
+
+    began = time.monotonic()
+    os.kill(portal.pid, signal.SIGINT)
+    assert portal.wait(20) == 0
+    assert time.monotonic() - began < 15
+    row = site.job(job)
+    assert (row["state"], row["crashes"]) == ("queued", 0)
+    assert not site.everyone()
+
+
+def test_a_new_portal_makes_a_team_and_shows_a_link_that_works_once() -> None:
+    site = Site(prepared=False)
+    try:
+        launch(site)
+        url = wait_ready(site)
+        link = site.wait(
+            lambda: re.search(rf"{url}\S*token=\S+", said(site)), 5, "the link"
+        ).group()
+
+        class NoRedirect(urllib.request.HTTPRedirectHandler):
+            def redirect_request(self, *_: object) -> None:
+                return None
+
+        def status() -> int:
+            opener = urllib.request.build_opener(NoRedirect)
+            try:
+                with opener.open(link, timeout=10) as response:
+                    return int(response.status)
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code
+
+        assert [status(), status()] == [302, 403]
+        assert site.rows("SELECT name FROM accounts_team")[0]["name"] == "My team"
+
+        broker = Path(site.folder / "broker")
+        assert broker.stat().st_mode & 0o077 == 0
+        assert (broker / "valkey.sock").stat().st_mode & 0o077 == 0
+        assert (site.folder / "secret_key").stat().st_mode & 0o077 == 0
+    finally:
+        site.close()

@@ -1,0 +1,72 @@
+"""Preparing a file far larger than the memory it may take."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MEGABYTE = 10**6
+
+#: Prints the most memory that the program itself held, MB. (``ru_maxrss`` would not do: it also
+#: counts what pytest held, TensorFlow and all, when it forked.)
+RUN = """
+import sys
+from pathlib import Path
+from training.data.prepare import run
+from training.events import EventLog
+from training.spec import PrepareSpec
+out = Path(sys.argv[2])
+run(PrepareSpec(path=sys.argv[1]), out, EventLog(out / "events.jsonl"))
+peak = next(x for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x)
+print(int(peak.split()[1]) // 1000)
+"""
+
+
+def write_rows(path: Path, size: int, characters: int) -> int:
+    """Rows of about so many characters, words drawn at random; gives how many."""
+    draw = random.Random(0)
+    words = [
+        "".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(5000)
+    ] + list("床前明月光疑是地上霜")
+    rows = 0
+    with path.open("w", encoding="utf-8") as file:
+        while file.tell() < size:
+            text = " ".join(draw.choices(words, k=characters // 6))
+            file.write(json.dumps({"text": text, "row": rows}, ensure_ascii=False) + "\n")
+            rows += 1
+    return rows
+
+
+def peak_mb(path: Path, out: Path) -> int:
+    out.mkdir()
+    run = [sys.executable, "-c", RUN, str(path), str(out)]
+    return int(subprocess.check_output(run, text=True))
+
+
+@pytest.fixture(scope="module")
+def base_mb(tmp_path_factory) -> int:
+    """What the process takes with next to no data."""
+    folder = tmp_path_factory.mktemp("small")
+    write_rows(folder / "small.jsonl", MEGABYTE // 10, 150)
+    return peak_mb(folder / "small.jsonl", folder / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size_mb", "characters", "more_mb"),
+    [
+        # Holding the texts would take 40 MB more, for which neither limit leaves room.
+        (40, 150, 60),  # 270,000 rows, of each about a hundred bytes are kept
+        (40, MEGABYTE, 75),  # forty rows: some copies of one at a time
+    ],
+)
+def test_memory_stays_bounded_on_a_large_file(tmp_path, base_mb, size_mb, characters, more_mb):
+    path, out = tmp_path / "large.jsonl", tmp_path / "out"
+    rows = write_rows(path, size_mb * MEGABYTE, characters)
+    peak = peak_mb(path, out)
+    about = json.loads((out / "dataset" / "dataset.json").read_text())
+    assert about["counts"]["documents"] == rows
+    assert peak - base_mb < more_mb, (peak, base_mb)

@@ -1,0 +1,80 @@
+"""Writes our logits of a checkpoint for ``tests.parity.make --check`` to compare with PyTorch's.
+
+.venv/bin/python -m tests.parity.ours FOLDER logits.safetensors
+.venv-parity/bin/python -m tests.parity.make --check FOLDER logits.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from tests.parity.fixtures import TEXTS, TOLERANCE
+from training.data.tokenizer import Tokenizer
+from training.events import EventLog
+from training.interop import importing
+from training.spec import ImportSpec
+from training.weights.checkpoint import Checkpoint, read_checkpoint
+
+
+def logits_of(checkpoint: Checkpoint, tokens: np.ndarray) -> np.ndarray:
+    """Our model's logits in float32, [batch, time, vocabulary]."""
+    from training.backbones.gpt2.model import GPT2
+
+    model = GPT2(checkpoint.config)
+    model.load_named(checkpoint.tensors())
+    return np.asarray(model(tokens))
+
+
+def import_folder(folder: Path, out: Path) -> Checkpoint:
+    """A foreign folder as a checkpoint of ours, by the import job."""
+    out.mkdir()
+    log = EventLog(out / "events.jsonl")
+    importing.run(ImportSpec(kind="folder", path=str(folder)), out, log)
+    log.close()
+    return read_checkpoint(out / "checkpoint", verify=True)
+
+
+def compare(folder: Path) -> int:
+    """Import a folder that PyTorch saved, and compare our logits with those beside it."""
+    expected = load_file(folder / "expected.safetensors")
+    with tempfile.TemporaryDirectory() as scratch:
+        ours = logits_of(import_folder(folder, Path(scratch) / "out"), expected["tokens"])
+    difference = float(np.abs(ours - expected["logits"]).max())
+    largest = float(np.abs(expected["logits"]).max())
+    sys.stdout.write(
+        f"largest difference of logits: {difference:.3g} (of values up to {largest:.3g})\n"
+    )
+    return 0 if difference <= TOLERANCE else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("logits", type=Path, nargs="?")
+    parser.add_argument("--expected", action="store_true", help="FOLDER is from PyTorch")
+    arguments = parser.parse_args()
+    if arguments.expected:
+        return compare(arguments.folder)
+    if arguments.logits is None:
+        parser.error("say where to write the logits")
+    checkpoint = read_checkpoint(arguments.folder)
+    tokenizer = Tokenizer.load(checkpoint.tokenizer_folder)
+    length = min(64, checkpoint.config.n_positions)
+    tokens = np.random.default_rng(0).integers(0, tokenizer.size, (2, length), dtype=np.int32)
+    save_file(
+        {"tokens": tokens, "logits": logits_of(checkpoint, tokens)},
+        arguments.logits,
+        {"texts": json.dumps(TEXTS), "ids": json.dumps(tokenizer.encode_batch(TEXTS))},
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from tests.factories import Cast
+from webapp.accounts import audit
+from webapp.accounts.models import AuditEvent
+
+URL = "/account/team/trail"
+
+
+def _write(cast: Cast, count: int) -> None:
+    with transaction.atomic():
+        for number in range(count):
+            audit.record(f"test.{number}", actor=cast.alice, instance=cast.team, team=cast.team)
+
+
+def test_an_admin_reads_who_changed_what(client: Client, cast: Cast) -> None:
+    _write(cast, 3)
+    client.force_login(cast.alice)
+    page = client.get(URL).content.decode()
+    assert page.index("test.2") < page.index("test.1") < page.index("test.0")
+
+
+@pytest.mark.parametrize("who", ["bob", "vera"])
+def test_others_may_not(client: Client, cast: Cast, who: str) -> None:
+    client.force_login(getattr(cast, who))
+    assert client.get(URL).status_code == 403
+
+
+def test_other_teams_lines_are_not_there(client: Client, cast: Cast) -> None:
+    with transaction.atomic():
+        audit.record(
+            "secret.act", actor=cast.mallory, instance=cast.other_team, team=cast.other_team
+        )
+    client.force_login(cast.alice)
+    assert "secret.act" not in client.get(URL).content.decode()
+
+
+def test_it_pages_by_key_at_a_constant_cost(
+    client: Client, cast: Cast, django_assert_num_queries: Any
+) -> None:
+    _write(cast, 120)
+    client.force_login(cast.alice)
+    # Session, person, team, role, lines.
+    with django_assert_num_queries(5):
+        page = client.get(URL)
+    older = page.context["page"].next
+    second = client.get(URL, {"cursor": older}).content.decode()
+    assert "test.69<" in second
+    assert "test.70<" not in second
+
+
+def test_a_line_lives_or_dies_with_its_change(transactional_db: None) -> None:
+    with pytest.raises(transaction.TransactionManagementError):
+        audit.record("test.outside", actor=None, instance=AuditEvent())

@@ -1,0 +1,121 @@
+from typing import Any
+
+from django.test import Client
+
+from tests.factories import Cast
+from tests.factories.checkpoints import make_checkpoint, make_import
+from tests.factories.runs import make_run
+from webapp.accounts.models import AuditEvent
+from webapp.checkpoints.models import Checkpoint
+
+
+def _get(client: Client, checkpoint: Checkpoint) -> str:
+    response = client.get(f"/checkpoints/{checkpoint.pk}")
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_another_team_s_checkpoint_is_not_there(client: Client, cast: Cast) -> None:
+    checkpoint = make_checkpoint(cast)
+    client.force_login(cast.mallory)
+    for path in ("", "/download", "/copy", "/files/config.json"):
+        assert client.get(f"/checkpoints/{checkpoint.pk}{path}").status_code == 404, path
+
+
+def test_it_shows_what_it_is_and_what_one_can_do(client: Client, cast: Cast) -> None:
+    checkpoint = make_checkpoint(cast, name="Whale")
+    client.force_login(cast.alice)
+    page = _get(client, checkpoint)
+    assert f"/runs/new?source={checkpoint.pk}" in page
+    assert f"/playground/?checkpoint={checkpoint.pk}" in page
+    assert f"/checkpoints/{checkpoint.pk}/download" in page
+    assert f"/checkpoints/{checkpoint.pk}/copy" in page
+    assert checkpoint.weights_sha256 in page
+    assert "4.250" in page  # the loss
+    assert "70.1" in page  # its perplexity
+    assert "transformer.h.1.mlp.c_fc.weight" in page
+    assert "8 × 32" in page
+    assert 'from_pretrained("whale")' in page.replace("&quot;", '"')
+
+
+def test_a_viewer_sees_it_and_changes_nothing(client: Client, cast: Cast) -> None:
+    checkpoint = make_checkpoint(cast)
+    client.force_login(cast.vera)
+    page = _get(client, checkpoint)
+    assert f"/checkpoints/{checkpoint.pk}/copy" not in page
+    assert f"/checkpoints/{checkpoint.pk}/describe" not in page
+    answer = client.post(f"/checkpoints/{checkpoint.pk}/describe", {"name": "Mine"})
+    assert answer.status_code == 403
+
+
+def test_lineage_goes_both_ways_and_shows_runs_at_work(client: Client, cast: Cast) -> None:
+    grandparent = make_checkpoint(cast, name="Grandparent")
+    parent = make_checkpoint(cast, name="Parent", parents=[grandparent])
+    checkpoint = make_checkpoint(cast, name="Middle", parents=[parent])
+    child = make_checkpoint(cast, name="Child", parents=[checkpoint])
+    run = make_run(cast, source=checkpoint, name="At work")
+    client.force_login(cast.alice)
+    page = _get(client, checkpoint)
+    for relative in (grandparent, parent, child):
+        assert f'href="/checkpoints/{relative.pk}"' in page, relative
+    assert f'href="/runs/{run.pk}"' in page
+
+
+def test_lineage_shows_few_and_counts_the_rest(client: Client, cast: Cast) -> None:
+    checkpoint = make_checkpoint(cast)
+    for _ in range(9):
+        make_checkpoint(cast, parents=[checkpoint])
+    client.force_login(cast.alice)
+    page = _get(client, checkpoint)
+    assert "3 more are not shown" in page
+    assert f"/checkpoints/?source={checkpoint.pk}" in page
+
+
+def test_relatives_of_other_teams_stay_hidden(client: Client, cast: Cast) -> None:
+    foreign = make_checkpoint(cast, name="Secret", team=cast.other_team, owner=cast.mallory)
+    checkpoint = make_checkpoint(cast, parents=[foreign])
+    client.force_login(cast.alice)
+    assert "Secret" not in _get(client, checkpoint)
+
+
+def test_it_says_where_an_import_came_from(client: Client, cast: Cast) -> None:
+    checkpoint = make_checkpoint(cast, origin="hub")
+    make_import(cast, checkpoint=checkpoint, repository="openai-community/gpt2")
+    client.force_login(cast.alice)
+    assert "openai-community/gpt2" in _get(client, checkpoint)
+
+
+def test_queries_do_not_grow_with_relatives(
+    client: Client, cast: Cast, django_assert_max_num_queries: Any
+) -> None:
+    checkpoint = make_checkpoint(cast)
+    for _ in range(8):
+        make_checkpoint(cast, parents=[make_checkpoint(cast, parents=[checkpoint])])
+    client.force_login(cast.alice)
+    with django_assert_max_num_queries(26):
+        _get(client, checkpoint)
+
+
+def test_notes_and_tags_are_kept_and_recorded(client: Client, cast: Cast) -> None:
+    checkpoint = make_checkpoint(cast)
+    client.force_login(cast.bob)
+    client.post(
+        f"/checkpoints/{checkpoint.pk}/describe",
+        {"name": "Whale", "notes": "Good.", "tags": "best, poems，best"},
+    )
+    checkpoint.refresh_from_db()
+    assert (checkpoint.name, checkpoint.notes) == ("Whale", "Good.")
+    assert sorted(tag.name for tag in checkpoint.tags.all()) == ["best", "poems"]
+    event = AuditEvent.objects.get(action="checkpoint.describe")
+    assert (event.actor, event.object_id) == (cast.bob, str(checkpoint.pk))
+
+
+def test_a_name_is_needed_and_what_was_typed_stays(client: Client, cast: Cast) -> None:
+    checkpoint = make_checkpoint(cast)
+    client.force_login(cast.alice)
+    answer = client.post(
+        f"/checkpoints/{checkpoint.pk}/describe", {"name": "", "notes": "Long.", "tags": "x" * 50}
+    )
+    assert answer.status_code == 422
+    assert answer.context["form"].errors.keys() == {"name", "tags"}
+    assert "Long." in answer.content.decode()

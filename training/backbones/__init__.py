@@ -1,0 +1,1 @@
+"""One folder an architecture; :mod:`training.backbones.registry` lists them."""

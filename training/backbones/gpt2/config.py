@@ -1,0 +1,150 @@
+"""GPT-2's configuration and its tensors, by name, without TensorFlow.
+
+- Radford et al., 2019, "Language Models are Unsupervised Multitask Learners": pre-norm blocks,
+  learned positions, tanh GELU, head tied to the token embedding; weights from N(0, 0.02), those
+  that write into the residual stream from N(0, 0.02 / sqrt(2 · layers)).
+
+Field and tensor names are Hugging Face's, so that a folder of ours opens in ``transformers``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from training.errors import gettext_noop as _
+from training.settings import Settings, field_error
+
+Activation = Literal["gelu_new", "gelu", "relu", "silu", "tanh"]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One tensor of a model.
+
+    Attributes:
+        name: Hugging Face's name, ``transformer.h.0.attn.c_attn.weight``.
+        shape: As stored; GPT-2's matrices are [in, out] (``Conv1D``).
+        init: ``normal`` (mean 0, standard deviation ``std``), ``zeros`` or ``ones``.
+        std: Standard deviation of ``normal``.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    init: Literal["normal", "zeros", "ones"]
+    std: float = 0.0
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+class GPT2Config(Settings):
+    """Shape of a GPT-2-style model; every field is honoured by the backbone."""
+
+    architecture: Literal["gpt2"] = "gpt2"
+    vocab_size: int = Field(
+        50_257,
+        ge=2,
+        le=1_000_000,
+        title=_("Vocabulary"),
+        description=_("Rows of the token embedding; set by the tokenizer."),
+    )
+    n_positions: int = Field(
+        1024,
+        ge=8,
+        le=32_768,
+        title=_("Context"),
+        description=_("Most tokens the model can look at."),
+    )
+    n_embd: int = Field(
+        768, ge=8, le=16_384, title=_("Width"), description=_("Size of the residual stream.")
+    )
+    n_layer: int = Field(12, ge=1, le=200, title=_("Layers"), description=_("Transformer blocks."))
+    n_head: int = Field(
+        12, ge=1, le=256, title=_("Heads"), description=_("Attention heads; must divide the width.")
+    )
+    n_inner: int | None = Field(
+        None,
+        ge=1,
+        title=_("Inner width"),
+        description=_("Size of the feed-forward layer; empty: four times the width."),
+    )
+    activation_function: Activation = Field(
+        "gelu_new", title=_("Activation"), description=_("GPT-2's own is gelu_new, the tanh GELU.")
+    )
+    layer_norm_epsilon: float = Field(
+        1e-5, gt=0, lt=1, title=_("Layer-norm epsilon"), description=_("GPT-2's own is 1e-5.")
+    )
+    tie_word_embeddings: bool = Field(
+        True, title=_("Tied head"), description=_("The head uses the token embedding.")
+    )
+    scale_attn_weights: bool = Field(
+        True, title=_("Scale attention"), description=_("Divide by the square root of head size.")
+    )
+    scale_attn_by_inverse_layer_idx: bool = Field(
+        False,
+        title=_("Scale by layer"),
+        description=_("Also divide the attention scores by the layer's number."),
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> GPT2Config:
+        if self.n_embd % self.n_head:
+            raise field_error("heads_do_not_divide", "n_embd", heads=self.n_head)
+        return self
+
+    @property
+    def inner(self) -> int:
+        return self.n_inner or 4 * self.n_embd
+
+    def tensors(self) -> list[TensorSpec]:
+        """Every tensor of the language model in a fixed order; a tied head has none of its own."""
+        width, std = self.n_embd, 0.02
+        residual_std = std / math.sqrt(2 * self.n_layer)
+
+        def norm(name: str) -> list[TensorSpec]:
+            return [
+                TensorSpec(f"{name}.weight", (width,), "ones"),
+                TensorSpec(f"{name}.bias", (width,), "zeros"),
+            ]
+
+        def dense(name: str, rows: int, columns: int, std: float) -> list[TensorSpec]:
+            return [
+                TensorSpec(f"{name}.weight", (rows, columns), "normal", std),
+                TensorSpec(f"{name}.bias", (columns,), "zeros"),
+            ]
+
+        found = [
+            TensorSpec("transformer.wte.weight", (self.vocab_size, width), "normal", std),
+            TensorSpec("transformer.wpe.weight", (self.n_positions, width), "normal", std),
+        ]
+        for layer in range(self.n_layer):
+            block = f"transformer.h.{layer}"
+            found += norm(f"{block}.ln_1")
+            found += dense(f"{block}.attn.c_attn", width, 3 * width, std)
+            found += dense(f"{block}.attn.c_proj", width, width, residual_std)
+            found += norm(f"{block}.ln_2")
+            found += dense(f"{block}.mlp.c_fc", width, self.inner, std)
+            found += dense(f"{block}.mlp.c_proj", self.inner, width, residual_std)
+        found += norm("transformer.ln_f")
+        if not self.tie_word_embeddings:
+            found.append(TensorSpec("lm_head.weight", (self.vocab_size, width), "normal", std))
+        return found
+
+    def parameter_count(self) -> int:
+        return sum(tensor.size for tensor in self.tensors())
+
+
+#: The published four, and two that learn something on two cores in a minute or two.
+PRESETS: dict[str, GPT2Config] = {
+    "nano": GPT2Config(vocab_size=4096, n_positions=128, n_embd=128, n_layer=4, n_head=4),
+    "micro": GPT2Config(vocab_size=8192, n_positions=256, n_embd=256, n_layer=6, n_head=8),
+    "gpt2": GPT2Config(),
+    "gpt2-medium": GPT2Config(n_embd=1024, n_layer=24, n_head=16),
+    "gpt2-large": GPT2Config(n_embd=1280, n_layer=36, n_head=20),
+    "gpt2-xl": GPT2Config(n_embd=1600, n_layer=48, n_head=25),
+}

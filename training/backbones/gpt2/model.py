@@ -1,0 +1,303 @@
+"""GPT-2 in Keras on TensorFlow, every field of :class:`GPT2Config` honoured.
+
+- Radford et al., 2019, "Language Models are Unsupervised Multitask Learners".
+
+Variables carry Hugging Face's tensor names. The residual stream stays float32 and flat,
+[batch · time, width]; matrix products run in the compute type (bfloat16 where asked, with float32
+master weights). Dropout is stateless: its masks follow from a seed pair alone, so that a resumed
+run draws the same ones.
+
+Details people get wrong: the tanh GELU (``gelu_new``) is GPT-2's, not the exact one; the head has
+no bias; layer norms come before each half block and once more at the end; positions are learned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from training.backbones.gpt2.config import GPT2Config
+from training.backbones.gpt2.lora import adapted_matrices, factor_names, factor_shapes
+from training.spec import LoraSpec
+
+
+@tf.custom_gradient
+def gelu_tanh(x: tf.Tensor) -> Any:
+    """0.5 x (1 + tanh(sqrt(2/π) (x + 0.044715 x³))), without ``tf.nn.gelu``'s slow power."""
+    c = tf.constant(math.sqrt(2 / math.pi), x.dtype)
+    square = x * x
+    t = tf.tanh(c * x * (1 + 0.044715 * square))
+
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        slope = c * (1 + 0.134145 * square)
+        return upstream * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope)
+
+    return 0.5 * x * (1 + t), gradient
+
+
+ACTIVATIONS: dict[str, Any] = {
+    "gelu_new": gelu_tanh,
+    "gelu": lambda x: tf.nn.gelu(x, approximate=False),
+    "relu": tf.nn.relu,
+    "silu": tf.nn.silu,
+    "tanh": tf.tanh,
+}
+
+
+@tf.custom_gradient
+def layer_norm(x: tf.Tensor, scale: tf.Tensor, bias: tf.Tensor, epsilon: tf.Tensor) -> Any:
+    """Layer norm over the last axis of [rows, width], float32, with the variance not corrected."""
+    centred = x - tf.reduce_mean(x, -1, keepdims=True)
+    inverse = tf.math.rsqrt(tf.reduce_mean(centred * centred, -1, keepdims=True) + epsilon)
+    normal = centred * inverse
+
+    def gradient(upstream: tf.Tensor) -> tuple[Any, ...]:
+        g = upstream * scale
+        dx = inverse * (
+            g
+            - tf.reduce_mean(g, -1, keepdims=True)
+            - normal * tf.reduce_mean(g * normal, -1, keepdims=True)
+        )
+        return dx, tf.reduce_sum(upstream * normal, 0), tf.reduce_sum(upstream, 0), None
+
+    return normal * scale + bias, gradient
+
+
+@tf.custom_gradient
+def embed(table: tf.Tensor, tokens: tf.Tensor) -> Any:
+    """Rows of a table [vocab, width] for tokens of any shape, with a dense gradient.
+
+    TensorFlow's own is sparse, and adding a tied head's dense one to it copies both into one long
+    list of rows first.
+    """
+
+    def gradient(upstream: tf.Tensor) -> tuple[Any, None]:
+        rows = tf.reshape(upstream, [-1, table.shape[1]])
+        return tf.math.unsorted_segment_sum(rows, tf.reshape(tokens, [-1]), table.shape[0]), None
+
+    return tf.gather(table, tokens), gradient
+
+
+class GPT2(keras.Model):
+    """The language model; ``call`` maps tokens int32 [batch, time] to logits [batch, time, vocab].
+
+    Args:
+        config: Its shape.
+        compute_dtype: Type of the matrix products, ``float32`` or ``bfloat16``.
+        dropout: Rate after the embeddings, on attention weights and after each half block.
+        lora: Low-rank factors beside chosen matrices; then only these are trainable.
+
+    Example:
+        >>> model = GPT2(PRESETS["nano"])
+        >>> model.load_named(initial_tensors(model.config.tensors(), seed=0))
+        >>> model(tf.zeros([1, 8], tf.int32)).shape
+        TensorShape([1, 8, 4096])
+    """
+
+    def __init__(
+        self,
+        config: GPT2Config,
+        *,
+        compute_dtype: str = "float32",
+        dropout: float = 0.0,
+        lora: LoraSpec | None = None,
+    ) -> None:
+        super().__init__(dtype="float32", name="gpt2")
+        self.config, self.lora, self.rate = config, lora, dropout
+        self.compute = tf.as_dtype(compute_dtype)
+        shapes: dict[str, tuple[int, ...]] = {t.name: t.shape for t in config.tensors()}
+        self.factors = factor_shapes(config, lora) if lora else {}
+        self.adapted = set(adapted_matrices(config, lora)) if lora else set()
+        self.named_variables: dict[str, Any] = {}
+        for name, shape in {**shapes, **self.factors}.items():
+            self.named_variables[name] = self.add_weight(
+                shape=shape,
+                initializer="zeros",
+                trainable=not lora or name in self.factors,
+                name=name.replace(".", "_"),
+            )
+        self.built = True
+
+    # --- weights by name ---------------------------------------------------------------------
+
+    def load_named(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Set every variable, exactly by name.
+
+        Raises:
+            ValueError: When a tensor is missing, unknown or of another shape; nothing is set then.
+        """
+        missing = sorted(set(self.named_variables) - set(tensors))
+        unknown = sorted(set(tensors) - set(self.named_variables))
+        if missing or unknown:
+            raise ValueError(f"missing tensors {missing[:5]}, unknown tensors {unknown[:5]}")
+        for name, variable in self.named_variables.items():
+            if tuple(variable.shape) != tuple(tensors[name].shape):
+                raise ValueError(f"{name}: {tensors[name].shape} for {tuple(variable.shape)}")
+        for name, variable in self.named_variables.items():
+            variable.assign(np.asarray(tensors[name], dtype=np.float32))
+
+    def named(self) -> dict[str, np.ndarray]:
+        """A copy of every variable by name, LoRA's factors included."""
+        return {name: np.array(v.value) for name, v in self.named_variables.items()}
+
+    def trainable_names(self) -> list[str]:
+        """Names of what training changes, in a fixed order."""
+        return [name for name, v in self.named_variables.items() if v.trainable]
+
+    def _value(self, name: str) -> Any:
+        return self.named_variables[name].value
+
+    # --- the network -------------------------------------------------------------------------
+
+    def call(self, tokens: Any, training: bool = False, seed: Any = None) -> Any:
+        """Logits float32 [batch, time, vocab]; ``seed`` int32 [2] is needed for dropout."""
+        shape = tf.shape(tokens)
+        logits = self.head(self.hidden(tokens, training=training, seed=seed))
+        return tf.reshape(logits, [shape[0], shape[1], self.config.vocab_size])
+
+    def hidden(self, tokens: Any, *, training: bool = False, seed: Any = None) -> Any:
+        """Final hidden states, float32 [batch · time, width]."""
+        rate = self.rate if training else 0.0
+        batch, time = tf.shape(tokens)[0], tokens.shape[1] or tf.shape(tokens)[1]
+        positions = self._value("transformer.wpe.weight")[:time]
+        x = embed(self._value("transformer.wte.weight"), tokens) + positions
+        x = tf.reshape(x, [-1, self.config.n_embd])
+        x = _dropout(x, rate, seed, 0)
+        future = tf.linalg.band_part(tf.ones([time, time], tf.float32), -1, 0)
+        mask = (1 - future) * -1e9
+        for layer in range(self.config.n_layer):
+            site = 1 + 3 * layer
+
+            def attend(q: Any, k: Any, v: Any, layer: int = layer, site: int = site) -> Any:
+                weights = self._attention_weights(q, k, mask, layer)
+                weights = _dropout(weights, rate, seed, site)
+                return tf.matmul(weights, v)
+
+            half = self._attention_block(x, layer, batch, time, attend)
+            x = x + _dropout(half, rate, seed, site + 1)
+            x = x + _dropout(self._feed_forward_block(x, layer), rate, seed, site + 2)
+        return self._norm(x, "transformer.ln_f")
+
+    def head(self, hidden: Any) -> Any:
+        """Logits float32 [rows, vocab].
+
+        In bfloat16 the mean row of the table is subtracted first: pretrained logits share a large
+        offset per position, which softmax ignores and bfloat16 would spend its digits on.
+        """
+        tied = self.config.tie_word_embeddings
+        table = self._value("transformer.wte.weight" if tied else "lm_head.weight")
+        if self.compute != tf.float32:
+            table = table - tf.stop_gradient(tf.reduce_mean(table, 0, keepdims=True))
+        logits = tf.matmul(
+            tf.cast(hidden, self.compute), tf.cast(table, self.compute), transpose_b=True
+        )
+        return tf.cast(logits, tf.float32)
+
+    def _norm(self, x: Any, name: str) -> Any:
+        epsilon = tf.constant(self.config.layer_norm_epsilon, tf.float32)
+        return layer_norm(x, self._value(f"{name}.weight"), self._value(f"{name}.bias"), epsilon)
+
+    def _linear(self, x: Any, module: str) -> Any:
+        """x W + b, plus the low-rank update where there is one; in the compute type."""
+        matrix = f"{module}.weight"
+        y = tf.matmul(x, tf.cast(self._value(matrix), x.dtype))
+        if self.lora and matrix in self.adapted:
+            a, b = (tf.cast(self._value(name), x.dtype) for name in factor_names(matrix))
+            low = tf.matmul(tf.matmul(x, a, transpose_b=True), b, transpose_b=True)
+            y += tf.cast(self.lora.alpha / self.lora.rank, x.dtype) * low
+        return tf.nn.bias_add(y, tf.cast(self._value(f"{module}.bias"), x.dtype))
+
+    def _attention_block(self, x: Any, layer: int, batch: Any, time: Any, attend: Any) -> Any:
+        config, block = self.config, f"transformer.h.{layer}"
+        size = config.n_embd // config.n_head
+        normal = tf.cast(self._norm(x, f"{block}.ln_1"), self.compute)
+        qkv = self._linear(normal, f"{block}.attn.c_attn")
+        qkv = tf.reshape(qkv, [batch, time, 3, config.n_head, size])
+        q, k, v = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
+        mixed = tf.transpose(attend(q, k, v), [0, 2, 1, 3])
+        mixed = tf.reshape(mixed, [-1, config.n_embd])
+        return tf.cast(self._linear(mixed, f"{block}.attn.c_proj"), tf.float32)
+
+    def _attention_weights(self, q: Any, k: Any, mask: Any, layer: int) -> Any:
+        """softmax(q kᵀ · scale + mask); the softmax in float32."""
+        scores = tf.matmul(q * tf.cast(self._attention_scale(layer), q.dtype), k, transpose_b=True)
+        return tf.cast(tf.nn.softmax(tf.cast(scores, tf.float32) + mask), q.dtype)
+
+    def _attention_scale(self, layer: int) -> float:
+        scale = 1.0
+        if self.config.scale_attn_weights:
+            scale /= math.sqrt(self.config.n_embd // self.config.n_head)
+        if self.config.scale_attn_by_inverse_layer_idx:
+            scale /= layer + 1
+        return scale
+
+    def _feed_forward_block(self, x: Any, layer: int) -> Any:
+        block = f"transformer.h.{layer}"
+        normal = tf.cast(self._norm(x, f"{block}.ln_2"), self.compute)
+        inner = self._linear(normal, f"{block}.mlp.c_fc")
+        inner = ACTIVATIONS[self.config.activation_function](inner)
+        return tf.cast(self._linear(inner, f"{block}.mlp.c_proj"), tf.float32)
+
+    # --- one token after the other -----------------------------------------------------------
+
+    def new_cache(self, length: int, batch: int = 1) -> list[tuple[tf.Variable, tf.Variable]]:
+        """Keys and values of every layer, [batch, heads, length, head size] each, to write into."""
+        config = self.config
+        shape = [batch, config.n_head, length, config.n_embd // config.n_head]
+        zeros = tf.zeros(shape, self.compute)
+        return [
+            (tf.Variable(zeros, trainable=False), tf.Variable(zeros, trainable=False))
+            for _ in range(config.n_layer)
+        ]
+
+    def extend(self, tokens: Any, start: Any, last: Any, cache: Any) -> Any:
+        """Read tokens [batch, time] at positions ``start`` on, and give the logits at ``last``.
+
+        Keys and values are written into the cache in place. Positions after ``last`` may be
+        padding: what they leave in the cache is overwritten before anything can look at it.
+
+        Args:
+            tokens: int32 [batch, time], time static.
+            start: Position of the first, a scalar; ``start + time`` must fit in the cache.
+            last: Index into ``time`` of the token whose successor is wanted.
+            cache: From :meth:`new_cache`.
+
+        Returns:
+            float32 [batch, vocab].
+        """
+        batch, time = tokens.shape
+        length = cache[0][0].shape[2]
+        at = start + tf.range(time)
+        x = tf.gather(self._value("transformer.wte.weight"), tokens)
+        x += tf.gather(self._value("transformer.wpe.weight"), at)
+        x = tf.reshape(x, [-1, self.config.n_embd])
+        mask = tf.where(tf.range(length)[None, :] <= at[:, None], 0.0, -1e9)
+        for layer in range(self.config.n_layer):
+            keys, values = cache[layer]
+
+            def attend(
+                q: Any, k: Any, v: Any, layer: int = layer, keys: Any = keys, values: Any = values
+            ) -> Any:
+                keys[:, :, start : start + time, :].assign(k)
+                values[:, :, start : start + time, :].assign(v)
+                weights = self._attention_weights(q, keys.read_value(), mask, layer)
+                return tf.matmul(weights, values.read_value())
+
+            x = x + self._attention_block(x, layer, batch, time, attend)
+            x = x + self._feed_forward_block(x, layer)
+        x = self._norm(x, "transformer.ln_f")
+        rows = tf.reshape(x, [batch, time, self.config.n_embd])[:, last]
+        return self.head(rows)
+
+
+def _dropout(x: Any, rate: float, seed: Any, site: int) -> Any:
+    """Zero a share of x and scale the rest up; the mask follows from (seed, site) alone."""
+    if not rate:
+        return x
+    own = tf.random.fold_in(seed, site)
+    return tf.nn.experimental.stateless_dropout(x, rate, own, rng_alg="philox")

@@ -1,0 +1,48 @@
+"""Readers of uploaded files, one format a file; :data:`READERS` lists them.
+
+A reader streams: it holds one document and one chunk of the file, whatever the file's size. A new
+format is a file here with a subclass of :class:`~training.data.readers.base.Reader`, and a line in
+the dictionary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from training.data.readers.base import Document, Reader
+from training.data.readers.csv import CsvReader
+from training.data.readers.detect import detect_format
+from training.data.readers.jsonl import JsonlReader
+from training.data.readers.text import TextReader
+
+__all__ = ["READERS", "Document", "Reader", "detect_format", "iter_documents", "open_reader"]
+
+READERS: dict[str, type[Reader]] = {
+    "text": TextReader,
+    "jsonl": JsonlReader,
+    "csv": CsvReader,
+}
+
+
+def open_reader(
+    path: Path, format: str = "auto", text_field: str = "", filename: str = ""
+) -> Reader:
+    """The reader for a file; its first rows are read already, so its columns are known.
+
+    Args:
+        format: ``auto`` or a key of :data:`READERS`.
+        text_field: Column that holds the text; empty: found by name and content.
+        filename: The name the file had, a hint for ``auto``.
+
+    Raises:
+        TrainingError: The file is not text, or its beginning is at fault.
+    """
+    if format == "auto":
+        format = detect_format(path, filename or path.name)
+    return READERS[format](path, text_field)
+
+
+def iter_documents(path: Path, format: str = "auto", text_field: str = "") -> Iterator[Document]:
+    """Every document of a file, empty ones included."""
+    yield from open_reader(path, format, text_field)

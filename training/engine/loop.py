@@ -1,0 +1,324 @@
+"""The training loop: steps, looks at the validation text, samples, states, stopping.
+
+It knows its task only through :class:`training.methods.contract.Task`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from training import stopping
+from training.engine import state
+from training.engine.optimizer import AdamW
+from training.engine.schedule import learning_rate
+from training.errors import TrainingError
+from training.events import EventLog
+from training.faults import fault_point
+from training.spec import RunSpec
+
+#: Seconds between two ``progress`` events, and how far back their rate looks.
+PROGRESS_S, RATE_WINDOW_S = 0.25, 10.0
+#: A look takes ``evaluation.batches``, the report this many times as many.
+REPORT_FACTOR = 10
+
+
+class Loop:
+    """One run from where it stands to its last step.
+
+    Args:
+        spec: The run.
+        task: Model and data.
+        strategy: The devices' strategy; the task's variables were made in its scope.
+        position: Where the run stands; updated in place.
+        events: Where it tells of itself.
+        root: Folder of the states.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        task: Any,
+        strategy: Any,
+        position: state.Position,
+        events: EventLog,
+        root: Path,
+    ) -> None:
+        self.spec, self.task, self.strategy = spec, task, strategy
+        self.position, self.events, self.root = position, events, root
+        named = task.model.named_variables
+        self.trained = {name: named[name].value for name in task.model.trainable_names()}
+        with strategy.scope():
+            self.optimizer = AdamW(self.trained, spec.training)
+        self.best: Mapping[str, np.ndarray] | None = None
+        self.saved_step = -1
+        # Nothing here needs autograph, which would read the sources and take a second.
+        self._step = tf.function(self._traced_step, autograph=False)
+        self._scores = tf.function(task.scores, autograph=False)
+        self._earlier_s, self._started = position.elapsed_s, time.monotonic()
+        self._recent: deque[tuple[float, int, int]] = deque()
+        self._last_progress = 0.0
+
+    # --- the whole ---------------------------------------------------------------------------
+
+    def restore(self, saved: state.Saved) -> None:
+        """Take up a saved state."""
+        for name, variable in self.trained.items():
+            variable.assign(saved.weights[name])
+        self.optimizer.load_named(saved.optimizer)
+        self.best = None if saved.best is None else {n: np.array(v) for n, v in saved.best.items()}
+        self.saved_step = self.position.step
+
+    def run(self) -> None:
+        """Train to the last step.
+
+        Raises:
+            TrainingError: ``nan_loss``, ``disk_full``.
+            stopping.Stopped: On request, with the state saved.
+        """
+        with stopping.deferred():
+            if self.position.step == 0 and self.position.before is None:
+                self._begin()
+            self.events.emit("phase", name="training", fraction=None, detail="")
+            while self.position.step < self.spec.training.steps:
+                if stopping.requested():
+                    self._save()
+                    raise stopping.Stopped(self.position.step)
+                self._advance()
+            self._save()
+
+    def _begin(self) -> None:
+        """What is true before the first step: scores, a look, samples, and the first state."""
+        self.position.before = self.evaluate_for_report()
+        self._look()
+        self._samples()
+        self._save()
+
+    def _advance(self) -> None:
+        step = self.position.step + 1
+        rate = learning_rate(self.spec.training, step)
+        loss, norm, tokens = self._update(step, rate)
+        for value in (loss, norm):
+            self._require_finite(value, step)
+        self.position.step = step
+        self.position.tokens += tokens
+        self.events.emit(
+            "metric",
+            step=step,
+            values={"loss": loss, "learning_rate": rate, "gradient_norm": norm},
+        )
+        fault_point("loop.step")
+        last = step == self.spec.training.steps
+        evaluation = self.spec.evaluation
+        self._progress(force=step == 1 or last)
+        if last or step % evaluation.every == 0:
+            self._look()
+        if last or step % evaluation.sample_every == 0:
+            self._samples()
+        if not last and step % evaluation.checkpoint_every == 0:
+            self._save()
+
+    # --- a step ------------------------------------------------------------------------------
+
+    def _update(self, step: int, rate: float) -> tuple[float, float, int]:
+        accumulation = self.spec.training.accumulation
+        first = (step - 1) * accumulation
+        batches = [self.task.batch(first + part) for part in range(accumulation)]
+        stacked = [np.stack(arrays) for arrays in zip(*batches, strict=True)]
+        with self.strategy.scope():
+            loss, norm, tokens = self._step(
+                self._shared(stacked),
+                tf.constant(first, tf.int32),
+                tf.constant(rate, tf.float32),
+                tf.constant(step, tf.float32),
+            )
+        return shortest(loss), shortest(norm), int(tokens)
+
+    def _shared(self, stacked: list[np.ndarray]) -> Any:
+        """Each replica's rows, [accumulation, rows, …]; filled up with rows that do not count."""
+        replicas = self.strategy.num_replicas_in_sync
+        if replicas == 1:
+            return tuple(tf.constant(array) for array in stacked)
+        missing = -stacked[0].shape[1] % replicas
+        parts = []
+        for array in stacked:
+            # Zeros: of the mask too, which is what keeps these rows from counting.
+            fill = np.zeros([array.shape[0], missing, *array.shape[2:]], array.dtype)
+            parts.append(np.split(np.concatenate([array, fill], 1), replicas, axis=1))
+
+        def of_replica(context: Any) -> tuple[Any, ...]:
+            number = context.replica_id_in_sync_group
+            return tuple(tf.constant(part[number]) for part in parts)
+
+        return self.strategy.experimental_distribute_values_from_function(of_replica)
+
+    def _traced_step(self, parts: Any, first: Any, rate: Any, step: Any) -> tuple[Any, Any, Any]:
+        """Gradients on every replica, their sum, one update."""
+        total, tokens, gradients = self.strategy.run(self._on_replica, args=(parts, first))
+        sum_up = tf.distribute.ReduceOp.SUM
+        total = self.strategy.reduce(sum_up, total, axis=None)
+        tokens = self.strategy.reduce(sum_up, tokens, axis=None)
+        variables = list(self.trained.values())
+        gradients = self.strategy.extended.batch_reduce_to(
+            sum_up, list(zip(gradients, variables, strict=True))
+        )
+        norm = self.optimizer.apply(gradients, tokens, rate, step)
+        return total / tf.maximum(tokens, 1.0), norm, tokens
+
+    def _on_replica(self, parts: Any, first: Any) -> tuple[Any, Any, list[Any]]:
+        """Sums over the accumulated micro-batches of one replica."""
+        context = tf.distribute.get_replica_context()
+        replicas, replica = context.num_replicas_in_sync, context.replica_id_in_sync_group
+        variables = [self.task.model.named_variables[name].value for name in self.trained]
+
+        def micro(part: Any) -> tuple[Any, Any, list[Any]]:
+            draw = (first + part) * replicas + replica
+            seed = tf.stack([tf.constant(self.spec.seed, tf.int32), draw])
+            found = self.task.gradients([array[part] for array in parts], seed, variables)
+            loss, tokens, gradients = found
+            return loss, tokens, [tf.convert_to_tensor(g) for g in gradients]
+
+        count = self.spec.training.accumulation
+        if count == 1:
+            return micro(0)
+        zeros = [tf.zeros(variable.shape, tf.float32) for variable in variables]
+
+        def body(part: Any, loss: Any, tokens: Any, sums: list[Any]) -> tuple[Any, ...]:
+            more_loss, more_tokens, gradients = micro(part)
+            sums = [a + b for a, b in zip(sums, gradients, strict=True)]
+            return part + 1, loss + more_loss, tokens + more_tokens, sums
+
+        _part, loss, tokens, sums = tf.while_loop(
+            lambda part, *_: part < count,
+            body,
+            (tf.constant(0), tf.constant(0.0), tf.constant(0.0), zeros),
+            parallel_iterations=1,
+        )
+        return loss, tokens, sums
+
+    def _require_finite(self, value: float, step: int) -> None:
+        if not math.isfinite(value):
+            name = "NaN" if math.isnan(value) else "infinite"
+            kept = max(self.saved_step, 0)
+            raise TrainingError(
+                "nan_loss", field="training.learning_rate", value=name, step=step, kept_step=kept
+            )
+
+    # --- looks and samples -------------------------------------------------------------------
+
+    def evaluate(self, split: str, limit: int) -> dict[str, float] | None:
+        """Scores over at most so many batches of a split; None when there is no such split."""
+        sums: dict[str, float] = {}
+        for batch in self.task.evaluation_batches(split, limit):
+            found = self._scores(tuple(tf.constant(array) for array in batch))
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+            if stopping.requested():
+                self._give_up()
+        return self.task.summarise(sums) if sums else None
+
+    def evaluate_for_report(self) -> dict[str, dict[str, float] | None]:
+        """Validation and test, more of them than a look takes."""
+        limit = self.spec.evaluation.batches * REPORT_FACTOR
+        found = {}
+        for number, split in enumerate(("validation", "test")):
+            self.events.emit("phase", name="evaluating", fraction=number / 2, detail=split)
+            found[split] = self.evaluate(split, limit)
+        return found
+
+    def _give_up(self) -> None:
+        """In the middle of a look: what stands on disk is where the run goes on."""
+        if self.saved_step >= 0:
+            raise stopping.Stopped(self.saved_step)
+        raise stopping.Stopped(0)
+
+    def _look(self) -> None:
+        scores = self.evaluate("validation", self.spec.evaluation.batches)
+        if scores is None:
+            return
+        step, loss = self.position.step, scores["loss"]
+        self._require_finite(loss, step)
+        values = {"validation_loss": loss, "validation_accuracy": scores["accuracy"]}
+        self.events.emit("metric", step=step, values=values)
+        if self.position.best is None or loss < self.position.best["validation_loss"]:
+            self.position.best = {"step": step, "validation_loss": loss}
+            self.best = {name: variable.numpy() for name, variable in self.trained.items()}
+
+    def _samples(self) -> None:
+        for sample in self.task.samples():
+            self.events.emit("sample", step=self.position.step, **sample)
+
+    # --- telling and keeping -----------------------------------------------------------------
+
+    def _progress(self, force: bool = False) -> None:
+        now = time.monotonic()
+        self._recent.append((now, self.position.step, self.position.tokens))
+        while len(self._recent) > 2 and now - self._recent[1][0] > RATE_WINDOW_S:
+            self._recent.popleft()
+        if not force and now - self._last_progress < PROGRESS_S:
+            return
+        self._last_progress = now
+        then, step, tokens = self._recent[0]
+        passed = now - then
+        steps_per_s = (self.position.step - step) / passed if passed > 0 else None
+        total = self.spec.training.steps
+        training = self.spec.training
+        sequences = self.position.step * training.batch_size * training.accumulation
+        self.events.emit(
+            "progress",
+            step=self.position.step,
+            total_steps=total,
+            epoch=self.task.epoch(sequences)[0],
+            tokens=self.position.tokens,
+            steps_per_s=steps_per_s,
+            tokens_per_s=(self.position.tokens - tokens) / passed if passed > 0 else None,
+            eta_s=(total - self.position.step) / steps_per_s if steps_per_s else None,
+        )
+
+    @property
+    def elapsed_s(self) -> float:
+        """Time spent training, earlier processes' included."""
+        return self._earlier_s + time.monotonic() - self._started
+
+    def _save(self) -> None:
+        position = self.position
+        if self.saved_step == position.step:
+            return
+        position.elapsed_s = round(self.elapsed_s, 3)
+        training = self.spec.training
+        epoch, index = self.task.epoch(position.step * training.batch_size * training.accumulation)
+        position.data = {"epoch": epoch, "index": index}
+        weights = _Lazy({name: variable.numpy for name, variable in self.trained.items()})
+        slots = _Lazy({name: slot.numpy for name, slot in self.optimizer.slots.items()})
+        folder = state.save(self.root, position, weights, slots, self.best)
+        self.saved_step = position.step
+        path = f"{self.root.name}/{folder.name}"
+        self.events.emit("checkpoint", step=position.step, path=path)
+
+
+class _Lazy(Mapping[str, np.ndarray]):
+    """Name → array, copied out of TensorFlow when looked up: one tensor in memory at a time."""
+
+    def __init__(self, makers: dict[str, Callable[[], np.ndarray]]) -> None:
+        self._makers = makers
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._makers[name]()
+
+    def __iter__(self) -> Any:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+def shortest(value: Any) -> float:
+    """A float32 as the shortest decimal that gives the same float32 again."""
+    return float(str(np.float32(value)))

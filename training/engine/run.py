@@ -1,0 +1,208 @@
+"""``python -m training run``: one run, from its spec to its report and checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training import stopping
+from training.durable import sweep, write_json
+from training.engine import state
+from training.engine.devices import configure, default_threads, environment
+from training.engine.precision import choose
+from training.engine.resources import Watch, require_memory
+from training.events import EventLog, read_events
+from training.faults import fault_point
+from training.methods.registry import METHODS
+from training.spec import RunSpec
+from training.version import code_version
+
+REPORT_VERSION = 1
+#: Most points of a curve in the report.
+CURVE_POINTS = 2000
+
+
+def run(spec: RunSpec, out: Path, events: EventLog) -> dict[str, Any]:
+    """Train, or go on training, and write ``report.json`` and ``checkpoint/``.
+
+    Args:
+        spec: The frozen spec; resuming needs the very same.
+        out: The working directory; this process holds its lock.
+        events: Its event log.
+
+    Returns:
+        Fields of the ``finished`` event.
+
+    Raises:
+        TrainingError: A refusal.
+        stopping.Stopped: On request.
+    """
+    digest = spec_sha256(spec)
+    root = out / "state"
+    for folder in (out, root):
+        sweep(folder)
+    with Watch(events):
+        saved = state.newest(
+            root, digest, lambda text: events.emit("log", level="warning", text=text)
+        )
+        if saved is not None:
+            events.emit("resumed", step=saved.position.step)
+        elif _trained_before(out):
+            # Killed before the first state: nothing was kept, so even step 0 comes again.
+            events.emit("resumed", step=-1)
+        events.emit("phase", name="loading", fraction=None, detail="")
+        loaded = METHODS[spec.method].load(spec, out, events)
+
+        # The slow import comes once the data is known to be good.
+        events.emit("phase", name="loading", fraction=None, detail="TensorFlow")
+        threads = saved.position.threads if saved else default_threads()
+        devices = configure(spec.devices, threads)
+        if devices.kind == "cpu":
+            require_memory(loaded.needed_memory())
+        precision = choose(spec.training.precision, kind=devices.kind, width=loaded.config.n_embd)
+        task = loaded.build(
+            compute_dtype=precision,
+            fused=len(devices.names) == 1,
+            strategy=devices.strategy,
+            events=events,
+        )
+        events.emit(
+            "started",
+            pid=os.getpid(),
+            host=os.uname().nodename,
+            code_version=code_version(),
+            command="run",
+            devices=devices.names,
+            precision=precision,
+            parameters=task.parameters,
+            total_steps=spec.training.steps,
+        )
+        if task.weights_event is not None:
+            events.emit("weights", **task.weights_event)
+
+        position = (
+            saved.position
+            if saved
+            else state.Position(
+                step=0,
+                tokens=0,
+                seed=spec.seed,
+                spec_sha256=digest,
+                elapsed_s=0.0,
+                threads=devices.threads,
+            )
+        )
+        from training.engine.loop import Loop
+
+        loop = Loop(spec, task, devices.strategy, position, events, root)
+        if saved is not None:
+            loop.restore(saved)
+        try:
+            loop.run()
+            return _finish(spec, task, loop, devices, precision, out, events)
+        except stopping.Stopped as stopped:
+            raise stopping.Stopped(max(loop.saved_step, 0)) from stopped
+
+
+def spec_sha256(spec: RunSpec) -> str:
+    """Identity of a spec: hash over its canonical JSON."""
+    text = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _trained_before(out: Path) -> bool:
+    events, _offset = read_events(out / "events.jsonl")
+    return any(event["kind"] in ("metric", "sample") for event in events)
+
+
+def _finish(
+    spec: RunSpec, task: Any, loop: Any, devices: Any, precision: str, out: Path, events: EventLog
+) -> dict[str, Any]:
+    """With the best weights: scores, samples, checkpoint, report."""
+    position = loop.position
+    best: Mapping[str, np.ndarray] = loop.best
+    for name, variable in loop.trained.items():
+        variable.assign(best[name])
+    duration = round(loop.elapsed_s, 3)
+    with stopping.deferred():
+        after = loop.evaluate_for_report()
+        samples_after = list(task.samples())
+    digest = position.spec_sha256
+    made_by = {
+        "command": "run",
+        "code_version": code_version(),
+        "spec_sha256": digest,
+        "seed": spec.seed,
+    }
+    scores = {
+        f"{split}_{name}": values[name]
+        for split, values in after.items()
+        if values
+        for name in ("loss", "perplexity", "accuracy")
+        if name in values
+    }
+    events.emit("phase", name="saving", fraction=None, detail="checkpoint")
+    fault_point("finish.checkpoint")
+    about = {"made_by": made_by, "scores": scores, "steps": int(position.best["step"])}
+    task.write(out / "checkpoint", best, about)
+    fault_point("finish.report")
+    curves, samples_before = _told(out)
+    report = {
+        "version": REPORT_VERSION,
+        "method": spec.method,
+        "spec_sha256": digest,
+        "code_version": code_version(),
+        "seed": spec.seed,
+        "steps": position.step,
+        "tokens": position.tokens,
+        "duration_s": duration,
+        "parameters": task.parameters,
+        "devices": devices.names,
+        "precision": precision,
+        "before": position.before,
+        "after": after,
+        "best": position.best,
+        "curves": {name: thin(points) for name, points in curves.items()},
+        "samples": {"before": samples_before, "after": samples_after},
+        "weights": task.weights_event,
+        "environment": environment(devices.threads),
+    }
+    write_json(out / "report.json", report, point="report")
+    shutil.rmtree(out / "cache", ignore_errors=True)
+    return {"report": "report.json", "result": "checkpoint"}
+
+
+Curve = list[list[float | None]]
+
+
+def _told(out: Path) -> tuple[dict[str, Curve], list[dict[str, str]]]:
+    """Curves and first samples from the event log, without what a resume made void."""
+    curves: dict[str, dict[int, float | None]] = {}
+    before: dict[str, str] = {}
+    events, _offset = read_events(out / "events.jsonl")
+    for event in events:
+        if event["kind"] == "resumed":
+            for points in curves.values():
+                for step in [step for step in points if step > event["step"]]:
+                    del points[step]
+        elif event["kind"] == "metric":
+            for name, value in event["values"].items():
+                curves.setdefault(name, {})[event["step"]] = value
+        elif event["kind"] == "sample" and event["step"] == 0:
+            before[event["prompt"]] = event["text"]
+    found = {name: [[s, v] for s, v in sorted(points.items())] for name, points in curves.items()}
+    return found, [{"prompt": prompt, "text": text} for prompt, text in before.items()]
+
+
+def thin(points: Curve, most: int = CURVE_POINTS) -> Curve:
+    """At most so many points, spread evenly, the first and the last among them."""
+    if len(points) <= most:
+        return points
+    return [points[round(i * (len(points) - 1) / (most - 1))] for i in range(most)]

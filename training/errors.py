@@ -1,0 +1,372 @@
+"""Every refusal the engine can give: a code, a sentence, and what to do next.
+
+A refusal crosses the process boundary as an ``error`` event (see :mod:`training.events`) carrying
+``code`` and ``params``, so that the portal can say the same sentence in the reader's language:
+``gettext(MESSAGES[code]) % params``. The exit code tells the supervisor what kind of end it was.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+EXIT_DONE = 0
+#: The work was refused or failed for a reason that trying again does not mend (an ``error`` event
+#: says which).
+EXIT_REFUSED = 10
+#: Stopped on request (SIGTERM) after the complete training state was saved; running again resumes.
+EXIT_STOPPED = 20
+
+
+def gettext_noop(message: str) -> str:
+    """Mark a sentence for translation and return it unchanged (no Django here)."""
+    return message
+
+
+_ = gettext_noop
+
+#: code → sentence with %-placeholders. One dictionary, so that each sentence is written once.
+MESSAGES: dict[str, str] = {
+    "spec_invalid": _("The specification is not valid: %(detail)s"),
+    "nan_loss": _(
+        "The loss became %(value)s at step %(step)d. Training stopped there; everything up to "
+        "step %(kept_step)d was kept. Try a lower learning rate, a longer warm-up or gradient "
+        "clipping."
+    ),
+    "disk_full": _(
+        "The disk is full: %(what)s could not be written. The last complete checkpoint was kept. "
+        "Free some space, then resume."
+    ),
+    "out_of_memory": _(
+        "There is not enough memory: %(needed)s needed, %(available)s available. Try a smaller "
+        "batch, a shorter sequence or a smaller model."
+    ),
+    "busy": _("Another process is already working in this folder."),
+    # The engine: before and while a run trains.
+    "devices_missing": _(
+        "%(wanted)s devices of the kind %(kind)s are asked for; this machine offers %(found)s."
+    ),
+    "state_of_another_run": _(
+        "This folder holds the training state of another specification. Use a new folder."
+    ),
+    "sequence_too_long_for_source": _(
+        "The source's context holds %(context)s tokens at most. Choose a shorter sequence."
+    ),
+    "vocabulary_too_small": _(
+        "The model has %(vocabulary)s rows for %(tokens)s tokens of the tokenizer."
+    ),
+    # Weights: reading a safetensors file (training.weights.header).
+    "weights_not_safetensors": _("%(file)s is not a safetensors file."),
+    "weights_empty": _("%(file)s is empty."),
+    "weights_pickle": _(
+        "%(file)s is a Python pickle, whatever its name says; it was refused, because opening a "
+        "pickle can run code. Save the model again with safe_serialization=True."
+    ),
+    "weights_zip": _("%(file)s is a zip archive, whatever its name says, and not safetensors."),
+    "weights_hdf5": _("%(file)s is an HDF5 file, whatever its name says, and not safetensors."),
+    "weights_lfs_pointer": _(
+        "%(file)s is a Git LFS pointer and not the weights themselves. Run git lfs pull where it "
+        "came from."
+    ),
+    "weights_header_too_large": _(
+        "The header of %(file)s claims %(size_mb)s MB; at most %(limit_mb)s MB are read."
+    ),
+    "weights_header_invalid": _("The header of %(file)s is not valid (at %(what)s)."),
+    "weights_name_twice": _("%(file)s names the tensor %(name)s twice."),
+    "weights_dtype": _("The tensor %(name)s in %(file)s has a type that is not read: %(dtype)s."),
+    "weights_size_wrong": _(
+        "The tensor %(name)s in %(file)s does not take the bytes that its shape and type ask for."
+    ),
+    "weights_overlap": _("Tensors overlap in %(file)s, at %(name)s."),
+    "weights_gap": _("There are bytes that belong to no tensor in %(file)s, before %(name)s."),
+    "weights_truncated": _(
+        "%(file)s is cut off: it should have %(expected)s bytes and has %(found)s."
+    ),
+    "weights_trailing": _("%(file)s has %(extra)s bytes after its last tensor."),
+    # Checkpoints of our own (training.weights.checkpoint).
+    "checkpoint_missing": _("There is no checkpoint in %(folder)s: %(file)s is missing."),
+    "checkpoint_invalid": _("The checkpoint's %(file)s cannot be read: %(detail)s."),
+    "checkpoint_version": _(
+        "The checkpoint was written by a newer Graft (format %(version)s); this one reads "
+        "%(known)s."
+    ),
+    "checkpoint_tensors": _("The checkpoint's weights do not fit its configuration: %(detail)s."),
+    "checkpoint_corrupt": _(
+        "%(file)s has changed since it was written: its hash is not the one on the card."
+    ),
+    # Copying weights (training.weights.plan, copy, transfer).
+    "pattern_matches_nothing": _(
+        "The pattern %(pattern)s matches none of the model's tensors; the first are %(examples)s."
+    ),
+    "nothing_to_copy": _(
+        "Not one tensor of the source fits this model, so there is nothing to copy: %(reason)s"
+    ),
+    "copy_not_exact": _(
+        "After copying, %(name)s is not equal to its source (%(count)s tensors in all). Nothing "
+        "was kept."
+    ),
+    # Tokenizers (training.data.tokenizer).
+    "tokenizer_missing": _(
+        "There is no tokenizer: the folder has neither tokenizer.json nor vocab.json with "
+        "merges.txt. Add those files and try again."
+    ),
+    "tokenizer_too_large": _(
+        "%(file)s is too large for a tokenizer: at most %(limit)s are read. Check that it is the "
+        "right file."
+    ),
+    "tokenizer_damaged": _(
+        "The tokenizer's %(file)s cannot be read (%(detail)s). Download or save it again."
+    ),
+    "tokenizer_unsupported": _(
+        "The tokenizer is of another kind than GPT-2's byte-level BPE, the one that Graft reads: "
+        "%(item)s is %(value)s instead of %(wanted)s. Choose a model with GPT-2's tokenizer."
+    ),
+    # Packing text into sequences (training.data.packing).
+    "split_missing": _(
+        "The data set has no %(split)s text. Prepare it again with a %(split)s share above zero."
+    ),
+    "corpus_too_short": _(
+        "The %(split)s text has %(tokens)d tokens, fewer than one sequence of %(sequence_length)d. "
+        "Choose a shorter sequence or add more text."
+    ),
+    # Uploaded files: what they are (training.data.sniff).
+    "file_missing": _("The uploaded file is no longer there. Upload it again."),
+    "file_empty": _("The file is empty. Choose a file with text in it."),
+    "content_archive": _(
+        "This is a %(kind)s archive and not text (Word and Excel files are ZIP archives, too). "
+        "Unpack it, or save it as plain text, CSV or JSON Lines, and upload that."
+    ),
+    "content_image": _(
+        "This is a picture (%(kind)s) and not text. Upload plain text, CSV or JSON Lines."
+    ),
+    "content_model": _(
+        "This is a file of arrays or model weights (%(kind)s) and not text. Upload models under "
+        "Checkpoints, and here plain text, CSV or JSON Lines."
+    ),
+    "content_table": _(
+        "This is a %(kind)s table, which is not read yet. Export it as CSV or JSON Lines, and "
+        "upload that."
+    ),
+    "content_document": _(
+        "This is a %(kind)s document. Save it as plain text (UTF-8), and upload that."
+    ),
+    "content_pickle": _(
+        "This is a Python pickle, whatever its name says. It was refused, because opening a pickle "
+        "can run code. Export the texts as JSON Lines or CSV, and upload that."
+    ),
+    "content_binary": _(
+        "This is a binary file (%(kind)s) and not text. Upload plain text, CSV or JSON Lines."
+    ),
+    "content_utf16": _(
+        "This looks like %(kind)s without the mark that says so. Save it as UTF-8, and upload it "
+        "again."
+    ),
+    # Reading text (training.data.readers).
+    "text_not_utf8": _(
+        "The text is not valid UTF-8: byte %(byte)d, in line %(line)d. Save the file as UTF-8, or "
+        "mend that line, and upload it again."
+    ),
+    "text_not_utf8_like": _(
+        "The text is not valid UTF-8: byte %(byte)d, in line %(line)d. It looks like %(encoding)s: "
+        "open it as such, save it as UTF-8, and upload it again."
+    ),
+    "text_broken": _(
+        "The text says that it is %(encoding)s, but byte %(byte)d, in line %(line)d, is not. The "
+        "file may be cut off. Save it as UTF-8, and upload it again."
+    ),
+    "text_nul": _(
+        "There is a NUL character in line %(line)d, so this is not plain text. Remove it, or "
+        "export the file again."
+    ),
+    "line_too_long": _(
+        "Line %(line)d is longer than %(limit)d million characters. Break the text into lines, or "
+        "give each document a line of its own in JSON Lines."
+    ),
+    "text_column_missing": _(
+        "There is no column %(column)s. The columns are: %(columns)s. Choose the one that holds "
+        "the text."
+    ),
+    "text_column_not_found": _(
+        "No column seems to hold text. The columns are: %(columns)s. Choose the one to read."
+    ),
+    "json_list": _(
+        "This is one JSON list. Write JSON Lines instead: an object a line, without the brackets "
+        "and commas around them."
+    ),
+    "json_row_invalid": _(
+        "Line %(line)d is not a complete JSON object (at character %(character)d: %(detail)s). "
+        "Good rows before it: %(good)d. Mend or remove that line, and upload the file again."
+    ),
+    "json_row_not_object": _(
+        'Line %(line)d is a JSON %(type)s and not an object such as {"text": "…"}. %(good)d '
+        "rows before it are fine. Mend or remove that line, and upload the file again."
+    ),
+    "json_text_missing": _(
+        "The object in line %(line)d has no %(column)s. It has: %(columns)s. Add it, or choose "
+        "another text column."
+    ),
+    "json_text_null": _(
+        'In line %(line)d, %(column)s is null. Write a text there ("" for none), or remove '
+        "the line."
+    ),
+    "json_text_not_string": _(
+        "In line %(line)d, %(column)s is a JSON %(type)s and not a string. Write it in quotes, or "
+        "choose another text column."
+    ),
+    "csv_fields": _(
+        "Row %(row)d, in line %(line)d, has %(found)d fields where the header has %(expected)d. "
+        "Put texts that hold the separator or line breaks in double quotes."
+    ),
+    "csv_quote_open": _(
+        "In row %(row)d, which begins in line %(line)d, a double quote is opened and not closed. "
+        "Close it, or write quotes inside a text twice."
+    ),
+    "csv_row_invalid": _(
+        "Row %(row)d, in line %(line)d, cannot be read as CSV: %(detail)s. Write quotes inside a "
+        "text twice."
+    ),
+    # Preparing a data set (training.data.prepare).
+    "documents_all_empty": _(
+        "There is no text in the file: all of its %(empty)d documents are empty. Choose another "
+        "file or another text column."
+    ),
+    "documents_too_few": _(
+        "There are %(documents)d different documents; splitting takes at least %(needed)d. Add "
+        "more text and upload it again."
+    ),
+    # Remarks on a data set that can be used all the same.
+    "warning_few_tokens": _(
+        "There are only %(tokens)d tokens to train on. A model learns little from so few: start "
+        "from a source, or add text."
+    ),
+    "warning_short_documents": _(
+        "%(percent)d%% of the documents have fewer than %(tokens)d tokens. Keep packing on, so "
+        "that short ones share a sequence."
+    ),
+    "warning_long_document": _(
+        "Document %(id)d has %(tokens)d tokens, %(percent)d%% of all. A split can hold a document "
+        "only whole: cut it up for a fairer one."
+    ),
+    "warning_duplicates": _(
+        "%(duplicates)d of %(documents)d documents (%(percent)d%%) repeat an earlier one."
+    ),
+    "warning_empty": _("%(empty)d documents are empty and were left out."),
+    "warning_mixed_languages": _(
+        "%(han_percent)d%% of the documents are mostly in Chinese characters, the others are not. "
+        "A model of one language learns faster."
+    ),
+    "warning_replaced": _(
+        "%(documents)d documents held characters that are no text (NUL, half surrogates). They "
+        "were replaced by U+FFFD."
+    ),
+    "disk_full_writing": _(
+        "The disk is full: %(what)s could not be written. Nothing half-written was kept. Free some "
+        "space, then start again."
+    ),
+    # Foreign configurations (training.interop).
+    "config_unreadable": _("config.json cannot be read: %(detail)s."),
+    "config_model_type": _(
+        "config.json says that this is a %(found)s model (model_type); only gpt2 is read here."
+    ),
+    "config_unsupported": _(
+        "config.json sets %(name)s to %(value)s, which cannot be represented exactly; possible: "
+        "%(allowed)s."
+    ),
+    "config_unknown": _(
+        "config.json has a field that Graft does not know, %(name)s. It could change what the "
+        "model computes, so the folder was refused."
+    ),
+    "config_code": _(
+        "config.json has %(name)s, which can make a program run code that came with the model. "
+        "The folder was refused."
+    ),
+    "config_contradiction": _("config.json gives %(name)s and %(other)s different values."),
+    "config_out_of_range": _("config.json: %(name)s is %(value)s. %(detail)s"),
+    # Foreign folders (training.interop.huggingface, importing).
+    "folder_missing": _("There is no folder to import from."),
+    "folder_code": _(
+        "The folder holds program code (%(file)s). Only weights, configuration and tokenizer are "
+        "taken; remove the code and try again."
+    ),
+    "folder_link": _("%(file)s is a link that leads out of the folder; it was refused."),
+    "folder_no_config": _("There is no config.json among the files, so this is not a model."),
+    "folder_only_pickles": _(
+        "The weights are there only as %(file)s, a format that can run code when it is opened, so "
+        "they were not read. Convert them where you trust them: "
+        "AutoModelForCausalLM.from_pretrained(…).save_pretrained(…, safe_serialization=True)."
+    ),
+    "folder_no_weights": _(
+        "There are no weights among the files: model.safetensors is missing. A configuration "
+        "alone would be a model with random weights."
+    ),
+    "index_invalid": _("%(file)s cannot be read: %(detail)s."),
+    "shard_missing": _("%(index)s names %(file)s, which is missing."),
+    "tensor_twice": _("The tensor %(name)s is in two files, %(file)s and %(other)s."),
+    "tensors_missing": _(
+        "%(count)s of the model's tensors are missing from the weights: %(names)s."
+    ),
+    "tensors_extra": _(
+        "The weights hold %(count)s tensors that a GPT-2 of this configuration does not have: "
+        "%(names)s."
+    ),
+    "tensor_shape": _(
+        "The tensor %(name)s is %(found)s, and by the configuration it should be %(expected)s."
+    ),
+    "tensor_type": _(
+        "The tensor %(name)s is stored as %(found)s; weights are read as F32, F16 or BF16."
+    ),
+    "tensor_not_finite": _("The tensor %(name)s holds values that are not finite numbers (NaN)."),
+    "head_not_tied": _(
+        "config.json says that the head is the token embedding (tie_word_embeddings), but the "
+        "weights hold another head. Set tie_word_embeddings to false, or remove lm_head.weight."
+    ),
+    # The Hub (training.interop.hub).
+    "hub_name_invalid": _(
+        "%(repository)s is not a model's name on the Hub. It should look like gpt2 or owner/name."
+    ),
+    "hub_endpoint_invalid": _("%(endpoint)s is not an address of a Hub: https://… is needed."),
+    "hub_not_found": _(
+        "There is no model %(repository)s at %(endpoint)s, or it is private. Look for a typing "
+        "error in the name."
+    ),
+    "hub_gated": _(
+        "The model %(repository)s is only given to people who accepted its terms at %(endpoint)s. "
+        "Download it there yourself and import the folder."
+    ),
+    "hub_revision_not_found": _("The model %(repository)s has no revision %(revision)s."),
+    "hub_unreachable": _(
+        "%(endpoint)s cannot be reached. Look at the network, or set another address of the Hub "
+        "(HF_ENDPOINT)."
+    ),
+    "hub_offline": _("Downloads are switched off (HF_HUB_OFFLINE)."),
+    "hub_answer": _("%(endpoint)s answered with an error (%(status)s). Try again later."),
+    "download_cut": _(
+        "The connection broke while %(file)s was coming in, after %(received_mb)s of "
+        "%(total_mb)s MB. What came in was kept; starting again goes on from there."
+    ),
+    "download_damaged": _(
+        "%(file)s did not arrive as the Hub has it (its hash differs), and was thrown away."
+    ),
+    "download_no_space": _(
+        "The download needs %(needed_mb)s MB and the disk has %(free_mb)s MB left."
+    ),
+    "internal": _("Something went wrong inside Graft: %(detail)s"),
+}
+
+
+class TrainingError(Exception):
+    """A refusal with a code from :data:`MESSAGES`.
+
+    Args:
+        code: Key of :data:`MESSAGES`.
+        field: Dotted path of the spec's field at fault (``training.learning_rate``), if one is.
+        params: Values of the sentence's placeholders; JSON types only.
+
+    Raises:
+        KeyError: When the code has no sentence: a bug in the caller.
+    """
+
+    def __init__(self, code: str, *, field: str | None = None, **params: Any) -> None:
+        self.code = code
+        self.field = field
+        self.params = params
+        super().__init__(MESSAGES[code] % params)

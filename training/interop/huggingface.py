@@ -1,0 +1,246 @@
+"""GPT-2 folders in Hugging Face's form, in and out.
+
+In: by an allow-list of file names, configuration keys and tensor names. What we could not represent
+exactly is refused with a sentence that names it; code and pickles are never opened.
+
+Out: a checkpoint of ours is such a folder already; an export leaves out what only we read.
+
+The tensors' names come with and without ``transformer.`` (``GPT2LMHeadModel``, ``GPT2Model``). Old
+folders hold the causal mask as ``attn.bias`` and ``attn.masked_bias``; no version computes with the
+stored ones.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.backbones.gpt2.config import GPT2Config
+from training.data.tokenizer import Tokenizer
+from training.durable import durable_folder
+from training.errors import TrainingError
+from training.interop.gpt2_config import dropout_of, from_huggingface, read_config_json
+from training.weights.card import CONFIG_FILE, WEIGHTS_FILE
+from training.weights.checkpoint import (
+    GENERATION_FILE,
+    TOKENIZER_FILES,
+    WEIGHT_TYPES,
+    Checkpoint,
+)
+from training.weights.header import TensorInfo, read_header
+from training.weights.plan import EMBEDDING, HEAD
+from training.weights.tensors import MappedTensors, raw_bytes
+
+INDEX_FILE = "model.safetensors.index.json"
+SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+#: Everything that is ever read of a foreign folder, besides the shards.
+FILES = frozenset(
+    {CONFIG_FILE, GENERATION_FILE, WEIGHTS_FILE, INDEX_FILE, *TOKENIZER_FILES, "added_tokens.json"}
+)
+
+_CODE_SUFFIXES = frozenset({".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".sh", ".ipynb"})
+#: Weights in formats that can run code when opened, or that we do not read.
+_PICKLES = re.compile(r"(pytorch_model.*\.bin|.*\.(pt|pth|ckpt|pkl|pickle|h5|msgpack|ot))")
+_MASK = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)")
+_PREFIX = "transformer."
+_MAX_INDEX_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class ForeignModel:
+    """A folder that was checked and can be represented exactly.
+
+    Attributes:
+        config: The model.
+        tensors: Our name → array, mapped from the files; exactly those of ``config``.
+        tokenizer: Its tokenizer.
+        dropout: Rates that its ``config.json`` has, by Hugging Face's names.
+    """
+
+    config: GPT2Config
+    tensors: MappedTensors
+    tokenizer: Tokenizer
+    dropout: dict[str, float]
+
+
+def wanted(name: str) -> bool:
+    """Whether a file of a foreign folder or repository is ever read."""
+    return name in FILES or SHARD.fullmatch(name) is not None
+
+
+def choose_files(names: list[str]) -> list[str]:
+    """The files to take of those that are there, one set of weights only.
+
+    Raises:
+        TrainingError: ``folder_no_config``, ``folder_only_pickles`` or ``folder_no_weights``.
+    """
+    found = sorted(name for name in names if wanted(name))
+    if CONFIG_FILE not in found:
+        raise TrainingError("folder_no_config")
+    if WEIGHTS_FILE in found:
+        return [name for name in found if name != INDEX_FILE and not SHARD.fullmatch(name)]
+    if INDEX_FILE in found:
+        return found
+    if pickles := sorted(name for name in names if _PICKLES.fullmatch(name)):
+        raise TrainingError("folder_only_pickles", file=pickles[0])
+    raise TrainingError("folder_no_weights")
+
+
+def read_folder(folder: Path) -> ForeignModel:
+    """Check a foreign folder and open it; of the weights only the headers are read.
+
+    Raises:
+        TrainingError: ``folder_*``, ``config_*``, ``weights_*``, ``tensor*_*``, ``tokenizer_*`` …
+    """
+    names = _list(folder)
+    while not any("/" not in name for name in names) and len({_top(name) for name in names}) == 1:
+        # Someone chose the folder around the model's.
+        folder = folder / _top(names[0])
+        names = [name.split("/", 1)[1] for name in names]
+    names = choose_files(names)
+    payload = read_config_json(folder / CONFIG_FILE)
+    config = from_huggingface(payload)
+    infos = _match_names(_read_infos(folder, names), config)
+    tokenizer = Tokenizer.load(folder)
+    if tokenizer.size > config.vocab_size:
+        raise TrainingError(
+            "vocabulary_too_small", vocabulary=config.vocab_size, tokens=tokenizer.size
+        )
+    return ForeignModel(config, MappedTensors(infos), tokenizer, dropout_of(payload))
+
+
+def check_finite(tensors: Mapping[str, np.ndarray]) -> Iterator[int]:
+    """Read every tensor once, and refuse one with NaN or an infinity by its name.
+
+    Yields:
+        Bytes looked at, after each tensor.
+
+    Raises:
+        TrainingError: ``tensor_not_finite``.
+    """
+    for name in tensors:
+        array = tensors[name]
+        # Row by row: isfinite's mask of a whole embedding would take a quarter of its size.
+        rows = array.reshape(-1)
+        step = 1 << 22
+        for start in range(0, rows.size, step):
+            if not np.isfinite(rows[start : start + step]).all():
+                raise TrainingError("tensor_not_finite", name=name)
+        yield array.nbytes
+
+
+def export(checkpoint: Checkpoint, destination: Path) -> None:
+    """Write a checkpoint as a plain Hugging Face folder, byte for byte what the checkpoint holds.
+
+    Raises:
+        TrainingError: ``disk_full``; nothing is left behind.
+    """
+    with durable_folder(destination, point="export", what="the export") as temporary:
+        for name in (WEIGHTS_FILE, CONFIG_FILE, GENERATION_FILE, *TOKENIZER_FILES):
+            if (checkpoint.folder / name).is_file():
+                shutil.copyfile(checkpoint.folder / name, temporary / name)
+
+
+def _list(folder: Path) -> list[str]:
+    """Names of the files in a folder; code and links out of it are refused."""
+    if not folder.is_dir():
+        raise TrainingError("folder_missing")
+    root = folder.resolve()
+    names = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            raise TrainingError("folder_link", file=_short(name))
+        if path.suffix.lower() in _CODE_SUFFIXES:
+            raise TrainingError("folder_code", file=_short(name))
+        if path.is_file():
+            names.append(name)
+    return names
+
+
+def _top(name: str) -> str:
+    return name.split("/", 1)[0]
+
+
+def _read_infos(folder: Path, names: list[str]) -> dict[str, TensorInfo]:
+    """Foreign name → place, over one file or the shards that the index names."""
+    if WEIGHTS_FILE in names:
+        return read_header(folder / WEIGHTS_FILE).tensors
+    index = folder / INDEX_FILE
+    try:
+        if index.stat().st_size > _MAX_INDEX_BYTES:
+            raise ValueError("it is too large")
+        places = json.loads(index.read_text("utf-8"))["weight_map"]
+        shards = sorted(set(places.values()))
+        if not all(isinstance(name, str) and SHARD.fullmatch(name) for name in shards):
+            raise ValueError("it names files that are not shards")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        detail = _short(str(error) or type(error).__name__)
+        raise TrainingError("index_invalid", file=INDEX_FILE, detail=detail) from error
+    found: dict[str, TensorInfo] = {}
+    for shard in shards:
+        if shard not in names:
+            raise TrainingError("shard_missing", index=INDEX_FILE, file=shard)
+        for name, info in read_header(folder / shard).tensors.items():
+            if name in found:
+                other = found[name].path.name
+                raise TrainingError("tensor_twice", name=_short(name), file=shard, other=other)
+            found[name] = info
+    if missing := sorted(set(places) - set(found)):
+        raise TrainingError("tensors_missing", count=len(missing), names=_some(missing))
+    return found
+
+
+def _match_names(infos: Mapping[str, TensorInfo], config: GPT2Config) -> dict[str, TensorInfo]:
+    """Foreign tensors under our names, exactly those that the configuration asks for."""
+    bare = not any(name.startswith(_PREFIX) for name in infos)
+    found: dict[str, TensorInfo] = {}
+    for foreign, info in infos.items():
+        name = _PREFIX + foreign if bare and foreign != HEAD else foreign
+        if not _MASK.fullmatch(name):
+            found[name] = info
+    specs = {spec.name: spec.shape for spec in config.tensors()}
+    if missing := [name for name in specs if name not in found]:
+        raise TrainingError("tensors_missing", count=len(missing), names=_some(missing))
+    if config.tie_word_embeddings and HEAD in found:
+        _require_same(found[HEAD], found[EMBEDDING])
+        del found[HEAD]
+    if extra := sorted(name for name in found if name not in specs):
+        raise TrainingError("tensors_extra", count=len(extra), names=_some(extra))
+    for name, shape in specs.items():
+        info = found[name]
+        if info.shape != shape:
+            raise TrainingError(
+                "tensor_shape", name=name, found=list(info.shape), expected=list(shape)
+            )
+        if info.dtype not in WEIGHT_TYPES:
+            raise TrainingError("tensor_type", name=name, found=info.dtype)
+    return {name: found[name] for name in specs}
+
+
+def _require_same(head: TensorInfo, embedding: TensorInfo) -> None:
+    pair = MappedTensors({"head": head, "embedding": embedding})
+    if (
+        head.dtype != embedding.dtype
+        or head.shape != embedding.shape
+        or raw_bytes(pair["head"]) != raw_bytes(pair["embedding"])
+    ):
+        raise TrainingError("head_not_tied")
+
+
+def _some(names: list[str]) -> str:
+    """The first few names of many."""
+    shown = ", ".join(_short(name) for name in names[:3])
+    return shown + (" …" if len(names) > 3 else "")
+
+
+def _short(text: Any) -> str:
+    text = str(text)
+    return text if len(text) <= 120 else text[:117] + "…"

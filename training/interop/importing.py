@@ -1,0 +1,126 @@
+"""The job that brings a foreign GPT-2 in, from the Hub or from a folder, as a checkpoint of ours.
+
+Real weights or nothing: a folder that holds only a configuration is refused. The weights keep
+their type, so that import → export → import gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from training.durable import sweep, write_json
+from training.errors import TrainingError
+from training.events import EventLog
+from training.interop import hub
+from training.interop.huggingface import ForeignModel, check_finite, read_folder
+from training.settings import spec_sha256
+from training.spec import ImportSpec
+from training.version import code_version
+from training.weights.checkpoint import write_checkpoint
+
+REPORT_VERSION = 1
+DOWNLOAD_FOLDER = "download"
+
+
+def run(spec: ImportSpec, out: Path, events: EventLog) -> dict[str, str]:
+    """Fetch if need be, check, and write ``checkpoint/`` and ``report.json``.
+
+    Args:
+        spec: What to import.
+        out: The working directory; exists and is locked by the caller. A download that was cut off
+            goes on from ``download/`` in it, which is removed at the end.
+        events: Gets ``phase``; while downloading with ``bytes``, ``total_bytes``, ``bytes_per_s``.
+
+    Returns:
+        The fields of the ``finished`` event.
+
+    Raises:
+        TrainingError: A refusal whose ``field`` is the spec's field at fault. No checkpoint is left
+            behind then.
+    """
+    started = time.monotonic()
+    sweep(out)
+    origin: dict[str, Any] = {"kind": spec.kind}
+    folder = Path(spec.path)
+    try:
+        if spec.kind == "hub":
+            folder = out / DOWNLOAD_FOLDER
+            origin |= _download(spec, folder, events)
+        events.emit("phase", name="reading", fraction=None, detail="")
+        model = read_folder(folder)
+        _check_values(model, events)
+    except TrainingError as error:
+        error.field = error.field or {"hub": "repository", "folder": "path"}[spec.kind]
+        raise
+    events.emit("phase", name="saving", fraction=None, detail="")
+    card = write_checkpoint(
+        out / "checkpoint",
+        model.config,
+        model.tensors,
+        model.tokenizer,
+        {
+            "method": "import",
+            "made_by": {
+                "command": "import",
+                "code_version": code_version(),
+                "spec_sha256": spec_sha256(spec),
+                "seed": None,
+            },
+            "origin": origin,
+        },
+        dropout=model.dropout,
+    )
+    write_json(
+        out / "report.json",
+        {
+            "version": REPORT_VERSION,
+            "method": "import",
+            "spec_sha256": spec_sha256(spec),
+            "code_version": code_version(),
+            "duration_s": round(time.monotonic() - started, 3),
+            "parameters": {"total": card["parameters"], "trainable": card["parameters"]},
+            "weights_sha256": card["weights_sha256"],
+            "config": model.config.model_dump(mode="json"),
+            "origin": origin,
+        },
+        point="report",
+    )
+    shutil.rmtree(out / DOWNLOAD_FOLDER, ignore_errors=True)
+    return {"report": "report.json", "result": "checkpoint"}
+
+
+def _download(spec: ImportSpec, folder: Path, events: EventLog) -> dict[str, Any]:
+    def tell(here: int, total: int, rate: float) -> None:
+        events.emit(
+            "phase",
+            name="downloading",
+            fraction=here / total if total else None,
+            detail=spec.repository,
+            bytes=here,
+            total_bytes=total,
+            bytes_per_s=round(rate),
+        )
+
+    events.emit("phase", name="downloading", fraction=None, detail=spec.repository)
+    model = hub.look_up(spec.repository, spec.revision, spec.endpoint)
+    hub.download(model, folder, tell)
+    return {
+        "endpoint": model.endpoint,
+        "repository": model.repository,
+        "revision": model.revision,
+        "commit": model.commit,
+        "licence": model.licence,
+    }
+
+
+def _check_values(model: ForeignModel, events: EventLog) -> None:
+    total = sum(info.nbytes for info in model.tensors.infos.values())
+    seen, told = 0, time.monotonic()
+    for nbytes in check_finite(model.tensors):
+        seen += nbytes
+        if time.monotonic() - told > hub.REPORT_EVERY_S:
+            told = time.monotonic()
+            events.emit("phase", name="checking", fraction=seen / total, detail="")

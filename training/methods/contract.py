@@ -1,0 +1,99 @@
+"""What the engine knows of a method, and nothing more.
+
+A method is one file with a :class:`Method` in it: light enough to import anywhere. ``load`` reads
+the data and the tokenizer (no TensorFlow yet), ``build`` on what it returns makes the
+:class:`Task` that the loop trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from training.events import EventLog
+from training.spec import RunSpec
+
+Batch = tuple[np.ndarray, ...]
+
+
+class Task(Protocol):
+    """A model with its data, ready to train; TensorFlow is running."""
+
+    model: Any
+    parameters: dict[str, int]
+    weights_event: dict[str, Any] | None
+
+    def batch(self, index: int) -> Batch:
+        """Micro-batch number ``index`` from 0, the same at every call."""
+        ...
+
+    def epoch(self, sequences: int) -> tuple[int, int]:
+        """Epoch and index within it after so many sequences."""
+        ...
+
+    def gradients(self, batch: Any, seed: Any, variables: list[Any]) -> tuple[Any, Any, list[Any]]:
+        """In a graph: summed loss, what it is summed over, gradients of the sum."""
+        ...
+
+    def evaluation_batches(self, split: str, limit: int) -> Iterator[Batch]:
+        """Batches of one shape; none when there is no such split."""
+        ...
+
+    def scores(self, batch: Any) -> dict[str, Any]:
+        """In a graph: sums over a batch."""
+        ...
+
+    def summarise(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """The report's scores from the sums of all batches; ``loss`` is what is minimised."""
+        ...
+
+    def samples(self) -> Iterator[dict[str, str]]:
+        """What the model makes at the moment, for people: ``{prompt, text}``."""
+        ...
+
+    def write(
+        self, folder: Path, best: Mapping[str, np.ndarray], about: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Write the checkpoint of these trained weights; its card."""
+        ...
+
+
+class Loaded(Protocol):
+    """Data and configuration, before TensorFlow is imported."""
+
+    config: Any
+
+    def needed_memory(self) -> int:
+        """Bytes that training will take."""
+        ...
+
+    def build(
+        self, *, compute_dtype: str, fused: bool, strategy: Any, events: EventLog
+    ) -> Task: ...
+
+
+@dataclass(frozen=True)
+class Method:
+    """An entry of the registry.
+
+    Attributes:
+        name: As in the spec.
+        family: ``self_supervised``, ``task_related`` or ``feature_matching``.
+        title: For people.
+        summary: One sentence.
+        data: Kinds of data sets it takes.
+        backbones: Architectures it trains.
+        load: Reads data and configuration.
+    """
+
+    name: str
+    family: str
+    title: str
+    summary: str
+    data: tuple[str, ...]
+    backbones: tuple[str, ...]
+    load: Callable[[RunSpec, Path, EventLog], Loaded]

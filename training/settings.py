@@ -1,0 +1,95 @@
+"""The base of every spec, and how a refused spec is explained field by field."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
+
+from training.errors import gettext_noop as _
+
+
+class Settings(BaseModel):
+    """Base of every part of a spec: unknown fields are refused, never silently dropped.
+
+    Numbers are finite: JSON has no way to write others.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def spec_sha256(spec: Settings) -> str:
+    """Hash of a spec with every default filled in, whatever the order and layout of its file."""
+    payload = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(payload.encode()).hexdigest()
+
+
+#: Our own rules' sentences and pydantic's, by error type, with %-placeholders.
+PROBLEMS: dict[str, str] = {
+    "warmup_longer_than_run": _("The warm-up is longer than the run's %(steps)s steps."),
+    "model_missing": _("Choose a model, or a source whose architecture is used."),
+    "tokenizer_without_source": _("There is no source to take a tokenizer from."),
+    "sequence_longer_than_context": _("The model's context holds %(context)s tokens at most."),
+    "heads_do_not_divide": _("The width must be a multiple of the number of heads (%(heads)s)."),
+    "nothing_left_to_train": _("Validation and test share leave nothing to train on."),
+    "missing": _("This field is needed."),
+    "extra_forbidden": _("There is no such setting."),
+    "int_parsing": _("Write a whole number."),
+    "int_type": _("Write a whole number."),
+    "int_from_float": _("Write a whole number."),
+    "float_parsing": _("Write a number."),
+    "float_type": _("Write a number."),
+    "finite_number": _("Write a finite number."),
+    "bool_parsing": _("Write yes or no."),
+    "bool_type": _("Write yes or no."),
+    "string_type": _("Write text."),
+    "string_too_short": _("Write at least %(min_length)s characters."),
+    "string_too_long": _("Write at most %(max_length)s characters."),
+    "too_short": _("Choose at least %(min_length)s."),
+    "too_long": _("At most %(max_length)s are possible."),
+    "list_type": _("Write a list."),
+    "greater_than": _("Must be more than %(gt)s."),
+    "greater_than_equal": _("Must be %(ge)s or more."),
+    "less_than": _("Must be less than %(lt)s."),
+    "less_than_equal": _("Must be %(le)s or less."),
+    "literal_error": _("Choose one of %(expected)s."),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong at one field: ``gettext(message) % params`` is the sentence."""
+
+    field: str
+    message: str
+    params: dict[str, Any] = dataclass_field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.message % self.params
+
+
+def field_error(code: str, field: str, **context: Any) -> PydanticCustomError:
+    """An error for a model validator to raise that still names one field, relative to the model."""
+    message = PROBLEMS[code] % context
+    return PydanticCustomError(code, "{message}", {"field": field, "message": message, **context})
+
+
+def problems(error: ValidationError) -> list[Problem]:
+    """A validation error as one sentence a field, in the order of the fields."""
+    found = []
+    for item in error.errors(include_url=False, include_input=False):
+        context = dict(item.get("ctx", {}))
+        location = [str(part) for part in item["loc"]]
+        if relative := context.pop("field", ""):
+            location.append(relative)
+        context.pop("message", None)
+        template = PROBLEMS.get(item["type"])
+        if template is None:
+            template, context = "%(detail)s", {"detail": item["msg"]}
+        found.append(Problem(".".join(location), template, context))
+    return found

@@ -1,0 +1,231 @@
+"""The checkpoint folder: weights only, no code, no pickle; ``transformers`` opens it as it is.
+
+``docs/formats.md`` describes the files. ``card.json`` is written last, with the hash of every
+other file in it, and the folder gets its name by one rename: a folder with a card is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from training.backbones.gpt2.config import GPT2Config
+from training.durable import durable_folder, json_bytes
+from training.errors import TrainingError
+from training.faults import fault_point
+from training.interop.gpt2_config import (
+    dropout_of,
+    from_huggingface,
+    read_config_json,
+    to_huggingface,
+)
+from training.weights.card import (
+    CARD_FILE,
+    CARD_VERSION,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    file_sha256,
+    weights_sha256,
+)
+from training.weights.card import (
+    read_card as read_card,
+)
+from training.weights.header import TensorInfo, read_header
+from training.weights.tensors import MappedTensors, write_tensors
+
+GENERATION_FILE = "generation_config.json"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+)
+
+#: safetensors' names of the types that weights may have → PyTorch's.
+WEIGHT_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+class SavesItself(Protocol):
+    """What a checkpoint needs of a tokenizer (:class:`training.data.tokenizer.Tokenizer`)."""
+
+    end_of_text: int
+
+    def save(self, folder: Path, context: int | None = None) -> None: ...
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An opened checkpoint; tensors are read only when asked for.
+
+    Attributes:
+        folder: Where it is.
+        config: The model.
+        card: ``card.json``.
+        infos: Tensor name → where it lies, from the header alone.
+        dropout: Rates in ``config.json``, by Hugging Face's names.
+    """
+
+    folder: Path
+    config: GPT2Config
+    card: dict[str, Any]
+    infos: dict[str, TensorInfo]
+    dropout: dict[str, float]
+
+    def tensors(self) -> MappedTensors:
+        """Name → read-only array, mapped from the file when looked up."""
+        return MappedTensors(self.infos)
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        return self.folder
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        return str(self.card["weights_sha256"])
+
+
+def write_checkpoint(
+    folder: Path,
+    config: GPT2Config,
+    tensors: Mapping[str, np.ndarray],
+    tokenizer: SavesItself | None,
+    card: Mapping[str, Any],
+    *,
+    dropout: Mapping[str, float] | None = None,
+    extras: Callable[[Path], None] | None = None,
+) -> dict[str, Any]:
+    """Write a checkpoint, whole or not at all.
+
+    Fault points: ``checkpoint.tensor`` (once a tensor), ``checkpoint.tokenizer``,
+    ``checkpoint.write``, ``checkpoint.card``, ``checkpoint.sync``, ``checkpoint.rename``.
+
+    Args:
+        folder: Where; what stands there is replaced.
+        config: The model.
+        tensors: Exactly the tensors that ``config`` names, as float32, float16 or bfloat16; looked
+            up one at a time, so that a lazy mapping keeps memory low.
+        tokenizer: Saved beside the weights; ``None`` only for models without text (tests).
+        card: ``method``, ``made_by``, ``parents``, ``data``, ``scores``, ``steps``; the rest is
+            filled in.
+        dropout: Rates for ``config.json``; the engine takes its own from the run's spec.
+        extras: Called with the temporary folder to add files (``adapter/``).
+
+    Returns:
+        The complete card.
+
+    Raises:
+        TrainingError: ``disk_full`` (nothing is left behind), ``checkpoint_tensors``.
+    """
+    complete: dict[str, Any] = {}
+
+    def write_card(temporary: Path) -> None:
+        complete["files"] = _describe_files(temporary, known)
+        fault_point("checkpoint.card")
+        (temporary / CARD_FILE).write_bytes(json_bytes(complete))
+
+    with durable_folder(
+        folder, point="checkpoint", what="the checkpoint", last=write_card
+    ) as temporary:
+        described, file_sha256 = write_tensors(
+            temporary / WEIGHTS_FILE, tensors, point="checkpoint"
+        )
+        known = {WEIGHTS_FILE: file_sha256}
+        _check_fit(config, {str(item["name"]): item for item in described})
+        end_of_text = None if tokenizer is None else tokenizer.end_of_text
+        types = {str(item["dtype"]) for item in described}
+        stored = WEIGHT_TYPES[types.pop()] if len(types) == 1 else "float32"
+        _write_json(
+            temporary / CONFIG_FILE,
+            to_huggingface(config, end_of_text=end_of_text, dtype=stored, dropout=dropout),
+        )
+        _write_json(
+            temporary / GENERATION_FILE,
+            {
+                "_from_model_config": True,
+                "bos_token_id": end_of_text,
+                "eos_token_id": end_of_text,
+            },
+        )
+        if tokenizer is not None:
+            tokenizer.save(temporary, config.n_positions)
+        fault_point("checkpoint.tokenizer")
+        if extras is not None:
+            extras(temporary)
+        complete.update(
+            {"method": None, "made_by": {}, "parents": [], "data": None, "scores": {}, "steps": 0}
+            | dict(card)
+            | {
+                "version": CARD_VERSION,
+                "architecture": config.architecture,
+                "parameters": config.parameter_count(),
+                "tensors": described,
+                "weights_sha256": weights_sha256(described),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+        )
+    return complete
+
+
+def read_checkpoint(folder: Path, *, verify: bool = False) -> Checkpoint:
+    """Open a checkpoint that we wrote; no tensor is read unless ``verify``.
+
+    Args:
+        folder: The checkpoint.
+        verify: Also hash every file and compare with the card.
+
+    Raises:
+        TrainingError: ``checkpoint_*``, ``weights_*`` or ``config_*``.
+    """
+    card = read_card(folder)
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise TrainingError("checkpoint_missing", folder=folder.name, file=name)
+    payload = read_config_json(folder / CONFIG_FILE)
+    config = from_huggingface(payload)
+    infos = read_header(folder / WEIGHTS_FILE).tensors
+    _check_fit(
+        config, {name: {"dtype": info.dtype, "shape": info.shape} for name, info in infos.items()}
+    )
+    if verify:
+        for name, entry in card["files"].items():
+            path = folder / name
+            if not path.is_file() or file_sha256(path) != entry["sha256"]:
+                raise TrainingError("checkpoint_corrupt", file=name)
+    return Checkpoint(folder, config, card, infos, dropout_of(payload))
+
+
+def _describe_files(folder: Path, known: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(folder).as_posix()
+            digest = known.get(name) or file_sha256(path)
+            found[name] = {"sha256": digest, "size": path.stat().st_size}
+    return found
+
+
+def _check_fit(config: GPT2Config, tensors: Mapping[str, Mapping[str, Any]]) -> None:
+    """The tensors must be exactly those of the configuration."""
+    wanted = {spec.name: spec.shape for spec in config.tensors()}
+    problems = [f"{name} is missing" for name in wanted if name not in tensors]
+    problems += [f"{name} does not belong to it" for name in tensors if name not in wanted]
+    for name, tensor in tensors.items():
+        shape = tuple(tensor["shape"])
+        if name in wanted and shape != wanted[name]:
+            problems.append(f"{name} is {list(shape)} and not {list(wanted[name])}")
+        if tensor["dtype"] not in WEIGHT_TYPES:
+            problems.append(f"{name} has the type {tensor['dtype']}")
+    if problems:
+        more = f" ({len(problems)} in all)" if len(problems) > 3 else ""
+        raise TrainingError("checkpoint_tensors", detail="; ".join(problems[:3]) + more)
+
+
+def _write_json(path: Path, payload: Any) -> None:
+    path.write_bytes(json_bytes(payload))

@@ -1,0 +1,113 @@
+"""Checkpoints and imports in the administration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from webapp.administration import TEAM_FILTERS, TeamOwnedAdmin, link, links, pretty, to_rows
+from webapp.checkpoints.models import Checkpoint, CheckpointImport
+from webapp.checkpoints.selectors import HEAVY
+from webapp.templatetags.graft import file_size, short_number
+
+
+@admin.register(Checkpoint)
+class CheckpointAdmin(TeamOwnedAdmin):
+    editable = ("name", "notes")
+    extra = (
+        "team_link",
+        "owner_link",
+        "job_link",
+        "run_links",
+        "import_links",
+        "parent_links",
+        "child_links",
+        "derived_run_links",
+        "data_link",
+        "tag_names",
+        "scores_shown",
+        "config_shown",
+        "card_shown",
+        "manifest_shown",
+        "tensors_shown",
+    )
+    list_display = (
+        "name",
+        "origin",
+        "parameters_shown",
+        "size_shown",
+        "data_link",
+        "job_link",
+        "owner",
+        "created_at",
+    )
+    list_select_related = ("dataset_version__dataset", "job", "owner")
+    list_filter = ("origin", "architecture", *TEAM_FILTERS)
+    search_fields = ("name", "notes", "weights_sha256", "tags__name", "id")
+
+    job_link = link("job", _("job"))
+    data_link = link("dataset_version", _("data"))
+    run_links = links("made_by_run", _("made by"))
+    import_links = links("imports", _("imported by"))
+    parent_links = links("parents", _("sources"))
+    child_links = links("children", _("what came of it"))
+    derived_run_links = links("derived_runs", _("runs from it"))
+    scores_shown = pretty("scores", _("scores"))
+    config_shown = pretty("config", _("configuration"))
+    card_shown = pretty("card", _("card"))
+    manifest_shown = pretty("manifest", _("files"))
+    tensors_shown = pretty("tensors", _("tensors"))
+
+    @admin.display(description=_("parameters"), ordering="parameters")
+    def parameters_shown(self, checkpoint: Checkpoint) -> str:
+        return short_number(checkpoint.parameters)
+
+    @admin.display(description=_("size"), ordering="size")
+    def size_shown(self, checkpoint: Checkpoint) -> str:
+        return file_size(checkpoint.size)
+
+    @admin.display(description=_("tags"))
+    def tag_names(self, checkpoint: Checkpoint) -> SafeString | str:
+        return to_rows(checkpoint.tags.all())
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        match = request.resolver_match
+        listing = match is not None and match.url_name == "checkpoints_checkpoint_changelist"
+        return rows.defer(*HEAVY, "config") if listing else rows
+
+
+@admin.register(CheckpointImport)
+class CheckpointImportAdmin(TeamOwnedAdmin):
+    extra = (
+        "team_link",
+        "owner_link",
+        "job_link",
+        "source_link",
+        "checkpoint_link",
+        "progress_shown",
+        "manifest_shown",
+    )
+    list_display = (
+        "name",
+        "origin",
+        "repository",
+        "job_link",
+        "checkpoint_link",
+        "owner",
+        "created_at",
+    )
+    list_select_related = ("job", "checkpoint", "owner")
+    list_filter = ("origin", "job__state", *TEAM_FILTERS)
+    search_fields = ("name", "repository", "id")
+
+    job_link = link("job", _("job"))
+    source_link = link("source", _("source"))
+    checkpoint_link = link("checkpoint", _("checkpoint"))
+    progress_shown = pretty("progress", _("progress"))
+    manifest_shown = pretty("manifest", _("files"))

@@ -1,0 +1,47 @@
+"""A checkpoint as one file to save: a zip, streamed from the store as it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.utils.text import slugify
+from zipstream import ZipStream
+
+from webapp import storage
+from webapp.checkpoints.models import Checkpoint
+
+_CHUNK = 1 << 20
+
+
+def filename(checkpoint: Checkpoint) -> str:
+    """The folder's name inside the zip and, with ``.zip``, the zip's own."""
+    return slugify(checkpoint.name, allow_unicode=True)[:80] or str(checkpoint.pk)[:8]
+
+
+def zip_stream(checkpoint: Checkpoint) -> ZipStream:
+    """The checkpoint's folder as a zip whose length is known before the first byte.
+
+    Stored and not compressed: weights do not get smaller, and the browser can show how far it is.
+
+    Raises:
+        BlobMissing: A file is not in the store; before anything is sent.
+    """
+    stream = ZipStream(sized=True)
+    folder = filename(checkpoint)
+    for path, entry in sorted(checkpoint.manifest.items()):
+        if not storage.blob_exists(entry["sha256"]):
+            raise storage.BlobMissing(entry["sha256"])
+        stream.add(_Blob(entry["sha256"]), f"{folder}/{path}", size=int(entry["size"]))
+    return stream
+
+
+class _Blob:
+    """Reads a stored file piece by piece, and opens it only when its turn has come."""
+
+    def __init__(self, sha256: str) -> None:
+        self._sha256 = sha256
+
+    def __iter__(self) -> Iterator[bytes]:
+        with storage.open_blob(self._sha256) as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk

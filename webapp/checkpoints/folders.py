@@ -1,0 +1,59 @@
+"""From the engine's ``checkpoint/`` folder to what a row needs, and back; for workers.
+
+Reads JSON and the safetensors header only: no TensorFlow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.interop.gpt2_config import from_huggingface, read_config_json
+from training.weights.header import read_header
+from webapp import storage
+
+
+@dataclass(frozen=True)
+class StoredFolder:
+    """A checkpoint folder whose files are in the store; keywords of ``checkpoint_create``.
+
+    Attributes:
+        folder_manifest: ``{path: {sha256, size}}``.
+        card: ``card.json``.
+        config: The model as :class:`GPT2Config` fields.
+        tensors: ``{name, dtype, shape}`` each.
+        scores: The card's.
+    """
+
+    folder_manifest: dict[str, dict[str, Any]]
+    card: dict[str, Any]
+    config: dict[str, Any]
+    tensors: list[dict[str, Any]]
+    scores: dict[str, Any]
+
+    def fields(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+def store_checkpoint(folder: Path) -> StoredFolder:
+    """Put a checkpoint folder into the store; safe to repeat.
+
+    Raises:
+        TrainingError: It is not a checkpoint.
+        StoreFull: No space left.
+    """
+    from training.weights.checkpoint import read_card  # brings NumPy, which only workers load
+
+    card = read_card(folder)
+    header = read_header(folder / "model.safetensors")
+    return StoredFolder(
+        folder_manifest=storage.store_folder(folder),
+        card={key: value for key, value in card.items() if key != "tensors"},
+        config=from_huggingface(read_config_json(folder / "config.json")).model_dump(),
+        tensors=[
+            {"name": info.name, "dtype": info.dtype, "shape": list(info.shape)}
+            for info in header.tensors.values()
+        ],
+        scores=card.get("scores") or {},
+    )

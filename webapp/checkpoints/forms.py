@@ -1,0 +1,229 @@
+"""Forms of the checkpoint pages: filters, imports, copies, notes."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from training.backbones.gpt2.config import GPT2Config
+from training.spec import SourceSpec
+from webapp.accounts.models import Tag, Team, User
+from webapp.checkpoints import selectors
+from webapp.checkpoints.models import Checkpoint
+from webapp.datasets.models import Dataset, Upload
+from webapp.datasets.uploads import received
+from webapp.jobs.selectors import sentence
+from webapp.spec_fields import field_of
+
+#: The public Hub, where nothing else is set.
+HUB = "https://huggingface.co"
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
+
+
+class CheckpointFilter(forms.Form):
+    """What the list's address says; whatever is wrong in it does not filter."""
+
+    q = forms.CharField(required=False, label=_("Search"), max_length=200)
+    origin = forms.ChoiceField(required=False, label=_("Origin"))
+    dataset: forms.ModelChoiceField[Dataset] = forms.ModelChoiceField(
+        None, required=False, label=_("Data"), empty_label=_("All data")
+    )
+    owner: forms.ModelChoiceField[User] = forms.ModelChoiceField(
+        None, required=False, label=_("Owner"), empty_label=_("Anyone")
+    )
+    tag: forms.ModelChoiceField[Tag] = forms.ModelChoiceField(
+        None, required=False, label=_("Tag"), empty_label=_("Any tag")
+    )
+    sort = forms.ChoiceField(
+        required=False,
+        label=_("Sort by"),
+        choices=[(key, title) for key, (_key, _down, title) in selectors.SORTS.items()],
+    )
+    #: Only what came of this checkpoint: the address of a lineage's "more".
+    source = forms.UUIDField(required=False, widget=forms.HiddenInput)
+    cursor = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, data: Any, *, team: Team | None) -> None:
+        super().__init__(data, auto_id="filter-%s")
+        choices = selectors.filter_choices(team)
+        for name in ("dataset", "owner", "tag"):
+            self.fields[name].queryset = choices[name]  # type: ignore[attr-defined]
+        self.fields["origin"].choices = [  # type: ignore[attr-defined]
+            ("", _("Any origin")),
+            *Checkpoint.Origin.choices,
+        ]
+
+    def values(self) -> dict[str, Any]:
+        """The filters that are set and make sense."""
+        self.is_valid()
+        return {name: value for name, value in self.cleaned_data.items() if value}
+
+    @property
+    def is_filtered(self) -> bool:
+        return any(name not in {"sort", "cursor"} for name in self.values())
+
+
+class HubForm(forms.Form):
+    repository = forms.CharField(
+        max_length=200,
+        label=_("Name on the Hub"),
+        help_text=_("As in its address: gpt2, gpt2-xl, distilgpt2 or owner/name."),
+        widget=forms.TextInput(
+            attrs={"placeholder": "openai-community/gpt2", "spellcheck": "false"}
+        ),
+    )
+    revision = forms.CharField(
+        max_length=200,
+        initial="main",
+        label=_("Revision"),
+        help_text=_("Branch, tag or commit."),
+        required=False,
+        widget=forms.TextInput(attrs={"spellcheck": "false"}),
+    )
+    endpoint = forms.CharField(
+        max_length=500,
+        label=_("Address of the Hub"),
+        help_text=_("The public Hub, or a mirror of it."),
+        required=False,
+        widget=forms.URLInput(attrs={"spellcheck": "false"}),
+    )
+    name = forms.CharField(
+        max_length=160,
+        required=False,
+        label=_("Name here"),
+        help_text=_("Empty: the name that it has on the Hub."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["endpoint"].initial = os.environ.get("HF_ENDPOINT") or HUB
+
+    def clean_repository(self) -> str:
+        repository = self.cleaned_data["repository"].strip()
+        # People paste addresses.
+        repository = re.sub(r"^https?://[^/]+/", "", repository).strip("/")
+        if not _REPOSITORY.fullmatch(repository) or ".." in repository or "--" in repository:
+            raise forms.ValidationError(sentence("hub_name_invalid", {"repository": repository}))
+        return repository
+
+    def clean_revision(self) -> str:
+        return self.cleaned_data["revision"].strip() or "main"
+
+    def clean_endpoint(self) -> str:
+        endpoint = self.cleaned_data["endpoint"].strip().rstrip("/")
+        if endpoint and not re.match(r"https?://[^/\s]+", endpoint):
+            raise forms.ValidationError(sentence("hub_endpoint_invalid", {"endpoint": endpoint}))
+        # What this machine is set to anyway need not be frozen into the job.
+        default = (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
+        return "" if endpoint == default else endpoint
+
+
+class ManyFilesInput(forms.FileInput):
+    allow_multiple_selected = True
+
+
+class ManyFilesField(forms.FileField):
+    """Several files; a list when cleaned, empty when none was chosen."""
+
+    widget = ManyFilesInput
+
+    def clean(self, data: Any, initial: Any = None) -> list[Any]:
+        return [super(ManyFilesField, self).clean(item, initial) for item in data or []]
+
+
+class FolderForm(forms.Form):
+    """Files that came in pieces (``upload``, with JavaScript) or with the form itself."""
+
+    name = forms.CharField(max_length=160, label=_("Name"), required=False)
+    chosen = ManyFilesField(required=False, label=_("Files"), allow_empty_file=True)
+    upload: forms.ModelMultipleChoiceField[Upload] = forms.ModelMultipleChoiceField(
+        None, required=False, widget=forms.MultipleHiddenInput
+    )
+
+    def __init__(self, *args: Any, user: User, team: Team | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        mine = Upload.objects.for_user(user).filter(owner=user, team=team)
+        self.fields["upload"].queryset = mine  # type: ignore[attr-defined]
+        self.fields["upload"].error_messages["invalid_choice"] = _(
+            "An upload is not complete or not yours. Choose the files again."
+        )
+
+    def clean_upload(self) -> list[Upload]:
+        sent = list(self.cleaned_data["upload"])
+        for upload in sent:
+            if received(upload) != upload.size:
+                raise forms.ValidationError(
+                    _("%(file)s did not arrive completely. Choose the files again."),
+                    params={"file": upload.filename},
+                )
+        return sent
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if not self.errors and not data.get("chosen") and not data.get("upload"):
+            self.add_error("chosen", gettext("Choose the model's folder or its files."))
+        return data
+
+
+class CopyForm(forms.Form):
+    """A new model of the source's width and vocabulary: other layers, other context."""
+
+    name = forms.CharField(max_length=160, label=_("Name"))
+    n_layer = field_of(GPT2Config, "n_layer")
+    n_positions = field_of(GPT2Config, "n_positions")
+    reinitialise = forms.CharField(
+        required=False,
+        max_length=2000,
+        label=_(str(SourceSpec.model_fields["reinitialise"].title)),
+        help_text=_(
+            "Tensors that keep their random values, one name or pattern a line: h.3.*, *.mlp.*"
+        ),
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+    )
+    seed = forms.IntegerField(
+        min_value=0,
+        max_value=2**31 - 1,
+        initial=0,
+        label=_("Seed"),
+        help_text=_("Decides the values of what is new."),
+    )
+
+    def clean_reinitialise(self) -> list[str]:
+        lines = self.cleaned_data["reinitialise"].replace(",", "\n").splitlines()
+        return [line.strip() for line in lines if line.strip()]
+
+    def model(self, source: Checkpoint) -> GPT2Config:
+        """The new model."""
+        changed = {name: self.cleaned_data[name] for name in ("n_layer", "n_positions")}
+        return GPT2Config.model_validate(source.config | changed)
+
+
+class DescribeForm(forms.Form):
+    name = forms.CharField(max_length=160, label=_("Name"))
+    tags = forms.CharField(
+        required=False,
+        max_length=400,
+        label=_("Tags"),
+        help_text=_("Separated by commas."),
+    )
+    notes = forms.CharField(
+        required=False,
+        max_length=20_000,
+        label=_("Notes"),
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
+
+    def clean_tags(self) -> list[str]:
+        words = re.split(r"[,，、\n]", self.cleaned_data["tags"])
+        tags = [word.strip() for word in words if word.strip()]
+        if long := [tag for tag in tags if len(tag) > 40]:
+            raise forms.ValidationError(
+                _("%(tag)s… is too long for a tag: at most 40 characters."),
+                params={"tag": long[0][:20]},
+            )
+        return tags

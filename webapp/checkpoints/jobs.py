@@ -1,0 +1,79 @@
+"""Imports and copies: input files, outcome. See :mod:`webapp.jobs.kinds` for who calls what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from webapp import storage
+from webapp.checkpoints import services
+from webapp.checkpoints.folders import StoredFolder, store_checkpoint
+from webapp.checkpoints.models import CheckpointImport
+from webapp.datasets import uploads
+from webapp.datasets.models import Upload
+from webapp.jobs.errors import JobRefused
+from webapp.jobs.models import Job
+
+#: Fields of a ``phase`` event that say how far a download is.
+PROGRESS = ("bytes", "total_bytes", "bytes_per_s")
+
+
+def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Put uploaded files, or the checkpoint to copy from, into ``folder``."""
+    row = _row(job)
+    if job.kind == "import_folder":
+        _store_uploads(row)
+        storage.materialise(row.manifest, folder / "upload")
+        return spec | {"path": str(folder / "upload")}
+    if job.kind == "copy":
+        assert row.source is not None
+        storage.materialise(row.source.manifest, folder / "source")
+        return spec | {"source": spec["source"] | {"checkpoint": str(folder / "source")}}
+    return spec
+
+
+def _store_uploads(row: CheckpointImport) -> None:
+    """Move what arrived into the store; a retry finds it there."""
+    for path, entry in row.manifest.items():
+        if "sha256" in entry:
+            continue
+        upload = Upload.objects.filter(pk=entry["upload"]).first()
+        try:
+            if upload is None:
+                raise FileNotFoundError
+            entry["sha256"] = uploads.store(upload)
+        except FileNotFoundError:
+            raise JobRefused("input_missing", detail=path) from None
+        row.save(update_fields=["manifest", "updated_at"])
+
+
+def ingest(job: Job, events: list[dict[str, Any]]) -> None:
+    """Keep how far a download is."""
+    last = next((event for event in reversed(events) if event["kind"] == "phase"), None)
+    if last is not None:
+        known = {name: last[name] for name in PROGRESS if last.get(name) is not None}
+        CheckpointImport.objects.filter(job=job).exclude(progress=known).update(progress=known)
+
+
+def collect(job: Job, out: Path) -> StoredFolder:
+    """Put the finished checkpoint into the store; no rows yet."""
+    return store_checkpoint(out / "checkpoint")
+
+
+def finish(job: Job, collected: StoredFolder) -> None:
+    """Make the checkpoint's row, in the transaction that marks the job as succeeded."""
+    row = _row(job)
+    row.checkpoint = services.checkpoint_create(
+        name=row.name,
+        origin=row.origin,
+        team=row.team,
+        owner=row.owner,
+        job=job,
+        parents=[row.source] if row.source else [],
+        **collected.fields(),
+    )
+    row.save(update_fields=["checkpoint", "updated_at"])
+
+
+def _row(job: Job) -> CheckpointImport:
+    return CheckpointImport.objects.select_related("source", "team", "owner").get(job=job)

@@ -1,0 +1,230 @@
+"""What people and jobs do with checkpoints: make, import, copy, describe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+
+from training.backbones.gpt2.config import GPT2Config
+from training.spec import CopySpec, ImportSpec, SourceSpec
+from webapp.accounts import audit
+from webapp.accounts.models import Tag, Team, User
+from webapp.checkpoints.models import Checkpoint, CheckpointImport
+from webapp.checkpoints.uploads import UploadedFiles, clean_path
+from webapp.datasets.models import DatasetVersion, Upload
+from webapp.datasets.services import upload_take
+from webapp.jobs.models import Job
+from webapp.jobs.services import job_create
+from webapp.runs import references
+
+
+def checkpoint_create(
+    *,
+    name: str,
+    origin: str,
+    team: Team,
+    owner: User,
+    job: Job | None,
+    folder_manifest: Mapping[str, Mapping[str, Any]],
+    card: Mapping[str, Any],
+    config: Mapping[str, Any],
+    tensors: Iterable[Mapping[str, Any]],
+    scores: Mapping[str, Any],
+    parents: Iterable[Checkpoint] = (),
+    dataset_version: DatasetVersion | None = None,
+) -> Checkpoint:
+    """Make the row of a checkpoint whose files are in the store; inside the caller's transaction.
+
+    The same weights from the same job once more give the row that is there already.
+
+    Args:
+        name: For people; cut to the column's width.
+        origin: One of :class:`Checkpoint.Origin`.
+        team: Whose it is.
+        owner: Who asked for it.
+        job: The job that made it.
+        folder_manifest: ``{path: {sha256, size}}`` of every file.
+        card: ``card.json``.
+        config: The model as :class:`GPT2Config` fields.
+        tensors: ``{name, dtype, shape}`` each, from the header.
+        scores: ``{validation_loss: …}``.
+        parents: The checkpoints whose weights it started from.
+        dataset_version: What it was trained on.
+    """
+    weights_sha256 = str(card["weights_sha256"])
+    if job is not None:
+        known = Checkpoint.objects.filter(job=job, weights_sha256=weights_sha256).first()
+        if known is not None:
+            return known
+    parameters = card.get("parameters") or GPT2Config.model_validate(config).parameter_count()
+    checkpoint = Checkpoint.objects.create(
+        name=name[:160],
+        origin=origin,
+        team=team,
+        owner=owner,
+        job=job,
+        architecture=card.get("architecture") or config.get("architecture", "gpt2"),
+        config=dict(config),
+        parameters=parameters,
+        size=sum(int(entry["size"]) for entry in folder_manifest.values()),
+        weights_sha256=weights_sha256,
+        manifest={path: dict(entry) for path, entry in folder_manifest.items()},
+        card=dict(card),
+        tensors=[
+            {"name": item["name"], "dtype": item["dtype"], "shape": list(item["shape"])}
+            for item in tensors
+        ],
+        scores=dict(scores),
+        dataset_version=dataset_version,
+    )
+    parents = list(parents)
+    checkpoint.parents.set(parents)
+    audit.record(
+        "checkpoint.create",
+        actor=owner,
+        instance=checkpoint,
+        origin=origin,
+        weights_sha256=weights_sha256,
+        parents=[str(parent.pk) for parent in parents],
+    )
+    return checkpoint
+
+
+@transaction.atomic
+def import_from_hub(
+    *, name: str, repository: str, revision: str, endpoint: str, team: Team, owner: User
+) -> CheckpointImport:
+    """Queue the download of a model from the Hub or a mirror.
+
+    Args:
+        name: For the checkpoint; empty: the repository's.
+        repository: ``owner/name`` or ``name``.
+        revision: Branch, tag or commit.
+        endpoint: Address of the Hub or its mirror; empty: the library's default.
+        team: Whose the checkpoint will be.
+        owner: Who asked.
+    """
+    spec = ImportSpec(kind="hub", repository=repository, revision=revision, endpoint=endpoint)
+    job = job_create(kind="import_hub", spec=spec.model_dump(), team=team, owner=owner)
+    return _on_its_way(
+        name=name or repository.rsplit("/", 1)[-1],
+        origin=Checkpoint.Origin.HUB,
+        repository=repository,
+        job=job,
+    )
+
+
+@transaction.atomic
+def import_from_folder(
+    *, name: str, files: UploadedFiles, team: Team, owner: User
+) -> CheckpointImport:
+    """Queue the reading of uploaded files.
+
+    Args:
+        name: For the checkpoint.
+        files: The model's files, complete; the worker moves them into the store.
+        team: Whose the checkpoint will be.
+        owner: Who asked.
+    """
+    # The files are named on the import's row, and put in place by the worker.
+    spec = ImportSpec(kind="folder", path="upload:")
+    job = job_create(kind="import_folder", spec=spec.model_dump(), team=team, owner=owner)
+    return _on_its_way(name=name, origin=Checkpoint.Origin.UPLOAD, manifest=files, job=job)
+
+
+@transaction.atomic
+def copy_start(
+    *,
+    name: str,
+    source: Checkpoint,
+    model: GPT2Config,
+    reinitialise: list[str],
+    seed: int,
+    owner: User,
+) -> CheckpointImport:
+    """Queue the copy of a checkpoint's weights into a new model.
+
+    Args:
+        name: For the new checkpoint.
+        source: Whose weights; it is not changed.
+        model: The new model.
+        reinitialise: Tensors, by name or pattern, that start afresh.
+        seed: Decides the values of what is new.
+        owner: Who asked.
+    """
+    spec = CopySpec(
+        source=SourceSpec(
+            checkpoint=references.write("checkpoint", source.pk), reinitialise=reinitialise
+        ),
+        model=model,
+        seed=seed,
+    )
+    job = job_create(kind="copy", spec=spec.model_dump(), team=source.team, owner=owner)
+    return _on_its_way(name=name, origin=Checkpoint.Origin.COPIED, source=source, job=job)
+
+
+def _on_its_way(*, job: Job, **fields: Any) -> CheckpointImport:
+    row = CheckpointImport.objects.create(job=job, team=job.team, owner=job.owner, **fields)
+    audit.record(
+        "checkpoint.copy" if row.source else "checkpoint.import",
+        actor=job.owner,
+        instance=row,
+        origin=row.origin,
+        repository=row.repository,
+    )
+    return row
+
+
+def take_files(*, files: Iterable[UploadedFile], team: Team, owner: User) -> list[Upload]:
+    """Take files that came with a plain form, where no script could send them in pieces.
+
+    Raises:
+        UploadRefused: One is empty or too large, or there is no room for it.
+    """
+    return [upload_take(file=file, team=team, owner=owner) for file in files]
+
+
+def files_of_uploads(uploads: Iterable[Upload]) -> UploadedFiles:
+    """``{path in the chosen folder: {upload, size}}``."""
+    return {
+        clean_path(upload.relative_path) or upload.filename: {
+            "upload": str(upload.pk),
+            "size": upload.size,
+        }
+        for upload in uploads
+    }
+
+
+@transaction.atomic
+def checkpoint_describe(
+    *, checkpoint: Checkpoint, actor: User, name: str, notes: str, tags: Iterable[str]
+) -> Checkpoint:
+    """Change what people wrote about a checkpoint; its files never change.
+
+    Args:
+        checkpoint: Which.
+        actor: Who.
+        name: The new name.
+        notes: Free text.
+        tags: Words of the team's vocabulary; new ones are added to it.
+    """
+    wanted = [tag_named(checkpoint.team, word) for word in dict.fromkeys(tags)]
+    checkpoint.name = name
+    checkpoint.notes = notes
+    checkpoint.save(update_fields=["name", "notes", "updated_at"])
+    checkpoint.tags.set(wanted)
+    audit.record(
+        "checkpoint.describe",
+        actor=actor,
+        instance=checkpoint,
+        tags=[tag.name for tag in wanted],
+    )
+    return checkpoint
+
+
+def tag_named(team: Team, word: str) -> Tag:
+    """The team's tag of that name, made when it is new."""
+    return Tag.objects.get_or_create(team=team, name=word[:40])[0]

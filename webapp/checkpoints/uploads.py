@@ -1,0 +1,68 @@
+"""Which of the uploaded files are the model, and whether a model is among them at all.
+
+Only names are looked at here, with the engine's own sentences, so that a person hears it at once:
+the engine judges content, in a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from webapp.jobs.selectors import sentence
+
+#: ``{path: {upload, size}}``, and ``sha256`` once the file is in the store.
+UploadedFiles = dict[str, dict[str, Any]]
+
+#: Forms of weights that can run code when opened, or that are not read.
+PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".ot"})
+#: Left by file managers; no part of a model.
+SKIPPED = frozenset({".DS_Store", "Thumbs.db", ".gitattributes", "desktop.ini"})
+
+
+def below_root(files: UploadedFiles) -> UploadedFiles:
+    """The model's own files by their paths in its folder: the shallowest with a ``config.json``.
+
+    Raises:
+        ValidationError: No model is among them: a configuration alone is none.
+    """
+    roots = [path.parent for path in map(PurePosixPath, files) if path.name == "config.json"]
+    if not roots:
+        raise _refused("folder_no_config")
+    root = min(roots, key=lambda folder: (len(folder.parts), str(folder)))
+    found = {
+        str(PurePosixPath(path).relative_to(root)): entry
+        for path, entry in files.items()
+        if PurePosixPath(path).is_relative_to(root) and PurePosixPath(path).name not in SKIPPED
+    }
+    _check_weights(found)
+    return found
+
+
+def _check_weights(names: Iterable[str]) -> None:
+    names = sorted(names)
+    if any(name.endswith(".safetensors") for name in names):
+        return
+    for name in names:
+        if PurePosixPath(name).suffix.lower() in PICKLES:
+            raise _refused("folder_only_pickles", file=name)
+    raise _refused("folder_no_weights")
+
+
+def _refused(code: str, **params: str) -> ValidationError:
+    return ValidationError(sentence(code, params), code=code)
+
+
+def clean_path(name: str) -> str:
+    """A path from a browser without what could lead elsewhere; empty when nothing is left."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return "/".join(part for part in parts if part.strip("./"))
+
+
+def folder_name(paths: Iterable[str]) -> str:
+    """The folder's name that all paths share; empty when they were chosen one by one."""
+    first = {path.split("/", 1)[0] for path in paths if "/" in path}
+    return first.pop() if len(first) == 1 else ""

@@ -1,0 +1,187 @@
+"""Forms about datasets. Ranges and help come from :class:`training.spec.PrepareSpec`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from pydantic import ValidationError
+
+from training.settings import problems
+from training.spec import PrepareSpec
+from webapp.accounts.models import Team, User
+from webapp.datasets import services, uploads
+from webapp.datasets.models import Dataset, Upload
+from webapp.jobs.selectors import sentence
+
+_FIELDS = PrepareSpec.model_fields
+SETTINGS = (
+    "format",
+    "text_field",
+    "validation_percent",
+    "test_percent",
+    "remove_duplicates",
+    "seed",
+)
+
+
+def _told(name: str) -> dict[str, Any]:
+    """Title, help and default of a setting of the spec."""
+    field = _FIELDS[name]
+    return {
+        "label": _(field.title or name),
+        "help_text": _(field.description) if field.description else "",
+        "initial": field.default,
+    }
+
+
+class SettingsForm(forms.Form):
+    """How an upload is read and split."""
+
+    format = forms.ChoiceField(
+        choices=[
+            ("auto", _("find out")),
+            ("text", _("plain text: documents between blank lines")),
+            ("jsonl", _("JSON Lines: an object a line")),
+            ("csv", _("CSV: a header, then a document a row")),
+        ],
+        **_told("format"),
+    )
+    text_field = forms.CharField(
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        **_told("text_field"),
+    )
+    validation_percent = forms.FloatField(
+        widget=forms.NumberInput(attrs={"min": "0.1", "max": "50", "step": "any"}),
+        **_told("validation_percent"),
+    )
+    test_percent = forms.FloatField(
+        widget=forms.NumberInput(attrs={"min": "0", "max": "50", "step": "any"}),
+        **_told("test_percent"),
+    )
+    remove_duplicates = forms.BooleanField(required=False, **_told("remove_duplicates"))
+    seed = forms.IntegerField(
+        widget=forms.NumberInput(attrs={"min": "0", "step": "1"}), **_told("seed")
+    )
+
+    spec: PrepareSpec
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        values = {name: data[name] for name in SETTINGS if data.get(name) is not None}
+        try:
+            self.spec = PrepareSpec(path="", **values)
+        except ValidationError as error:
+            for problem in problems(error):
+                field = problem.field if problem.field in self.fields else None
+                if field is None or field not in self.errors:
+                    self.add_error(field, gettext(problem.message) % problem.params)
+        return data
+
+
+class FileForm(SettingsForm):
+    """A file, sent in pieces beforehand (``upload``) or along with the form (``file``)."""
+
+    upload = forms.UUIDField(required=False, widget=forms.HiddenInput)
+    file = forms.FileField(label=_("File"), required=False, allow_empty_file=True)
+
+    def __init__(self, *args: Any, user: User, team: Team, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user, self.team = user, team
+        #: The upload as far as it came, kept whatever else is wrong with the form.
+        self.arrived: Upload | None = None
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        self.arrived = self._take(data)
+        if self.arrived is None:
+            if not self.errors.get("file"):
+                self.add_error("file", _("Choose a file."))
+            return data
+        missing = self.arrived.size - uploads.received(self.arrived)
+        if missing > 0:
+            self.add_error(
+                "file",
+                _("This file has not arrived completely. Choose it again to continue."),
+            )
+            return data
+        content = uploads.look(self.arrived)
+        if not content.is_text:
+            refusal = content.refusal()
+            self.add_error("file", sentence(refusal.code, refusal.params))
+        return data
+
+    def _take(self, data: dict[str, Any]) -> Upload | None:
+        if file := data.get("file"):
+            try:
+                return services.upload_take(file=file, team=self.team, owner=self.user)
+            except services.UploadRefused as refused:
+                self.add_error("file", str(refused))
+                return None
+        if not data.get("upload"):
+            return None
+        return (
+            Upload.objects.for_user(self.user)
+            .filter(pk=data["upload"], owner=self.user, team=self.team)
+            .first()
+        )
+
+
+class AboutForm(forms.Form):
+    """What people read about a dataset."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=120,
+        help_text=_("How the team finds it again."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    description = forms.CharField(
+        label=_("Description"),
+        required=False,
+        max_length=5000,
+        help_text=_("What is in it, and what it is good for."),
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+    origin = forms.CharField(
+        label=_("Origin and licence"),
+        required=False,
+        max_length=5000,
+        help_text=_("Where it came from, and what may be done with it."),
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    team: Team
+    instance: Dataset | None = None
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        taken = Dataset.objects.filter(team=self.team, name=name)
+        if self.instance is not None:
+            taken = taken.exclude(pk=self.instance.pk)
+        if taken.exists():
+            raise forms.ValidationError(
+                _("The team has data of this name already. Choose another name.")
+            )
+        return name
+
+
+class NewDatasetForm(AboutForm, FileForm):
+    """Everything for a new dataset on one page."""
+
+    field_order = ["file", "upload", "name", "description", "origin", *SETTINGS]
+
+
+class EditForm(AboutForm):
+    def __init__(self, data: Any = None, *, instance: Dataset) -> None:
+        initial = {
+            "name": instance.name,
+            "description": instance.description,
+            "origin": instance.origin,
+        }
+        super().__init__(data, initial=initial)
+        self.instance, self.team = instance, instance.team

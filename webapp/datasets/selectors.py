@@ -1,0 +1,126 @@
+"""Reads about datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+
+from webapp.accounts.models import Team, User
+from webapp.datasets.models import Dataset, DatasetVersion, Upload
+from webapp.jobs.models import LIVE, Job, State
+from webapp.runs.models import Run
+
+
+@dataclass(frozen=True)
+class Row:
+    """A dataset in the list, with its newest version."""
+
+    dataset: Dataset
+    version: DatasetVersion | None
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        return self.version.summary.get("counts", {}) if self.version else {}
+
+
+def dataset_list(user: User, team: Team) -> QuerySet[Dataset]:
+    """The team's datasets, with the newest version's id and state and the number of versions."""
+    newest = DatasetVersion.objects.filter(dataset=OuterRef("pk")).order_by("-number")
+    rows: QuerySet[Dataset] = Dataset.objects.for_user(user).filter(team=team)
+    return rows.select_related("owner").annotate(
+        newest_id=Subquery(newest.values("pk")[:1]),
+        newest_state=Subquery(newest.values("job__state")[:1]),
+        version_count=Count("versions"),
+    )
+
+
+def with_newest(datasets: Iterable[Any]) -> list[Row]:
+    """Rows of :func:`dataset_list` with their newest versions: one query for all."""
+    datasets = list(datasets)
+    versions = (
+        DatasetVersion.objects.filter(pk__in=[row.newest_id for row in datasets])
+        .select_related("job")
+        .defer("preview", "manifest")
+    )
+    by_id = {version.pk: version for version in versions}
+    return [Row(dataset, by_id.get(dataset.newest_id)) for dataset in datasets]
+
+
+def newest_version(dataset: Dataset) -> DatasetVersion | None:
+    """What the dataset's own page shows."""
+    return versions_of(dataset).first()
+
+
+def versions_of(dataset: Dataset) -> QuerySet[DatasetVersion]:
+    """All versions, newest first."""
+    return (
+        DatasetVersion.objects.filter(dataset=dataset)
+        .select_related("job", "owner")
+        .defer("preview", "manifest")
+        .order_by("-number")
+    )
+
+
+def version_for(user: User) -> QuerySet[DatasetVersion]:
+    """Versions the person may see, with what a page shows of them."""
+    rows: QuerySet[DatasetVersion] = DatasetVersion.objects.for_user(user)
+    return rows.select_related("dataset", "dataset__team", "job", "owner", "team")
+
+
+def ready_versions(user: User, team: Team) -> QuerySet[DatasetVersion]:
+    """What a run can be made with: checked versions, each content of a dataset once."""
+    earlier = DatasetVersion.objects.filter(
+        dataset=OuterRef("dataset"), sha256=OuterRef("sha256"), number__lt=OuterRef("number")
+    )
+    rows: QuerySet[DatasetVersion] = DatasetVersion.objects.for_user(user).filter(team=team)
+    return (
+        rows.exclude(sha256="")
+        .exclude(Exists(earlier))
+        .select_related("dataset", "job")
+        .defer("preview")
+        .order_by("dataset__name", "-number")
+    )
+
+
+def same_content(version: DatasetVersion) -> DatasetVersion | None:
+    """The earlier version of the dataset that the check found to be the same, if there is one."""
+    if not version.sha256:
+        return None
+    return (
+        DatasetVersion.objects.filter(
+            dataset=version.dataset, sha256=version.sha256, number__lt=version.number
+        )
+        .order_by("number")
+        .first()
+    )
+
+
+def runs_using(version: DatasetVersion, limit: int = 10) -> list[Run]:
+    """The newest runs trained on a version."""
+    return list(
+        Run.objects.filter(dataset_version=version)
+        .select_related("job")
+        .order_by("-created_at")[:limit]
+    )
+
+
+def unfinished_uploads(user: User, team: Team) -> list[Upload]:
+    """One's own uploads that were cut off, to be continued."""
+    rows: QuerySet[Upload] = Upload.objects.for_user(user).filter(
+        owner=user, team=team, sha256="", relative_path=""
+    )
+    used = Job.objects.filter(kind="prepare", team=team, spec__path__startswith="upload:")
+    paths = set(used.values_list("spec__path", flat=True))
+    return [row for row in rows.order_by("-created_at")[:20] if f"upload:{row.pk}" not in paths]
+
+
+def states_named(name: str) -> list[State]:
+    """The job states that a filter's word stands for."""
+    return {
+        "ready": [State.SUCCEEDED],
+        "checking": [*LIVE, State.PAUSED],
+        "failed": [State.FAILED, State.CANCELLED],
+    }.get(name, [])

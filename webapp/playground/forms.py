@@ -1,0 +1,88 @@
+"""The playground's form: titles, help and ranges come from the engine's spec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+from pydantic import ValidationError
+
+from training.settings import problems
+from training.spec import GenerateSpec
+from webapp.accounts.models import Team, User
+from webapp.checkpoints.models import Checkpoint
+from webapp.checkpoints.selectors import language_models
+from webapp.spec_fields import field_of, show_problems
+
+#: Fields of the spec that two checkpoints side by side share.
+SETTINGS = ("prompt", "max_tokens", "temperature", "top_k", "top_p", "stop", "seed")
+
+
+class GenerateForm(forms.Form):
+    checkpoint: forms.ModelChoiceField[Checkpoint] = forms.ModelChoiceField(
+        None, label=_("Checkpoint"), empty_label=None
+    )
+    beside: forms.ModelChoiceField[Checkpoint] = forms.ModelChoiceField(
+        None,
+        label=_("Beside it"),
+        required=False,
+        empty_label=_("No other"),
+        help_text=_("A second one that gets the same prompt and settings."),
+    )
+    prompt = field_of(
+        GenerateSpec,
+        "prompt",
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 9, "spellcheck": "false"}),
+        help_text=_("The text that is continued; a space at its end counts."),
+    )
+    max_tokens = field_of(GenerateSpec, "max_tokens")
+    temperature = field_of(GenerateSpec, "temperature")
+    top_k = field_of(GenerateSpec, "top_k")
+    top_p = field_of(GenerateSpec, "top_p")
+    seed = field_of(GenerateSpec, "seed")
+    stop = forms.CharField(
+        required=False,
+        strip=False,
+        label=_("Stop words"),
+        help_text=_("One a line, at most eight. Writing ends before any of these."),
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, user: User, team: Team | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("checkpoint", "beside"):
+            field = self.fields[name]
+            field.queryset = language_models(user=user, team=team)  # type: ignore[attr-defined]
+            field.error_messages["invalid_choice"] = _(
+                "This checkpoint is not there or writes no text. Choose one of the list."
+            )
+
+    def clean_prompt(self) -> str:
+        # Browsers send line ends as two characters, which the model would read as two tokens.
+        return str(self.cleaned_data["prompt"]).replace("\r\n", "\n")
+
+    def clean_stop(self) -> list[str]:
+        return [line for line in self.cleaned_data["stop"].splitlines() if line]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("beside") and data.get("beside") == data.get("checkpoint"):
+            self.add_error("beside", _("Choose another checkpoint than the first."))
+        if not self.errors:
+            try:
+                GenerateSpec(checkpoint="-", **self.settings())
+            except ValidationError as error:
+                show_problems(self, problems(error))
+        return data
+
+    def settings(self) -> dict[str, Any]:
+        """The spec's fields as typed, without the checkpoint."""
+        return {name: self.cleaned_data[name] for name in SETTINGS}
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """One, or two side by side."""
+        chosen = [self.cleaned_data["checkpoint"], self.cleaned_data["beside"]]
+        return [checkpoint for checkpoint in chosen if checkpoint]

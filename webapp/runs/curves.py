@@ -1,0 +1,61 @@
+"""Curves for charts: already thinned, so that no query reads more than it sends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db.models import Q
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from webapp.runs.jobs import MAX_TIER
+from webapp.runs.models import Point, Run
+
+#: Most points a curve has on a chart.
+MOST_POINTS = 2000
+#: What the engine measures, in the order in which a chart offers it.
+METRICS: dict[str, str | Promise] = {
+    "loss": _("training loss"),
+    "validation_loss": _("validation loss"),
+    "validation_accuracy": _("validation accuracy"),
+    "learning_rate": _("learning rate"),
+    "gradient_norm": _("gradient norm"),
+}
+#: Metrics sent when none are asked for.
+DEFAULT_NAMES = ("loss", "validation_loss")
+
+
+def tier_for(spec: Mapping[str, Any], name: str) -> int:
+    """The lowest tier in which a metric of this run can never have more than 2,000 points.
+
+    It follows from the spec alone, so that a chart which asks for what is new gets the same tier
+    at every call.
+    """
+    every = int(spec["evaluation"]["every"]) if name.startswith("validation") else 1
+    steps = int(spec["training"]["steps"])
+    for k in range(MAX_TIER):
+        if steps // math.lcm(every, 4**k) <= MOST_POINTS:
+            return k
+    return MAX_TIER
+
+
+def curves(
+    run: Run, *, names: Iterable[str] = DEFAULT_NAMES, since: int = -1
+) -> dict[str, dict[str, list[Any]]]:
+    """``{name: {steps: […], values: […]}}`` of the points after a step; null: not finite.
+
+    The newest point is always among them, whatever its tier.
+    """
+    found: dict[str, dict[str, list[Any]]] = {}
+    for name in names:
+        points = Point.objects.filter(run=run, name=name)
+        tier = tier_for(run.job.spec, name)
+        if tier:
+            last = points.order_by("-step").values_list("step", flat=True).first()
+            points = points.filter(Q(tier__gte=tier) | Q(step=last))
+        rows = points.filter(step__gt=since).order_by("step").values_list("step", "value")
+        pairs = list(rows)
+        found[name] = {"steps": [step for step, _v in pairs], "values": [v for _s, v in pairs]}
+    return found

@@ -1,0 +1,155 @@
+"""What a run will take on the machines at hand: time from past runs, memory against the largest."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+import psutil
+from django.conf import settings
+from django.db.models.functions import Now
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from training.backbones.gpt2.config import GPT2Config
+from training.estimate import Estimate, assumed_speed, estimate, flops_per_token
+from training.spec import RunSpec
+from webapp.accounts.models import Team
+from webapp.jobs.models import State, Worker
+from webapp.runs.models import Run
+
+#: Past runs that the speed is looked for among.
+PAST_RUNS = 20
+
+
+#: What :class:`training.estimate.Estimate` calls the parts of the memory, for people.
+MEMORY_PARTS: dict[str, Promise] = {
+    "process": _("the process itself"),
+    "weights": _("weights"),
+    "gradients": _("gradients"),
+    "optimizer": _("optimiser"),
+    "best": _("best weights so far"),
+    "activations": _("activations"),
+    "logits": _("logits"),
+}
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """An estimate beside what there is.
+
+    Attributes:
+        estimate: What the run takes.
+        measured: Whether its time rests on past runs here, rather than on an assumption.
+        memory_available: Bytes of the largest machine that could take it.
+    """
+
+    estimate: Estimate
+    measured: bool
+    memory_available: int
+
+    @property
+    def fits(self) -> bool:
+        return self.estimate.memory_bytes <= self.memory_available
+
+    @property
+    def memory_parts(self) -> list[tuple[Promise, int]]:
+        """Title and bytes of each part."""
+        return [(MEMORY_PARTS[name], size) for name, size in self.estimate.memory.items()]
+
+    @property
+    def share(self) -> float:
+        """Of the memory, 0..1 and beyond."""
+        return self.estimate.memory_bytes / self.memory_available
+
+
+def outlook(spec: RunSpec, config: GPT2Config, team: Team) -> Outlook:
+    """Time and memory of a run before it starts."""
+    speed = measured_speed(spec, config, team)
+    return Outlook(
+        estimate=estimate(spec, config, speed or assumed_speed(os.cpu_count() or 1)),
+        measured=speed is not None,
+        memory_available=memory_available(),
+    )
+
+
+def measured_speed(spec: RunSpec, config: GPT2Config, team: Team) -> float | None:
+    """FLOP/s of the past run whose model is nearest in size; small ones never reach the peak."""
+    wanted = math.log(flops_per_token(config, spec.training.sequence_length))
+    best: tuple[float, float] | None = None
+    past = (
+        Run.objects.filter(team=team, job__state=State.SUCCEEDED, checkpoint__isnull=False)
+        .select_related("job", "checkpoint")
+        .only("job__spec", "job__report", "checkpoint__config")
+        .order_by("-created_at")[:PAST_RUNS]
+    )
+    for run in past:
+        seconds = run.job.report.get("duration_s")
+        if not seconds or run.checkpoint is None:
+            continue
+        try:
+            old_spec = RunSpec.model_validate(run.job.spec)
+            old_config = GPT2Config.model_validate(run.checkpoint.config)
+        except ValueError:  # a spec of another version
+            continue
+        work = estimate(old_spec, old_config).flops
+        per_token = flops_per_token(old_config, old_spec.training.sequence_length)
+        distance = abs(math.log(per_token) - wanted)
+        if best is None or distance < best[0]:
+            best = distance, work / seconds
+    return best[1] if best else None
+
+
+def living_workers() -> list[Worker]:
+    """Workers heard of lately, by host."""
+    since = Now() - timedelta(seconds=4 * settings.LEASE_S)
+    return list(Worker.objects.filter(seen_at__gt=since).order_by("host", "name"))
+
+
+def memory_available() -> int:
+    """Bytes of the largest host with a worker; of this machine while none has been heard of."""
+    known = [worker.memory_bytes for worker in living_workers() if worker.memory_bytes]
+    return max(known) if known else int(psutil.virtual_memory().total)
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine that trains.
+
+    Attributes:
+        name: Its name.
+        queues: What its workers serve.
+        processors: How many.
+        memory_bytes: How much.
+        gpus: ``{index, name, memory_bytes}`` each.
+    """
+
+    name: str
+    queues: list[str]
+    processors: int
+    memory_bytes: int
+    gpus: list[dict[str, object]]
+
+
+def hosts() -> list[Host]:
+    """Every machine with a living worker that trains."""
+    found: dict[str, Host] = {}
+    for worker in living_workers():
+        queues = [queue for queue in worker.queues if queue in {"cpu", "gpu"}]
+        if not queues:
+            continue
+        before = found.get(worker.host)
+        gpus = list(worker.gpus) + (before.gpus if before else [])
+        found[worker.host] = Host(
+            name=worker.host,
+            queues=sorted({*queues, *(before.queues if before else [])}),
+            processors=worker.processors,
+            memory_bytes=worker.memory_bytes,
+            gpus=sorted(
+                {str(gpu.get("index")): gpu for gpu in gpus}.values(),
+                key=lambda gpu: str(gpu.get("index")),
+            ),
+        )
+    return list(found.values())

@@ -1,0 +1,204 @@
+"""What a training job means to the portal: its inputs, its points, its checkpoint, its report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.interop.gpt2_config import from_huggingface, read_config_json
+from training.weights.header import read_header
+from webapp import storage
+from webapp.checkpoints.models import Checkpoint
+from webapp.checkpoints.services import checkpoint_create
+from webapp.datasets.models import DatasetVersion
+from webapp.jobs.errors import JobRefused
+from webapp.jobs.models import Job
+from webapp.runs import references
+from webapp.runs.models import Point, Run
+from webapp.runs.services import comparison_update
+
+#: Rows in one INSERT: SQLite takes at most 32,766 values in a statement, a point has five.
+BATCH = 2000
+MAX_TIER = 9
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A checkpoint whose files are in the store already."""
+
+    manifest: storage.Manifest
+    card: dict[str, Any]
+    config: dict[str, Any]
+    tensors: list[dict[str, Any]]
+
+
+def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Put the data and the source into the folder and return the spec with their paths."""
+    spec["data"]["path"] = _place(spec["data"]["path"], folder / "data")
+    if spec.get("source"):
+        spec["source"]["checkpoint"] = _place(spec["source"]["checkpoint"], folder / "source")
+    if spec["tokenizer"].get("checkpoint"):
+        spec["tokenizer"]["checkpoint"] = _place(
+            spec["tokenizer"]["checkpoint"], folder / "tokenizer"
+        )
+    return spec
+
+
+def _place(reference: str, folder: Path) -> str:
+    manifest = _manifest(reference)
+    if not manifest:
+        raise JobRefused("input_missing", detail=reference)
+    storage.materialise(manifest, folder)
+    return str(folder)
+
+
+def _manifest(reference: str) -> Mapping[str, Mapping[str, Any]]:
+    """The files that a ``store:`` reference names; none when they are not there."""
+    kind, pk = references.read(reference)
+    if kind == "dataset":
+        return DatasetVersion.objects.get(pk=pk).manifest
+    if kind == "checkpoint":
+        return Checkpoint.objects.get(pk=pk).manifest
+    run = Run.objects.select_related("checkpoint").get(pk=pk)
+    return run.checkpoint.manifest if run.checkpoint else {}
+
+
+def tier(step: int) -> int:
+    """The largest k, at most 9, with ``step % 4**k == 0``."""
+    k = 0
+    while k < MAX_TIER and step % 4 ** (k + 1) == 0:
+        k += 1
+    return k
+
+
+def ingest(job: Job, events: list[dict[str, Any]]) -> None:
+    """Store the points of a batch of events.
+
+    ``resumed`` voids what came after its step, in the batch and in the database; the same batch
+    once more changes nothing.
+    """
+    metrics = [event for event in events if event["kind"] in {"metric", "resumed"}]
+    if not metrics:
+        return
+    run = Run.objects.select_for_update().get(job=job)
+    fresh: dict[tuple[str, int], float | None] = {}
+    cut: int | None = None
+    for event in metrics:
+        if event["kind"] == "metric":
+            step = int(event["step"])
+            fresh |= {(name, step): value for name, value in event["values"].items()}
+            continue
+        limit = int(event["step"])
+        cut = limit if cut is None else min(cut, limit)
+        fresh = {key: value for key, value in fresh.items() if key[1] <= limit}
+    if cut is not None:
+        run.points.filter(step__gt=cut).delete()
+    _write(run, fresh)
+    _last_values(run, fresh, recount=cut is not None)
+
+
+def _write(run: Run, fresh: Mapping[tuple[str, int], float | None]) -> None:
+    # In the index's order, so that its pages are written once each.
+    Point.objects.bulk_create(
+        (
+            Point(run=run, name=name, step=step, tier=tier(step), value=value)
+            for (name, step), value in sorted(fresh.items(), key=lambda item: item[0])
+        ),
+        batch_size=BATCH,
+        update_conflicts=True,
+        unique_fields=["run", "name", "step"],
+        update_fields=["tier", "value"],
+    )
+
+
+def _last_values(run: Run, fresh: Mapping[tuple[str, int], float | None], *, recount: bool) -> None:
+    """Bring the run's own columns up to date; after a cut they are read again from the points."""
+    if recount:
+        last = run.points.filter(name="loss").order_by("-step")[:1]
+        run.loss = _last(last.values_list("step", "value"))
+        looks = list(
+            run.points.filter(name="validation_loss").order_by("step").values_list("step", "value")
+        )
+        run.best_step = run.best_validation_loss = None
+    else:
+        losses = [(step, value) for (name, step), value in fresh.items() if name == "loss"]
+        run.loss = _last(sorted(losses), run.loss)
+        looks = sorted(
+            (step, value) for (name, step), value in fresh.items() if name == "validation_loss"
+        )
+    run.validation_loss = _last(looks, None if recount else run.validation_loss)
+    for step, value in looks:
+        if value is not None and (
+            run.best_validation_loss is None or value < run.best_validation_loss
+        ):
+            run.best_validation_loss, run.best_step = value, step
+    run.save(
+        update_fields=[
+            "loss",
+            "validation_loss",
+            "best_validation_loss",
+            "best_step",
+            "updated_at",
+        ]
+    )
+
+
+def _last(found: Iterable[tuple[int, float | None]], default: float | None = None) -> float | None:
+    pairs = list(found)
+    return pairs[-1][1] if pairs else default
+
+
+def collect(job: Job, out: Path) -> Collected:
+    """Put the checkpoint's files into the store and read what its row needs."""
+    folder = out / "checkpoint"
+    header = read_header(folder / "model.safetensors")
+    return Collected(
+        manifest=storage.store_folder(folder),
+        card=json.loads((folder / "card.json").read_text()),
+        config=from_huggingface(read_config_json(folder / "config.json")).model_dump(mode="json"),
+        tensors=[
+            {"name": info.name, "dtype": info.dtype, "shape": list(info.shape)}
+            for info in header.tensors.values()
+        ],
+    )
+
+
+def finish(job: Job, collected: Collected) -> None:
+    """Make the checkpoint's row, and compare with the twin when both are done."""
+    run = Run.objects.select_related("team", "owner", "source_run", "twin_of").get(job=job)
+    scores = {"validation_loss": run.best_validation_loss, "best_step": run.best_step}
+    scores |= collected.card.get("scores") or {}
+    checkpoint = checkpoint_create(
+        name=run.name,
+        origin=Checkpoint.Origin.TRAINED,
+        team=run.team,
+        owner=run.owner,
+        job=job,
+        folder_manifest=collected.manifest,
+        card=collected.card,
+        config=collected.config,
+        tensors=collected.tensors,
+        scores=scores,
+        parents=_parents(run),
+        dataset_version=run.dataset_version,
+    )
+    run.checkpoint = checkpoint
+    run.save(update_fields=["checkpoint", "updated_at"])
+    comparison_update(run)
+
+
+def _parents(run: Run) -> list[Checkpoint]:
+    if run.source_checkpoint is not None:
+        return [run.source_checkpoint]
+    made = run.source_run.checkpoint if run.source_run else None
+    return [made] if made else []
+
+
+def ended(job: Job) -> None:
+    """Failed or cancelled: what was measured so far is still compared with the twin."""
+    run = Run.objects.filter(job=job).first()
+    if run is not None:
+        comparison_update(run)

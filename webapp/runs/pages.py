@@ -1,0 +1,375 @@
+"""What the templates of runs are given: put together here, read in selectors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import QueryDict
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from webapp.accounts import selectors as accounts
+from webapp.accounts.models import Membership, Team
+from webapp.checkpoints.plans import CopyPreview
+from webapp.jobs.models import State
+from webapp.jobs.selectors import error_sentence
+from webapp.runs import selectors
+from webapp.runs.curves import METRICS
+from webapp.runs.models import Run
+from webapp.runs.selectors import DEFAULT_SORT, SORTS, Filters
+from webapp.runs.settings_diff import changed, side_by_side
+from webapp.runs.spec_yaml import to_yaml
+from webapp.runs.verdicts import verdict
+
+#: Runs side by side: as many as there are colours to tell them apart, and two.
+MOST_COMPARED = 8
+MOST_TAGS = 20
+
+PHASES: dict[str, str | Promise] = {
+    "loading": gettext_lazy("loading"),
+    "tokenizing": gettext_lazy("reading the text"),
+    "building": gettext_lazy("building the model"),
+    "copying": gettext_lazy("carrying weights over"),
+    "evaluating": gettext_lazy("evaluating"),
+    "training": gettext_lazy("training"),
+    "saving": gettext_lazy("saving"),
+}
+
+#: Scores of a report: key, title, places, whether a larger one is better.
+SCORES: tuple[tuple[str, str | Promise, int, bool], ...] = (
+    ("loss", gettext_lazy("loss per token"), 3, False),
+    ("perplexity", gettext_lazy("perplexity"), 1, False),
+    ("accuracy", gettext_lazy("accuracy"), 3, True),
+)
+
+
+# --- the list -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SortLink:
+    """A column's head that sorts: where it leads, and how the list is sorted now."""
+
+    query: str
+    current: str  # "", "ascending" or "descending"
+
+
+def sort_links(query: QueryDict, filters: Filters) -> dict[str, SortLink]:
+    """For each column; a second click turns the order round."""
+    found = {}
+    for name in ("created", "name", "loss"):
+        first = DEFAULT_SORT if name == "created" else name
+        other = first.removeprefix("-") if first.startswith("-") else f"-{first}"
+        address = query.copy()
+        address.pop("cursor", None)
+        address["sort"] = other if filters.sort == first else first
+        current = ""
+        if filters.sort.removeprefix("-") == name:
+            current = "descending" if SORTS[filters.sort][1] else "ascending"
+        found[name] = SortLink(address.urlencode(), current)
+    return found
+
+
+# --- one run --------------------------------------------------------------------------------------
+
+
+def can_write(user: Any, run: Run) -> bool:
+    """Whether to show buttons; the views ask again."""
+    return may_start(user, run.team)
+
+
+def may_start(user: Any, team: Team | None) -> bool:
+    """Whether to offer a new run."""
+    writers = {Membership.Role.MEMBER, Membership.Role.ADMIN}
+    return team is not None and accounts.role(user, team) in writers
+
+
+def live_context(run: Run, user: Any) -> dict[str, Any]:
+    """The part of a run's page that polls: state, numbers, buttons."""
+    job, twin = run.job, selectors.twin_of(run)
+    live = job.live or {}
+    duration = job.report.get("duration_s")
+    tokens = job.report.get("tokens")
+    steps = job.report.get("steps")
+    return {
+        "run": run,
+        "job": job,
+        "twin": twin,
+        "polling": job.is_live or (twin is not None and twin.job.is_live),
+        "can_write": can_write(user, run),
+        "phase": PHASES.get(job.phase, job.phase),
+        "detail": live.get("detail"),
+        "sentence": error_sentence(job),
+        "kept_step": selectors.kept_step(job)
+        if job.state in {State.FAILED, State.CANCELLED, State.PAUSED, State.RUNNING}
+        else None,
+        "waits": selectors.waits_for(run),
+        "followers": selectors.followers_of(run),
+        "position": selectors.queue_position(job),
+        "elapsed": selectors.elapsed_s(job),
+        "total_steps": job.total_steps or job.spec["training"]["steps"],
+        "percent": None if job.fraction is None else int(100 * job.fraction),
+        "tokens_per_s": tokens / duration if duration and tokens else live.get("tokens_per_s"),
+        "steps_per_s": steps / duration if duration and steps else live.get("steps_per_s"),
+        "eta": live.get("eta_s"),
+        "memory": live.get("rss_bytes"),
+        "processor": live.get("cpu_percent"),
+        "gpus": live.get("gpus") or [],
+        "precision": job.report.get("precision") or live.get("precision") or "",
+        "error_input": job.error_field.replace(".", "-"),
+        "devices": job.report.get("devices") or live.get("devices") or [],
+        "seq": selectors.last_seq(run),
+        "outcome_key": _outcome_key(run),
+    }
+
+
+def _outcome_key(run: Run) -> str:
+    """Changes whenever the outcome's panel would."""
+    transfer = run.twin_of or run
+    twin = selectors.twin_of(run)
+    states = [run.job.state, twin.job.state if twin else "-"]
+    return "-".join([*states, "compared" if transfer.comparison else ""])
+
+
+def outcome_context(run: Run, user: Any) -> dict[str, Any]:
+    """What came out: scores before and after, and whether the transfer was worth it."""
+    transfer = run.twin_of or run
+    return {
+        "run": run,
+        "transfer": transfer,
+        "twin": selectors.twin_of(run),
+        "verdict": verdict(transfer.comparison),
+        "scores": score_rows(run),
+        "weights": selectors.weights_event(run),
+    }
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One score of one split, before, after, and the twin's after."""
+
+    split: str
+    title: str
+    places: int
+    before: float | None
+    after: float | None
+    twin: float | None
+    better: bool | None
+
+
+def score_rows(run: Run) -> list[ScoreRow]:
+    """The report's scores on held-out text; none before the run has ended well."""
+    report = run.job.report or {}
+    before, after = report.get("before") or {}, report.get("after") or {}
+    twin = selectors.twin_of(run)
+    of_twin = ((twin.job.report or {}).get("after") or {}) if twin else {}
+    splits = {"validation": _("validation text"), "test": _("test text")}
+    rows = []
+    for split, name in splits.items():
+        if not after.get(split):
+            continue
+        for key, title, places, rising in SCORES:
+            old, new = (before.get(split) or {}).get(key), after[split].get(key)
+            better = None if old is None or new is None or old == new else (new > old) == rising
+            other = (of_twin.get(split) or {}).get(key)
+            rows.append(ScoreRow(name, str(title), places, old, new, other, better))
+    return rows
+
+
+def detail_context(run: Run, user: Any) -> dict[str, Any]:
+    """The whole page of a run."""
+    samples = selectors.samples(run)
+    return (
+        live_context(run, user)
+        | outcome_context(run, user)
+        | {
+            "samples": selectors.samples_by_step(samples),
+            "log": selectors.newest_log_lines(run),
+            "yaml": to_yaml(run.job.spec),
+            "changed": changed(run.job.spec),
+            "settings": side_by_side([run.job.spec]),
+            "tags": run.tags.all(),
+            "audit": selectors.audit_events(run),
+            "derived": selectors.derived_runs(run)[:10],
+            "model": selectors.model_of(run),
+            "chart": chart([run, selectors.twin_of(run)], pair=True),
+            "metrics": metric_choices(pair=True),
+        }
+    )
+
+
+def chart(runs: list[Run | None], *, pair: bool = False) -> str:
+    """What ``charts.js`` draws: where each curve comes from and what it is called."""
+    there = [run for run in runs if run is not None]
+    if pair:
+        # Transfer first and in the same colour on both pages, whichever of the two is open.
+        there.sort(key=lambda run: run.twin_of_id is not None)
+    curves = []
+    for run in there:
+        name = run.name
+        if pair and len(there) > 1:
+            name = _("scratch twin") if run.twin_of_id else _("transfer")
+        url = reverse("runs:curves", args=[run.pk])
+        dashed = bool(pair and run.twin_of_id and len(there) > 1)
+        curves.append({"url": url, "name": name, "dashed": dashed})
+    return json.dumps(curves)
+
+
+def metric_choices(*, pair: bool) -> list[tuple[str, str]]:
+    """The choices of a chart's menu: names of metrics, comma-separated, and a title."""
+    single = [(name, str(title)) for name, title in METRICS.items()]
+    if not pair:
+        return [single[1], single[0], *single[2:]]
+    return [("loss,validation_loss", _("loss")), *single[2:]]
+
+
+def description_errors(typed: dict[str, str]) -> dict[str, str]:
+    """What is wrong with name, notes and tags."""
+    errors = {}
+    if not typed["name"]:
+        errors["name"] = _("Write a name.")
+    elif len(typed["name"]) > 160:
+        errors["name"] = _("Write at most %(limit)s characters.") % {"limit": 160}
+    tags = split_tags(typed["tags"])
+    if any(len(tag) > 40 for tag in tags):
+        errors["tags"] = _("A tag has at most %(limit)s characters.") % {"limit": 40}
+    elif len(tags) > MOST_TAGS:
+        errors["tags"] = _("At most %(limit)s tags are possible.") % {"limit": MOST_TAGS}
+    return errors
+
+
+def split_tags(text: str) -> list[str]:
+    """Tags as typed, between commas of either script."""
+    words = [" ".join(word.split()) for word in text.replace("，", ",").split(",")]
+    return list(dict.fromkeys(word for word in words if word))
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What one prompt led to."""
+
+    prompt: str
+    before: str
+    after: str
+    twin: str
+
+
+def report_context(run: Run, user: Any) -> dict[str, Any]:
+    """The report: of the transfer, when its twin's is asked for."""
+    shown = run.twin_of or run
+    if shown.pk != run.pk:
+        shown = selectors.runs_with_all(user).get(pk=shown.pk)
+    twin = selectors.twin_of(shown)
+    report = shown.job.report or {}
+    return outcome_context(shown, user) | {
+        "job": shown.job,
+        "report": report,
+        "twin": twin,
+        "texts": _texts(shown, twin),
+        "chart": chart([shown, twin], pair=True),
+        "metrics": metric_choices(pair=True),
+        "changed": changed(shown.job.spec),
+        "model": selectors.model_of(shown),
+        "elapsed": selectors.elapsed_s(shown.job),
+        "environment": report.get("environment") or {},
+        "plan": _plan(shown),
+    }
+
+
+def _plan(run: Run) -> CopyPreview | None:
+    """Where the weights came from, tensor by tensor, as it was planned before the start."""
+    from training.errors import TrainingError
+    from training.weights.plan import make_plan
+    from webapp.runs.sources import of_checkpoint
+
+    source, model = run.source_checkpoint, selectors.model_of(run)
+    if source is None and run.source_run is not None:
+        source = run.source_run.checkpoint
+    if source is None or model is None:
+        return None
+    known = of_checkpoint(source)
+    spec = run.job.spec
+    try:
+        plan = make_plan(
+            model,
+            known.config,
+            known.shapes,
+            same_tokenizer=spec["tokenizer"]["kind"] == "source",
+            reinitialise=(spec.get("source") or {}).get("reinitialise") or (),
+        )
+    except TrainingError:
+        return None
+    return CopyPreview.of(plan)
+
+
+def _texts(run: Run, twin: Run | None) -> list[Texts]:
+    def by_prompt(of: Run | None, when: str) -> dict[str, str]:
+        samples = ((of.job.report or {}).get("samples") or {}) if of else {}
+        return {item["prompt"]: item["text"] for item in samples.get(when) or []}
+
+    before, after = by_prompt(run, "before"), by_prompt(run, "after")
+    of_twin = by_prompt(twin, "after")
+    return [
+        Texts(prompt, before.get(prompt, ""), text, of_twin.get(prompt, ""))
+        for prompt, text in after.items()
+    ]
+
+
+# --- side by side ---------------------------------------------------------------------------------
+
+
+def compare_context(runs: list[Run], *, show_all: bool) -> dict[str, Any]:
+    """Curves overlaid, scores, and the settings that tell the runs apart."""
+    rows = side_by_side([_resolved(run) for run in runs]) if runs else []
+    same = sum(not row.differs for row in rows)
+    return {
+        "runs": runs,
+        "score_table": _score_table(runs),
+        "settings": [row for row in rows if show_all or row.differs],
+        "same": same,
+        "show_all": show_all,
+        "ids": ",".join(str(run.pk) for run in runs),
+        "chart": chart(list(runs)),
+        "metrics": metric_choices(pair=False),
+    }
+
+
+def _resolved(run: Run) -> dict[str, Any]:
+    """The spec with the model spelled out where it is the source's."""
+    spec, model = run.job.spec, selectors.model_of(run)
+    return spec if model is None else {**spec, "model": model.model_dump(mode="json")}
+
+
+def _score_table(runs: list[Run]) -> list[dict[str, Any]]:
+    """Rows of ``{title, places, values: [{value, best}]}``."""
+
+    def row(title: str, places: int, values: list[Any], rising: bool | None) -> dict[str, Any]:
+        known = [value for value in values if value is not None]
+        best = None
+        if rising is not None and len(set(known)) > 1:
+            best = max(known) if rising else min(known)
+        cells = [{"value": value, "best": best is not None and value == best} for value in values]
+        return {"title": title, "places": places, "values": cells}
+
+    rows = [
+        row(_("best validation loss"), 3, [run.best_validation_loss for run in runs], False),
+        row(_("at step"), 0, [run.best_step for run in runs], None),
+    ]
+    for split, name in (("validation", _("validation text")), ("test", _("test text"))):
+        for key, title, places, rising in SCORES:
+            values = [
+                (((run.job.report or {}).get("after") or {}).get(split) or {}).get(key)
+                for run in runs
+            ]
+            if any(value is not None for value in values):
+                rows.append(row(f"{title}, {name}", places, values, rising))
+    durations = [(run.job.report or {}).get("duration_s") for run in runs]
+    rows.append(row(_("training time (s)"), 0, durations, None))
+    return rows

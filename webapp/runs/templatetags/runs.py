@@ -1,0 +1,42 @@
+"""How settings are written on the pages of runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import template
+from django.utils.translation import gettext
+
+from webapp.runs.forms import source_values
+from webapp.runs.sources import Source
+
+register = template.Library()
+
+
+@register.filter
+def setting_value(value: Any) -> str:
+    """A value of a spec for people: None → "–", True → "yes", lists with commas."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value) or "–"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value) or "–"
+
+
+@register.filter
+def at(mapping: Any, key: str) -> Any:
+    """An entry of a dictionary by a variable's value; None when it is not there."""
+    return mapping.get(key)
+
+
+@register.filter
+def fills(source: Source) -> str:
+    """What choosing this source writes into the form, as JSON for the script."""
+    return json.dumps(source_values(source))
