@@ -256,18 +256,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    checkpoint = import_module("training.weights.checkpoint").read_checkpoint(options.checkpoint)
-    _print_json(
-        {
-            "config": checkpoint.config.model_dump(),
-            "card": checkpoint.card,
-            "parameters": checkpoint.config.parameter_count(),
-            "tensors": [
-                {"name": name, "dtype": info.dtype, "shape": list(info.shape)}
-                for name, info in checkpoint.infos.items()
-            ],
-        }
-    )
+    _print_json(import_module("training.weights.inspect").inspect(options.checkpoint))
     return EXIT_DONE
 
 

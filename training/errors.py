@@ -48,6 +48,9 @@ MESSAGES: dict[str, str] = {
     "state_of_another_run": _(
         "This folder holds the training state of another specification. Use a new folder."
     ),
+    "architecture_not_trained": _(
+        "The method %(method)s does not train %(architecture)s models, but: %(known)s."
+    ),
     "sequence_too_long_for_source": _(
         "The source's context holds %(context)s tokens at most. Choose a shorter sequence."
     ),
@@ -265,7 +268,8 @@ MESSAGES: dict[str, str] = {
     # Foreign configurations (training.interop).
     "config_unreadable": _("config.json cannot be read: %(detail)s."),
     "config_model_type": _(
-        "config.json says that this is a %(found)s model (model_type); only gpt2 is read here."
+        "config.json says that this is a %(found)s model (model_type), which is not read "
+        "here. What is read: %(known)s."
     ),
     "config_unsupported": _(
         "config.json sets %(name)s to %(value)s, which cannot be represented exactly; possible: "
@@ -305,7 +309,7 @@ MESSAGES: dict[str, str] = {
         "%(count)s of the model's tensors are missing from the weights: %(names)s."
     ),
     "tensors_extra": _(
-        "The weights hold %(count)s tensors that a GPT-2 of this configuration does not have: "
+        "The weights hold %(count)s tensors that a %(model)s of this configuration does not have: "
         "%(names)s."
     ),
     "tensor_shape": _(
@@ -316,8 +320,9 @@ MESSAGES: dict[str, str] = {
     ),
     "tensor_not_finite": _("The tensor %(name)s holds values that are not finite numbers (NaN)."),
     "head_not_tied": _(
-        "config.json says that the head is the token embedding (tie_word_embeddings), but the "
-        "weights hold another head. Set tie_word_embeddings to false, or remove lm_head.weight."
+        "config.json says that the head is the token embedding (tie_word_embeddings), but "
+        "%(head)s differs from %(embedding)s. Set tie_word_embeddings to false, or remove "
+        "%(head)s."
     ),
     # The Hub (training.interop.hub).
     "hub_name_invalid": _(

@@ -37,6 +37,7 @@ PROBLEMS: dict[str, str] = {
     "sequence_longer_than_context": _("The model's context holds %(context)s tokens at most."),
     "heads_do_not_divide": _("The width must be a multiple of the number of heads (%(heads)s)."),
     "nothing_left_to_train": _("Validation and test share leave nothing to train on."),
+    "architecture_unknown": _("There is no such architecture. Known: %(known)s."),
     "missing": _("This field is needed."),
     "extra_forbidden": _("There is no such setting."),
     "int_parsing": _("Write a whole number."),

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.registry import AnyConfig
 from training.errors import gettext_noop as _
 from training.settings import Settings, field_error
 
@@ -346,7 +347,7 @@ class CopySpec(Settings):
 
     version: Literal[1] = SPEC_VERSION
     source: SourceSpec
-    model: GPT2Config | None = None
+    model: AnyConfig | None = None
     seed: int = Field(0, ge=0, lt=2**31)
 
 

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
-from training.backbones.gpt2.config import PRESETS, GPT2Config
+from pydantic import BeforeValidator, SerializeAsAny
+from pydantic_core import PydanticCustomError
 
-
-@dataclass(frozen=True)
-class Backbone:
-    """An architecture, described without TensorFlow.
-
-    Attributes:
-        title: Its name for people.
-        config: Pydantic model of its configuration.
-        presets: Named sizes.
-        module: Where the Keras model is; imported only by a process that trains.
-        model: The class in that module.
-    """
-
-    title: str
-    config: type[GPT2Config]
-    presets: dict[str, GPT2Config]
-    module: str
-    model: str
-
+from training.backbones.contract import Backbone, BackboneConfig
+from training.backbones.gpt2.config import PRESETS as GPT2_PRESETS
+from training.backbones.gpt2.config import GPT2Config
 
 BACKBONES: dict[str, Backbone] = {
-    "gpt2": Backbone("GPT-2", GPT2Config, PRESETS, "training.backbones.gpt2.model", "GPT2"),
+    "gpt2": Backbone(
+        "GPT-2", "text", GPT2Config, dict(GPT2_PRESETS), "training.backbones.gpt2.model", "GPT2"
+    ),
 }
+
+
+def config_of(values: Mapping[str, Any]) -> BackboneConfig:
+    """A configuration from its fields, as :meth:`pydantic.BaseModel.model_dump` gives them.
+
+    Raises:
+        KeyError: An architecture that is not known.
+        pydantic.ValidationError: Values that it cannot have.
+    """
+    return BACKBONES[values.get("architecture", "gpt2")].config.model_validate(dict(values))
+
+
+def _config(value: Any) -> BackboneConfig:
+    if isinstance(value, BackboneConfig):
+        return value
+    if not isinstance(value, Mapping) or value.get("architecture", "gpt2") not in BACKBONES:
+        raise PydanticCustomError("architecture_unknown", "", {"known": ", ".join(BACKBONES)})
+    return config_of(value)
+
+
+#: A field of a spec that holds any architecture's configuration.
+AnyConfig = Annotated[SerializeAsAny[BackboneConfig], BeforeValidator(_config)]
+
+
+def model_class(architecture: str) -> Any:
+    """The Keras model of an architecture; imports TensorFlow."""
+    backbone = BACKBONES[architecture]
+    return getattr(import_module(backbone.module), backbone.model)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -21,6 +19,7 @@ from training.engine.resources import Watch, require_memory
 from training.events import EventLog, read_events
 from training.faults import fault_point
 from training.methods.registry import METHODS
+from training.settings import spec_sha256
 from training.spec import RunSpec
 from training.version import code_version
 
@@ -109,12 +108,6 @@ def run(spec: RunSpec, out: Path, events: EventLog) -> dict[str, Any]:
             return _finish(spec, task, loop, devices, precision, out, events)
         except stopping.Stopped as stopped:
             raise stopping.Stopped(max(loop.saved_step, 0)) from stopped
-
-
-def spec_sha256(spec: RunSpec) -> str:
-    """Identity of a spec: hash over its canonical JSON."""
-    text = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _trained_before(out: Path) -> bool:

@@ -46,12 +46,12 @@ def open_generator(folder: Path) -> Any:
     """
     checkpoint = read_checkpoint(folder)
     configure(DeviceSpec(), default_threads())
-    from training.backbones.gpt2.model import GPT2
+    from training.backbones.registry import model_class
     from training.data.tokenizer import Tokenizer
     from training.engine.generate import Generator
 
     tokenizer = Tokenizer.load(checkpoint.tokenizer_folder)
-    model = GPT2(checkpoint.config)
+    model = model_class(checkpoint.config.architecture)(checkpoint.config)
     model.load_named(checkpoint.tensors())
     return Generator(model, tokenizer)
 

@@ -1,13 +1,12 @@
-"""GPT-2 folders in Hugging Face's form, in and out.
+"""Folders in Hugging Face's form, in and out.
 
 In: by an allow-list of file names, configuration keys and tensor names. What we could not represent
 exactly is refused with a sentence that names it; code and pickles are never opened.
 
 Out: a checkpoint of ours is such a folder already; an export leaves out what only we read.
 
-The tensors' names come with and without ``transformer.`` (``GPT2LMHeadModel``, ``GPT2Model``). Old
-folders hold the causal mask as ``attn.bias`` and ``attn.masked_bias``; no version computes with the
-stored ones.
+The tensors' names come with and without a prefix (``GPT2LMHeadModel``, ``GPT2Model``), and some
+folders hold buffers that no version computes with; :mod:`training.interop.forms` knows both.
 """
 
 from __future__ import annotations
@@ -22,11 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from training.backbones.gpt2.config import GPT2Config
+from training.backbones.contract import BackboneConfig
 from training.data.tokenizer import Tokenizer
 from training.durable import durable_folder
 from training.errors import TrainingError
-from training.interop.gpt2_config import dropout_of, from_huggingface, read_config_json
+from training.interop.forms import form_of
+from training.interop.forms.form import Form, read_config_json
 from training.weights.card import CONFIG_FILE, WEIGHTS_FILE
 from training.weights.checkpoint import (
     GENERATION_FILE,
@@ -35,7 +35,6 @@ from training.weights.checkpoint import (
     Checkpoint,
 )
 from training.weights.header import TensorInfo, read_header
-from training.weights.plan import EMBEDDING, HEAD
 from training.weights.tensors import MappedTensors, raw_bytes
 
 INDEX_FILE = "model.safetensors.index.json"
@@ -48,8 +47,6 @@ FILES = frozenset(
 _CODE_SUFFIXES = frozenset({".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".sh", ".ipynb"})
 #: Weights in formats that can run code when opened, or that we do not read.
 _PICKLES = re.compile(r"(pytorch_model.*\.bin|.*\.(pt|pth|ckpt|pkl|pickle|h5|msgpack|ot))")
-_MASK = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)")
-_PREFIX = "transformer."
 _MAX_INDEX_BYTES = 10_000_000
 
 
@@ -64,7 +61,7 @@ class ForeignModel:
         dropout: Rates that its ``config.json`` has, by Hugging Face's names.
     """
 
-    config: GPT2Config
+    config: BackboneConfig
     tensors: MappedTensors
     tokenizer: Tokenizer
     dropout: dict[str, float]
@@ -106,14 +103,15 @@ def read_folder(folder: Path) -> ForeignModel:
         names = [name.split("/", 1)[1] for name in names]
     names = choose_files(names)
     payload = read_config_json(folder / CONFIG_FILE)
-    config = from_huggingface(payload)
-    infos = _match_names(_read_infos(folder, names), config)
+    form = form_of(payload)
+    config = form.read(payload)
+    infos = _match_names(_read_infos(folder, names), config, form)
     tokenizer = Tokenizer.load(folder)
-    if tokenizer.size > config.vocab_size:
+    if tokenizer.size > (config.vocabulary or 0):
         raise TrainingError(
-            "vocabulary_too_small", vocabulary=config.vocab_size, tokens=tokenizer.size
+            "vocabulary_too_small", vocabulary=config.vocabulary, tokens=tokenizer.size
         )
-    return ForeignModel(config, MappedTensors(infos), tokenizer, dropout_of(payload))
+    return ForeignModel(config, MappedTensors(infos), tokenizer, form.dropout_of(payload))
 
 
 def check_finite(tensors: Mapping[str, np.ndarray]) -> Iterator[int]:
@@ -198,22 +196,28 @@ def _read_infos(folder: Path, names: list[str]) -> dict[str, TensorInfo]:
     return found
 
 
-def _match_names(infos: Mapping[str, TensorInfo], config: GPT2Config) -> dict[str, TensorInfo]:
+def _match_names(
+    infos: Mapping[str, TensorInfo], config: BackboneConfig, form: Form
+) -> dict[str, TensorInfo]:
     """Foreign tensors under our names, exactly those that the configuration asks for."""
-    bare = not any(name.startswith(_PREFIX) for name in infos)
+    specs = {spec.name: spec.shape for spec in config.tensors()}
+    bare = not any(name.startswith(form.prefix) for name in infos)
     found: dict[str, TensorInfo] = {}
     for foreign, info in infos.items():
-        name = _PREFIX + foreign if bare and foreign != HEAD else foreign
-        if not _MASK.fullmatch(name):
+        kept = not bare or foreign in config.TIED or foreign in specs
+        name = foreign if kept else form.prefix + foreign
+        if not form.buffers.fullmatch(name):
             found[name] = info
-    specs = {spec.name: spec.shape for spec in config.tensors()}
     if missing := [name for name in specs if name not in found]:
         raise TrainingError("tensors_missing", count=len(missing), names=_some(missing))
-    if config.tie_word_embeddings and HEAD in found:
-        _require_same(found[HEAD], found[EMBEDDING])
-        del found[HEAD]
+    for head, same in config.TIED.items():
+        if head in found and head not in specs:
+            _require_same(head, found[head], same, found[same])
+            del found[head]
     if extra := sorted(name for name in found if name not in specs):
-        raise TrainingError("tensors_extra", count=len(extra), names=_some(extra))
+        raise TrainingError(
+            "tensors_extra", count=len(extra), names=_some(extra), model=config.architecture
+        )
     for name, shape in specs.items():
         info = found[name]
         if info.shape != shape:
@@ -225,14 +229,14 @@ def _match_names(infos: Mapping[str, TensorInfo], config: GPT2Config) -> dict[st
     return {name: found[name] for name in specs}
 
 
-def _require_same(head: TensorInfo, embedding: TensorInfo) -> None:
-    pair = MappedTensors({"head": head, "embedding": embedding})
+def _require_same(name: str, one: TensorInfo, other_name: str, other: TensorInfo) -> None:
+    pair = MappedTensors({"one": one, "other": other})
     if (
-        head.dtype != embedding.dtype
-        or head.shape != embedding.shape
-        or raw_bytes(pair["head"]) != raw_bytes(pair["embedding"])
+        one.dtype != other.dtype
+        or one.shape != other.shape
+        or raw_bytes(pair["one"]) != raw_bytes(pair["other"])
     ):
-        raise TrainingError("head_not_tied")
+        raise TrainingError("head_not_tied", head=name, embedding=other_name)
 
 
 def _some(names: list[str]) -> str:

@@ -15,16 +15,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from training.backbones.gpt2.config import GPT2Config
+from training.backbones.contract import BackboneConfig
 from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
 from training.faults import fault_point
-from training.interop.gpt2_config import (
-    dropout_of,
-    from_huggingface,
-    read_config_json,
-    to_huggingface,
-)
+from training.interop.forms import FORMS, form_of
+from training.interop.forms.form import read_config_json
 from training.weights.card import (
     CARD_FILE,
     CARD_VERSION,
@@ -73,7 +69,7 @@ class Checkpoint:
     """
 
     folder: Path
-    config: GPT2Config
+    config: BackboneConfig
     card: dict[str, Any]
     infos: dict[str, TensorInfo]
     dropout: dict[str, float]
@@ -93,7 +89,7 @@ class Checkpoint:
 
 def write_checkpoint(
     folder: Path,
-    config: GPT2Config,
+    config: BackboneConfig,
     tensors: Mapping[str, np.ndarray],
     tokenizer: SavesItself | None,
     card: Mapping[str, Any],
@@ -143,7 +139,9 @@ def write_checkpoint(
         stored = WEIGHT_TYPES[types.pop()] if len(types) == 1 else "float32"
         _write_json(
             temporary / CONFIG_FILE,
-            to_huggingface(config, end_of_text=end_of_text, dtype=stored, dropout=dropout),
+            FORMS[config.architecture].write(
+                config, end_of_text=end_of_text, dtype=stored, dropout=dropout
+            ),
         )
         _write_json(
             temporary / GENERATION_FILE,
@@ -154,7 +152,7 @@ def write_checkpoint(
             },
         )
         if tokenizer is not None:
-            tokenizer.save(temporary, config.n_positions)
+            tokenizer.save(temporary, config.context)
         fault_point("checkpoint.tokenizer")
         if extras is not None:
             extras(temporary)
@@ -188,7 +186,8 @@ def read_checkpoint(folder: Path, *, verify: bool = False) -> Checkpoint:
         if not (folder / name).is_file():
             raise TrainingError("checkpoint_missing", folder=folder.name, file=name)
     payload = read_config_json(folder / CONFIG_FILE)
-    config = from_huggingface(payload)
+    form = form_of(payload)
+    config = form.read(payload)
     infos = read_header(folder / WEIGHTS_FILE).tensors
     _check_fit(
         config, {name: {"dtype": info.dtype, "shape": info.shape} for name, info in infos.items()}
@@ -198,7 +197,7 @@ def read_checkpoint(folder: Path, *, verify: bool = False) -> Checkpoint:
             path = folder / name
             if not path.is_file() or file_sha256(path) != entry["sha256"]:
                 raise TrainingError("checkpoint_corrupt", file=name)
-    return Checkpoint(folder, config, card, infos, dropout_of(payload))
+    return Checkpoint(folder, config, card, infos, form.dropout_of(payload))
 
 
 def _describe_files(folder: Path, known: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -211,7 +210,7 @@ def _describe_files(folder: Path, known: Mapping[str, str]) -> dict[str, dict[st
     return found
 
 
-def _check_fit(config: GPT2Config, tensors: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_fit(config: BackboneConfig, tensors: Mapping[str, Mapping[str, Any]]) -> None:
     """The tensors must be exactly those of the configuration."""
     wanted = {spec.name: spec.shape for spec in config.tensors()}
     problems = [f"{name} is missing" for name in wanted if name not in tensors]

@@ -9,7 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from training.backbones.gpt2.config import GPT2Config
+from training.backbones.contract import BackboneConfig
 from training.errors import TrainingError
 from training.weights.initial import initial_tensor
 from training.weights.plan import Plan, Row
@@ -86,7 +86,7 @@ class Verification:
             raise TrainingError("copy_not_exact", name=different[0], count=len(different))
 
 
-def initial_weights(config: GPT2Config, seed: int) -> LazyTensors:
+def initial_weights(config: BackboneConfig, seed: int) -> LazyTensors:
     """The random starting values of every tensor, each made when looked up."""
 
     def maker(index: int) -> Callable[[], np.ndarray]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from training.backbones.gpt2.config import TensorSpec
+from training.backbones.contract import TensorSpec
 
 
 def generator(seed: int, name: str) -> np.random.Generator:

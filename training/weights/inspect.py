@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from training.errors import TrainingError
-from training.interop.gpt2_config import from_huggingface, read_config_json
+from training.interop.forms import read_config
+from training.interop.forms.form import read_config_json
 from training.weights.card import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, read_card
 from training.weights.header import Header, read_header
-from training.weights.plan import block_of
+from training.weights.plan import block_by_name, blocks_of, natural_key
 
 
 def inspect(path: Path) -> dict[str, Any]:
@@ -31,49 +32,49 @@ def inspect(path: Path) -> dict[str, Any]:
     file = path / WEIGHTS_FILE if path.is_dir() else path
     if not file.is_file():
         raise TrainingError("checkpoint_missing", folder=path.name, file=file.name)
-    if file == path:
-        return _describe(read_header(path))
-    payload = _describe(read_header(path / WEIGHTS_FILE))
-    if (path / CONFIG_FILE).is_file():
-        config = from_huggingface(read_config_json(path / CONFIG_FILE))
-        payload |= {"architecture": config.architecture, "config": config.model_dump(mode="json")}
-    if (path / CARD_FILE).is_file():
+    header, blocks = read_header(file), {}
+    about: dict[str, Any] = {}
+    if path.is_dir() and (path / CONFIG_FILE).is_file():
+        config = read_config(read_config_json(path / CONFIG_FILE))
+        about = {"architecture": config.architecture, "config": config.model_dump(mode="json")}
+        blocks = blocks_of(config)
+    if path.is_dir() and (path / CARD_FILE).is_file():
         card = read_card(path)
-        payload["card"] = {key: card[key] for key in card if key != "tensors"}
-    return payload
+        about["card"] = {key: card[key] for key in card if key != "tensors"}
+    return _describe(header, blocks) | about
 
 
-def _describe(header: Header) -> dict[str, Any]:
+def _describe(header: Header, known: Mapping[str, str]) -> dict[str, Any]:
+    infos = list(header.tensors.values())
+    block_of = {info.name: known.get(info.name) or block_by_name(info.name) for info in infos}
+    # The model's own order where it is known; else as people count.
+    order = {block: place for place, block in enumerate(dict.fromkeys(known.values()))}
     tensors = [
         {
             "name": info.name,
-            "block": block_of(info.name),
+            "block": block_of[info.name],
             "dtype": info.dtype,
             "shape": list(info.shape),
             "parameters": info.size,
             "bytes": info.nbytes,
         }
-        for info in header.tensors.values()
+        for info in infos
     ]
     blocks: dict[str, dict[str, Any]] = {}
-    for info in header.tensors.values():
-        name = block_of(info.name)
+    for info in infos:
+        name = block_of[info.name]
         block = blocks.setdefault(name, {"block": name, "tensors": 0, "parameters": 0, "bytes": 0})
         block["tensors"] += 1
         block["parameters"] += info.size
         block["bytes"] += info.nbytes
-    infos = header.tensors.values()
     return {
         "parameters": sum(info.size for info in infos),
         "bytes": sum(info.nbytes for info in infos),
         "dtypes": sorted({info.dtype for info in infos}),
         "tensors": tensors,
-        "blocks": sorted(blocks.values(), key=lambda block: _place(block["block"])),
+        "blocks": sorted(
+            blocks.values(),
+            key=lambda block: (order.get(block["block"], len(order)), natural_key(block["block"])),
+        ),
         "metadata": header.metadata,
     }
-
-
-def _place(block: str) -> float:
-    if block.startswith("h."):
-        return float(block[2:])
-    return {"embeddings": -1.0, "final_norm": math.inf, "head": math.inf}[block]

@@ -18,17 +18,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from training.backbones.gpt2.config import GPT2Config, TensorSpec
+from training.backbones.contract import BackboneConfig, TensorSpec
 from training.errors import TrainingError
 from training.errors import gettext_noop as _
-from training.interop.gpt2_config import from_huggingface, read_config_json
+from training.interop.forms import read_config
+from training.interop.forms.form import read_config_json
 from training.weights.header import read_header, shapes
 
 PLAN_VERSION = 1
 
-EMBEDDING = "transformer.wte.weight"
-POSITIONS = "transformer.wpe.weight"
-HEAD = "lm_head.weight"
 _PREFIX = "transformer."
 
 #: ``copy``: every value. ``copy_rows``: the first ``rows`` rows, the others initialised.
@@ -101,7 +99,7 @@ class Row(_Frozen):
     Attributes:
         target: Its name.
         shape: Its shape.
-        block: ``embeddings``, ``h.0`` …, ``final_norm`` or ``head``.
+        block: The part of the model it belongs to.
         action: What happens.
         source: Name in the source, where something comes from it.
         source_shape: Shape there; also given where it is why nothing is copied.
@@ -196,8 +194,8 @@ class Plan(_Frozen):
 
 
 def make_plan(
-    target: GPT2Config,
-    source: GPT2Config,
+    target: BackboneConfig,
+    source: BackboneConfig,
     source_shapes: Mapping[str, Sequence[int]],
     *,
     same_tokenizer: bool = True,
@@ -224,12 +222,15 @@ def make_plan(
         for spec in specs
     ]
     used = {row.source for row in rows if row.action != "initialise"}
+    source_blocks = blocks_of(source)
     left_behind = [
         LeftBehind(
             source=name,
             shape=shape,
-            block=block_of(name),
-            reason=_why_left(name, target, {spec.name for spec in specs}),
+            block=source_blocks.get(name) or block_by_name(name),
+            reason=_why_left(
+                name, source_blocks.get(name, ""), target, {spec.name for spec in specs}
+            ),
         )
         for name, shape in available.items()
         if name not in used
@@ -237,11 +238,15 @@ def make_plan(
     notes = _differences(target, source)
     if not used:
         notes = [Reason(code="nothing_copied")]
-    return Plan(rows=rows, left_behind=sorted(left_behind, key=_natural_key), notes=notes)
+    return Plan(
+        rows=rows,
+        left_behind=sorted(left_behind, key=lambda item: natural_key(item.source)),
+        notes=notes,
+    )
 
 
 def plan_from_folder(
-    target: GPT2Config | None,
+    target: BackboneConfig | None,
     folder: Path,
     *,
     same_tokenizer: bool = True,
@@ -258,7 +263,7 @@ def plan_from_folder(
     Raises:
         TrainingError: See :func:`make_plan`; ``config_*`` and ``weights_*`` for a damaged folder.
     """
-    source = from_huggingface(read_config_json(folder / "config.json"))
+    source = read_config(read_config_json(folder / "config.json"))
     tensors = read_header(folder / "model.safetensors").tensors
     return make_plan(
         target or source,
@@ -269,20 +274,23 @@ def plan_from_folder(
     )
 
 
-def block_of(name: str) -> str:
-    """The part of the model that a tensor belongs to."""
-    if match := re.match(r"(?:transformer\.)?(h\.\d+)\.", name):
-        return match[1]
-    if ".ln_f." in f".{name}":
-        return "final_norm"
-    return "head" if name == HEAD else "embeddings"
+def blocks_of(config: BackboneConfig) -> dict[str, str]:
+    """Tensor name → the part of the model that it belongs to."""
+    return {spec.name: spec.block for spec in config.tensors()}
+
+
+def block_by_name(name: str) -> str:
+    """The same for a tensor of an unknown model: its path up to the first number in it."""
+    parts = name.split(".")
+    numbers = [place for place, part in enumerate(parts) if part.isdigit()]
+    return ".".join(parts[: numbers[0] + 1] if numbers else parts[:1])
 
 
 def _row(
     spec: TensorSpec,
     pattern: str | None,
-    target: GPT2Config,
-    source: GPT2Config,
+    target: BackboneConfig,
+    source: BackboneConfig,
     available: Mapping[str, tuple[int, ...]],
     same_tokenizer: bool,
 ) -> Row:
@@ -293,7 +301,7 @@ def _row(
         return Row(
             target=spec.name,
             shape=spec.shape,
-            block=block_of(spec.name),
+            block=spec.block,
             action=action,
             source=None if action == "initialise" else origin,
             source_shape=shape,
@@ -303,33 +311,44 @@ def _row(
         )
 
     origin, code = spec.name, "same_name"
-    if origin == HEAD and HEAD not in available and source.tie_word_embeddings:
-        origin, code = EMBEDDING, "head_from_embedding"
+    if origin in source.TIED and origin not in available:
+        origin, code = source.TIED[origin], "head_from_embedding"
     shape = available.get(origin)
     if pattern is not None:
         return row("initialise", "asked", pattern=pattern)
     if shape is None:
-        layer = re.match(r"transformer\.h\.(\d+)\.", spec.name)
-        if layer and int(layer[1]) >= source.n_layer:
-            return row("initialise", "layer_added", layers=source.n_layer)
+        if spec.block.startswith("layer.") and int(spec.block[6:]) >= source.layers:
+            return row("initialise", "layer_added", layers=source.layers)
         return row("initialise", "not_in_source")
-    if origin in (EMBEDDING, HEAD) and not same_tokenizer:
+    if "vocabulary" in spec.axes and not same_tokenizer:
         return row("initialise", "tokenizer_differs")
     if shape == spec.shape:
         return row("copy", code)
-    if source.n_embd != target.n_embd:
-        return row("initialise", "width_differs", source=source.n_embd, target=target.n_embd)
-    if spec.name in (EMBEDDING, POSITIONS, HEAD) and shape[1:] == spec.shape[1:]:
+    before, after = axis_sizes(source), axis_sizes(target)
+    if before.get("width") != after.get("width"):
+        there, here = before.get("width"), after.get("width")
+        return row("initialise", "width_differs", source=there, target=here)
+    if spec.axes[:1] in (("vocabulary",), ("position",)) and shape[1:] == spec.shape[1:]:
         return row(
             "copy_rows",
-            "positions" if spec.name == POSITIONS else "vocabulary",
+            "positions" if spec.axes[0] == "position" else "vocabulary",
             rows=min(shape[0], spec.shape[0]),
             source=shape[0],
             target=spec.shape[0],
         )
-    if ".mlp." in spec.name and source.inner != target.inner:
-        return row("initialise", "inner_width_differs", source=source.inner, target=target.inner)
+    if "inner" in spec.axes and before.get("inner") != after.get("inner"):
+        there, here = before.get("inner"), after.get("inner")
+        return row("initialise", "inner_width_differs", source=there, target=here)
     return row("initialise", "shape_differs", source=_text(shape), target=_text(spec.shape))
+
+
+def axis_sizes(config: BackboneConfig) -> dict[str, int]:
+    """What an axis counts → how many there are, where it is the same all over the model."""
+    found: dict[str, set[int]] = {}
+    for spec in config.tensors():
+        for axis, size in zip(spec.axes, spec.shape, strict=False):
+            found.setdefault(axis, set()).add(size)
+    return {axis: sizes.pop() for axis, sizes in found.items() if len(sizes) == 1}
 
 
 def _match_patterns(patterns: Iterable[str], names: Sequence[str]) -> dict[str, str]:
@@ -353,25 +372,21 @@ def _match_patterns(patterns: Iterable[str], names: Sequence[str]) -> dict[str, 
     return found
 
 
-def _why_left(name: str, target: GPT2Config, wanted: set[str]) -> Reason:
-    layer = re.match(r"transformer\.h\.(\d+)\.", name)
-    if layer and int(layer[1]) >= target.n_layer:
-        return Reason(code="layer_dropped", params={"layers": target.n_layer})
-    if name == HEAD and target.tie_word_embeddings:
+def _why_left(name: str, block: str, target: BackboneConfig, wanted: set[str]) -> Reason:
+    if block.startswith("layer.") and int(block[6:]) >= target.layers:
+        return Reason(code="layer_dropped", params={"layers": target.layers})
+    if name in target.TIED and name not in wanted:
         return Reason(code="head_tied")
     return Reason(code="not_used" if name in wanted else "not_in_target")
 
 
-def _differences(target: GPT2Config, source: GPT2Config) -> list[Reason]:
+def _differences(target: BackboneConfig, source: BackboneConfig) -> list[Reason]:
     """Settings that make equal weights compute something else."""
     notes = []
-    for name, code in (
-        ("n_head", "heads_differ"),
-        ("activation_function", "activation_differs"),
-        ("layer_norm_epsilon", "setting_differs"),
-        ("scale_attn_weights", "setting_differs"),
-        ("scale_attn_by_inverse_layer_idx", "setting_differs"),
-    ):
+    for name in target.FUNCTION:
+        code = {"n_head": "heads_differ", "activation_function": "activation_differs"}.get(
+            name, "setting_differs"
+        )
         before, after = getattr(source, name), getattr(target, name)
         if before != after:
             params = {"source": before, "target": after}
@@ -381,11 +396,10 @@ def _differences(target: GPT2Config, source: GPT2Config) -> list[Reason]:
     return notes
 
 
-def _natural_key(item: LeftBehind) -> list[tuple[int, str]]:
-    """``h.2`` before ``h.10``."""
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Sorts ``h.2`` before ``h.10``."""
     return [
-        (int(part or 0), part) if part.isdigit() else (-1, part)
-        for part in re.split(r"(\d+)", item.source)
+        (int(part), part) if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)
     ]
 
 

@@ -50,11 +50,11 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
     source = read_checkpoint(Path(spec.source.checkpoint))
     tokenizer = Tokenizer.load(source.tokenizer_folder)
     target = spec.model or source.config
-    if target.vocab_size < tokenizer.size:
+    if (target.vocabulary or 0) < tokenizer.size:
         raise TrainingError(
             "vocabulary_too_small",
             field="model.vocab_size",
-            vocabulary=target.vocab_size,
+            vocabulary=target.vocabulary,
             tokens=tokenizer.size,
         )
     plan = make_plan(

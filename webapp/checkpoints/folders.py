@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.interop.gpt2_config import from_huggingface, read_config_json
+from training.interop.forms import read_config
+from training.interop.forms.form import read_config_json
 from training.weights.header import read_header
 from webapp import storage
 
@@ -21,7 +22,7 @@ class StoredFolder:
     Attributes:
         folder_manifest: ``{path: {sha256, size}}``.
         card: ``card.json``.
-        config: The model as :class:`GPT2Config` fields.
+        config: The model as its configuration's fields.
         tensors: ``{name, dtype, shape}`` each.
         scores: The card's.
     """
@@ -50,7 +51,7 @@ def store_checkpoint(folder: Path) -> StoredFolder:
     return StoredFolder(
         folder_manifest=storage.store_folder(folder),
         card={key: value for key, value in card.items() if key != "tensors"},
-        config=from_huggingface(read_config_json(folder / "config.json")).model_dump(),
+        config=read_config(read_config_json(folder / "config.json")).model_dump(),
         tensors=[
             {"name": info.name, "dtype": info.dtype, "shape": list(info.shape)}
             for info in header.tensors.values()

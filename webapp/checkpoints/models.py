@@ -20,7 +20,7 @@ class Checkpoint(TeamOwned):
     name = models.CharField(_("name"), max_length=160)
     origin = models.CharField(_("origin"), max_length=10, choices=Origin)
     architecture = models.CharField(_("architecture"), max_length=40)
-    config = models.JSONField(_("configuration"), default=dict)  # GPT2Config
+    config = models.JSONField(_("configuration"), default=dict)
     parameters = models.BigIntegerField(_("parameters"))
     size = models.BigIntegerField(_("size"))  # bytes of all files
     #: Identity of the weights (see docs/formats.md).

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext
 
-from training.backbones.gpt2.config import GPT2Config
+from training.backbones.contract import BackboneConfig
+from training.backbones.registry import config_of
 from training.weights.plan import REASONS, Plan, Reason, make_plan
 from webapp.checkpoints.models import Checkpoint
 from webapp.checkpoints.selectors import block_title
@@ -54,7 +55,7 @@ class CopyPreview:
 
     @classmethod
     def make(
-        cls, source: Checkpoint, target: GPT2Config, reinitialise: Sequence[str] = ()
+        cls, source: Checkpoint, target: BackboneConfig, reinitialise: Sequence[str] = ()
     ) -> CopyPreview:
         """Plan the copy of a checkpoint's weights into a model, from the stored header alone.
 
@@ -64,7 +65,7 @@ class CopyPreview:
         shapes = {tensor["name"]: tensor["shape"] for tensor in source.tensors}
         plan = make_plan(
             target,
-            GPT2Config.model_validate(source.config),
+            config_of(source.config),
             shapes,
             same_tokenizer=True,
             reinitialise=reinitialise,

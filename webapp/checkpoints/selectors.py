@@ -13,9 +13,9 @@ from django.db.models.functions import Cast, Coalesce
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from training.backbones.gpt2.config import GPT2Config
+from training.backbones.registry import BACKBONES, config_of
 from training.weights.header import DTYPE_BYTES
-from training.weights.plan import block_of
+from training.weights.plan import block_by_name, blocks_of, natural_key
 from webapp.accounts.models import Tag, Team, User
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
 from webapp.datasets.models import Dataset
@@ -54,14 +54,14 @@ class Block:
 
 
 def block_title(block: str) -> str:
-    """A block's name for people: ``h.3`` → "Layer 3"."""
+    """A block's name for people: ``layer.3`` → "Layer 3"."""
     titles = {
         "embeddings": gettext("Embeddings"),
         "final_norm": gettext("Final norm"),
         "head": gettext("Head"),
     }
-    if block.startswith("h."):
-        return gettext("Layer %(number)s") % {"number": block[2:]}
+    if block.startswith("layer."):
+        return gettext("Layer %(number)s") % {"number": block[6:]}
     return titles.get(block, block)
 
 
@@ -144,6 +144,7 @@ def filter_choices(team: Team | None) -> dict[str, QuerySet[Any]]:
 
 def blocks(checkpoint: Checkpoint) -> list[Block]:
     """The tensors of a checkpoint by block, in the order of the model, from the stored header."""
+    known = blocks_of(config_of(checkpoint.config))
     found: dict[str, list[dict[str, Any]]] = {}
     for tensor in checkpoint.tensors:
         count = prod(tensor["shape"])
@@ -154,13 +155,10 @@ def blocks(checkpoint: Checkpoint) -> list[Block]:
             "parameters": count,
             "size": count * DTYPE_BYTES.get(tensor["dtype"], 0),
         }
-        found.setdefault(block_of(tensor["name"]), []).append(row)
+        name = known.get(tensor["name"]) or block_by_name(tensor["name"])
+        found.setdefault(name, []).append(row)
 
-    def place(name: str) -> tuple[int, int]:
-        if name.startswith("h."):
-            return 1, int(name[2:])
-        return {"embeddings": 0, "final_norm": 2, "head": 3}.get(name, 4), 0
-
+    order = {block: place for place, block in enumerate(dict.fromkeys(known.values()))}
     return [
         Block(
             name,
@@ -168,7 +166,7 @@ def blocks(checkpoint: Checkpoint) -> list[Block]:
             sum(row["parameters"] for row in found[name]),
             sum(row["size"] for row in found[name]),
         )
-        for name in sorted(found, key=place)
+        for name in sorted(found, key=lambda name: (order.get(name, len(order)), natural_key(name)))
     ]
 
 
@@ -205,8 +203,9 @@ def scores(checkpoint: Checkpoint) -> list[tuple[str, str]]:
 def settings_of(checkpoint: Checkpoint) -> list[tuple[str, Any]]:
     """The configuration with titles in the reader's language."""
     rows: list[tuple[str, Any]] = []
+    fields = BACKBONES[checkpoint.architecture].config.model_fields
     for name, value in checkpoint.config.items():
-        field = GPT2Config.model_fields.get(name)
+        field = fields.get(name)
         if name == "architecture":
             continue
         title = gettext(field.title) if field is not None and field.title else name

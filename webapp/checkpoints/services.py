@@ -8,7 +8,8 @@ from typing import Any
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
-from training.backbones.gpt2.config import GPT2Config
+from training.backbones.contract import BackboneConfig
+from training.backbones.registry import config_of
 from training.spec import CopySpec, ImportSpec, SourceSpec
 from webapp.accounts import audit
 from webapp.accounts.models import Tag, Team, User
@@ -48,7 +49,7 @@ def checkpoint_create(
         job: The job that made it.
         folder_manifest: ``{path: {sha256, size}}`` of every file.
         card: ``card.json``.
-        config: The model as :class:`GPT2Config` fields.
+        config: The model as its configuration's fields.
         tensors: ``{name, dtype, shape}`` each, from the header.
         scores: ``{validation_loss: …}``.
         parents: The checkpoints whose weights it started from.
@@ -59,7 +60,7 @@ def checkpoint_create(
         known = Checkpoint.objects.filter(job=job, weights_sha256=weights_sha256).first()
         if known is not None:
             return known
-    parameters = card.get("parameters") or GPT2Config.model_validate(config).parameter_count()
+    parameters = card.get("parameters") or config_of(config).parameter_count()
     checkpoint = Checkpoint.objects.create(
         name=name[:160],
         origin=origin,
@@ -140,7 +141,7 @@ def copy_start(
     *,
     name: str,
     source: Checkpoint,
-    model: GPT2Config,
+    model: BackboneConfig,
     reinitialise: list[str],
     seed: int,
     owner: User,

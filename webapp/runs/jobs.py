@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.interop.gpt2_config import from_huggingface, read_config_json
+from training.interop.forms import read_config
+from training.interop.forms.form import read_config_json
 from training.weights.header import read_header
 from webapp import storage
 from webapp.checkpoints.models import Checkpoint
@@ -158,7 +159,7 @@ def collect(job: Job, out: Path) -> Collected:
     return Collected(
         manifest=storage.store_folder(folder),
         card=json.loads((folder / "card.json").read_text()),
-        config=from_huggingface(read_config_json(folder / "config.json")).model_dump(mode="json"),
+        config=read_config(read_config_json(folder / "config.json")).model_dump(mode="json"),
         tensors=[
             {"name": info.name, "dtype": info.dtype, "shape": list(info.shape)}
             for info in header.tensors.values()

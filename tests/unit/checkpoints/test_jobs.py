@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from tests.factories import Cast, make_upload
 from tests.factories.checkpoints import TINY
 from training.data.tokenizer import Tokenizer
-from training.interop.gpt2_config import to_huggingface
+from training.interop.forms.gpt2 import FORM
 from webapp import storage
 from webapp.checkpoints import jobs, services
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
@@ -36,7 +36,7 @@ def _foreign_folder(folder: Path) -> Path:
     )
     tokenizer = Tokenizer.train(["a small text, and another one"], TINY.vocab_size)
     tokenizer.save(folder)
-    config = to_huggingface(TINY, end_of_text=tokenizer.end_of_text)
+    config = FORM.write(TINY, end_of_text=tokenizer.end_of_text)
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 

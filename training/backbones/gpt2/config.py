@@ -10,40 +10,31 @@ Field and tensor names are Hugging Face's, so that a folder of ours opens in ``t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from training.backbones.contract import BackboneConfig, TensorSpec
 from training.errors import gettext_noop as _
-from training.settings import Settings, field_error
+from training.settings import field_error
 
 Activation = Literal["gelu_new", "gelu", "relu", "silu", "tanh"]
 
 
-@dataclass(frozen=True)
-class TensorSpec:
-    """One tensor of a model.
-
-    Attributes:
-        name: Hugging Face's name, ``transformer.h.0.attn.c_attn.weight``.
-        shape: As stored; GPT-2's matrices are [in, out] (``Conv1D``).
-        init: ``normal`` (mean 0, standard deviation ``std``), ``zeros`` or ``ones``.
-        std: Standard deviation of ``normal``.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    init: Literal["normal", "zeros", "ones"]
-    std: float = 0.0
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
+EMBEDDING, HEAD = "transformer.wte.weight", "lm_head.weight"
 
 
-class GPT2Config(Settings):
+class GPT2Config(BackboneConfig):
     """Shape of a GPT-2-style model; every field is honoured by the backbone."""
+
+    TIED: ClassVar[dict[str, str]] = {HEAD: EMBEDDING}
+    FUNCTION: ClassVar[tuple[str, ...]] = (
+        "n_head",
+        "activation_function",
+        "layer_norm_epsilon",
+        "scale_attn_weights",
+        "scale_attn_by_inverse_layer_idx",
+    )
 
     architecture: Literal["gpt2"] = "gpt2"
     vocab_size: int = Field(
@@ -101,42 +92,73 @@ class GPT2Config(Settings):
     def inner(self) -> int:
         return self.n_inner or 4 * self.n_embd
 
+    @property
+    def layers(self) -> int:
+        return self.n_layer
+
+    @property
+    def context(self) -> int:
+        return self.n_positions
+
+    @property
+    def vocabulary(self) -> int:
+        return self.vocab_size
+
     def tensors(self) -> list[TensorSpec]:
         """Every tensor of the language model in a fixed order; a tied head has none of its own."""
         width, std = self.n_embd, 0.02
         residual_std = std / math.sqrt(2 * self.n_layer)
 
-        def norm(name: str) -> list[TensorSpec]:
+        def norm(name: str, block: str, role: str) -> list[TensorSpec]:
+            axes = ("width",)
             return [
-                TensorSpec(f"{name}.weight", (width,), "ones"),
-                TensorSpec(f"{name}.bias", (width,), "zeros"),
+                TensorSpec(
+                    f"{name}.weight", (width,), "ones", 0, block, f"{role}.scale".strip("."), axes
+                ),
+                TensorSpec(
+                    f"{name}.bias", (width,), "zeros", 0, block, f"{role}.bias".strip("."), axes
+                ),
             ]
 
-        def dense(name: str, rows: int, columns: int, std: float) -> list[TensorSpec]:
+        def dense(
+            name: str, block: str, role: str, sizes: dict[str, int], std: float
+        ) -> list[TensorSpec]:
+            (rows, columns), axes = sizes.values(), tuple(sizes)
             return [
-                TensorSpec(f"{name}.weight", (rows, columns), "normal", std),
-                TensorSpec(f"{name}.bias", (columns,), "zeros"),
+                TensorSpec(
+                    f"{name}.weight",
+                    (rows, columns),
+                    "normal",
+                    std,
+                    block,
+                    f"{role}.kernel",
+                    axes,
+                    inputs=(0,),
+                ),
+                TensorSpec(f"{name}.bias", (columns,), "zeros", 0, block, f"{role}.bias", axes[1:]),
             ]
+
+        def table(name: str, block: str, role: str, axis: str, rows: int) -> TensorSpec:
+            return TensorSpec(name, (rows, width), "normal", std, block, role, (axis, "width"))
 
         found = [
-            TensorSpec("transformer.wte.weight", (self.vocab_size, width), "normal", std),
-            TensorSpec("transformer.wpe.weight", (self.n_positions, width), "normal", std),
+            table(EMBEDDING, "embeddings", "token", "vocabulary", self.vocab_size),
+            table("transformer.wpe.weight", "embeddings", "position", "position", self.n_positions),
         ]
         for layer in range(self.n_layer):
-            block = f"transformer.h.{layer}"
-            found += norm(f"{block}.ln_1")
-            found += dense(f"{block}.attn.c_attn", width, 3 * width, std)
-            found += dense(f"{block}.attn.c_proj", width, width, residual_std)
-            found += norm(f"{block}.ln_2")
-            found += dense(f"{block}.mlp.c_fc", width, self.inner, std)
-            found += dense(f"{block}.mlp.c_proj", self.inner, width, residual_std)
-        found += norm("transformer.ln_f")
+            name, block = f"transformer.h.{layer}", f"layer.{layer}"
+            qkv, out = {"width": width, "qkv": 3 * width}, {"heads": width, "width": width}
+            up, down = {"width": width, "inner": self.inner}, {"inner": self.inner, "width": width}
+            found += norm(f"{name}.ln_1", block, "attention.norm")
+            found += dense(f"{name}.attn.c_attn", block, "attention.qkv", qkv, std)
+            found += dense(f"{name}.attn.c_proj", block, "attention.output", out, residual_std)
+            found += norm(f"{name}.ln_2", block, "feed_forward.norm")
+            found += dense(f"{name}.mlp.c_fc", block, "feed_forward.in", up, std)
+            found += dense(f"{name}.mlp.c_proj", block, "feed_forward.out", down, residual_std)
+        found += norm("transformer.ln_f", "final_norm", "")
         if not self.tie_word_embeddings:
-            found.append(TensorSpec("lm_head.weight", (self.vocab_size, width), "normal", std))
+            found.append(table(HEAD, "head", "token", "vocabulary", self.vocab_size))
         return found
-
-    def parameter_count(self) -> int:
-        return sum(tensor.size for tensor in self.tensors())
 
 
 #: The published four, and two that learn something on two cores in a minute or two.

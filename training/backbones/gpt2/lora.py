@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training.backbones.contract import TensorSpec
 from training.backbones.gpt2.config import GPT2Config
 from training.spec import LoraSpec
 from training.weights.initial import generator
@@ -47,25 +48,29 @@ def factor_names(matrix: str) -> tuple[str, str]:
     return f"{module}.lora_A.weight", f"{module}.lora_B.weight"
 
 
-def factor_shapes(config: GPT2Config, lora: LoraSpec) -> dict[str, tuple[int, int]]:
-    """Shape of every factor by name."""
-    found = {}
+def factor_specs(config: GPT2Config, lora: LoraSpec) -> list[TensorSpec]:
+    """Every factor; A starts uniform (:func:`initial_factors`), B at zero."""
+    found = []
     for matrix, (rows, columns) in adapted_matrices(config, lora).items():
         a, b = factor_names(matrix)
-        found[a], found[b] = (lora.rank, rows), (columns, lora.rank)
+        found += [
+            TensorSpec(a, (lora.rank, rows), "normal"),
+            TensorSpec(b, (columns, lora.rank), "zeros"),
+        ]
     return found
 
 
 def initial_factors(config: GPT2Config, lora: LoraSpec, seed: int) -> dict[str, np.ndarray]:
     """Starting factors: A uniform in ±1/sqrt(in) as in PEFT, B zero."""
     found = {}
-    for name, shape in factor_shapes(config, lora).items():
-        if ".lora_A." in name:
-            bound = 1 / math.sqrt(shape[1])
-            values = generator(seed, name).random(shape, dtype=np.float32)
-            found[name] = (values * np.float32(2 * bound) - np.float32(bound)).astype(np.float32)
+    for spec in factor_specs(config, lora):
+        if spec.init == "normal":
+            bound = 1 / math.sqrt(spec.shape[1])
+            values = generator(seed, spec.name).random(spec.shape, dtype=np.float32)
+            values = values * np.float32(2 * bound) - np.float32(bound)
+            found[spec.name] = values.astype(np.float32)
         else:
-            found[name] = np.zeros(shape, np.float32)
+            found[spec.name] = np.zeros(spec.shape, np.float32)
     return found
 
 

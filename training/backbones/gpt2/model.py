@@ -14,15 +14,13 @@ no bias; layer norms come before each half block and once more at the end; posit
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from training.backbones.gpt2.config import GPT2Config
-from training.backbones.gpt2.lora import adapted_matrices, factor_names, factor_shapes
+from training.backbones.gpt2.lora import adapted_matrices, factor_names, factor_specs
+from training.backbones.named import NamedModel
 from training.spec import LoraSpec
 
 
@@ -83,7 +81,7 @@ def embed(table: tf.Tensor, tokens: tf.Tensor) -> Any:
     return tf.gather(table, tokens), gradient
 
 
-class GPT2(keras.Model):
+class GPT2(NamedModel):
     """The language model; ``call`` maps tokens int32 [batch, time] to logits [batch, time, vocab].
 
     Args:
@@ -110,47 +108,10 @@ class GPT2(keras.Model):
         super().__init__(dtype="float32", name="gpt2")
         self.config, self.lora, self.rate = config, lora, dropout
         self.compute = tf.as_dtype(compute_dtype)
-        shapes: dict[str, tuple[int, ...]] = {t.name: t.shape for t in config.tensors()}
-        self.factors = factor_shapes(config, lora) if lora else {}
         self.adapted = set(adapted_matrices(config, lora)) if lora else set()
-        self.named_variables: dict[str, Any] = {}
-        for name, shape in {**shapes, **self.factors}.items():
-            self.named_variables[name] = self.add_weight(
-                shape=shape,
-                initializer="zeros",
-                trainable=not lora or name in self.factors,
-                name=name.replace(".", "_"),
-            )
-        self.built = True
-
-    # --- weights by name ---------------------------------------------------------------------
-
-    def load_named(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Set every variable, exactly by name.
-
-        Raises:
-            ValueError: When a tensor is missing, unknown or of another shape; nothing is set then.
-        """
-        missing = sorted(set(self.named_variables) - set(tensors))
-        unknown = sorted(set(tensors) - set(self.named_variables))
-        if missing or unknown:
-            raise ValueError(f"missing tensors {missing[:5]}, unknown tensors {unknown[:5]}")
-        for name, variable in self.named_variables.items():
-            if tuple(variable.shape) != tuple(tensors[name].shape):
-                raise ValueError(f"{name}: {tensors[name].shape} for {tuple(variable.shape)}")
-        for name, variable in self.named_variables.items():
-            variable.assign(np.asarray(tensors[name], dtype=np.float32))
-
-    def named(self) -> dict[str, np.ndarray]:
-        """A copy of every variable by name, LoRA's factors included."""
-        return {name: np.array(v.value) for name, v in self.named_variables.items()}
-
-    def trainable_names(self) -> list[str]:
-        """Names of what training changes, in a fixed order."""
-        return [name for name, v in self.named_variables.items() if v.trainable]
-
-    def _value(self, name: str) -> Any:
-        return self.named_variables[name].value
+        factors = factor_specs(config, lora) if lora else []
+        names = {spec.name for spec in factors}
+        self.add_tensors([*config.tensors(), *factors], lambda spec: not lora or spec.name in names)
 
     # --- the network -------------------------------------------------------------------------
 
@@ -164,8 +125,8 @@ class GPT2(keras.Model):
         """Final hidden states, float32 [batch · time, width]."""
         rate = self.rate if training else 0.0
         batch, time = tf.shape(tokens)[0], tokens.shape[1] or tf.shape(tokens)[1]
-        positions = self._value("transformer.wpe.weight")[:time]
-        x = embed(self._value("transformer.wte.weight"), tokens) + positions
+        positions = self.value("transformer.wpe.weight")[:time]
+        x = embed(self.value("transformer.wte.weight"), tokens) + positions
         x = tf.reshape(x, [-1, self.config.n_embd])
         x = _dropout(x, rate, seed, 0)
         future = tf.linalg.band_part(tf.ones([time, time], tf.float32), -1, 0)
@@ -190,7 +151,7 @@ class GPT2(keras.Model):
         offset per position, which softmax ignores and bfloat16 would spend its digits on.
         """
         tied = self.config.tie_word_embeddings
-        table = self._value("transformer.wte.weight" if tied else "lm_head.weight")
+        table = self.value("transformer.wte.weight" if tied else "lm_head.weight")
         if self.compute != tf.float32:
             table = table - tf.stop_gradient(tf.reduce_mean(table, 0, keepdims=True))
         logits = tf.matmul(
@@ -200,17 +161,17 @@ class GPT2(keras.Model):
 
     def _norm(self, x: Any, name: str) -> Any:
         epsilon = tf.constant(self.config.layer_norm_epsilon, tf.float32)
-        return layer_norm(x, self._value(f"{name}.weight"), self._value(f"{name}.bias"), epsilon)
+        return layer_norm(x, self.value(f"{name}.weight"), self.value(f"{name}.bias"), epsilon)
 
     def _linear(self, x: Any, module: str) -> Any:
         """x W + b, plus the low-rank update where there is one; in the compute type."""
         matrix = f"{module}.weight"
-        y = tf.matmul(x, tf.cast(self._value(matrix), x.dtype))
+        y = tf.matmul(x, tf.cast(self.value(matrix), x.dtype))
         if self.lora and matrix in self.adapted:
-            a, b = (tf.cast(self._value(name), x.dtype) for name in factor_names(matrix))
+            a, b = (tf.cast(self.value(name), x.dtype) for name in factor_names(matrix))
             low = tf.matmul(tf.matmul(x, a, transpose_b=True), b, transpose_b=True)
             y += tf.cast(self.lora.alpha / self.lora.rank, x.dtype) * low
-        return tf.nn.bias_add(y, tf.cast(self._value(f"{module}.bias"), x.dtype))
+        return tf.nn.bias_add(y, tf.cast(self.value(f"{module}.bias"), x.dtype))
 
     def _attention_block(self, x: Any, layer: int, batch: Any, time: Any, attend: Any) -> Any:
         config, block = self.config, f"transformer.h.{layer}"
@@ -273,8 +234,8 @@ class GPT2(keras.Model):
         batch, time = tokens.shape
         length = cache[0][0].shape[2]
         at = start + tf.range(time)
-        x = tf.gather(self._value("transformer.wte.weight"), tokens)
-        x += tf.gather(self._value("transformer.wpe.weight"), at)
+        x = tf.gather(self.value("transformer.wte.weight"), tokens)
+        x += tf.gather(self.value("transformer.wpe.weight"), at)
         x = tf.reshape(x, [-1, self.config.n_embd])
         mask = tf.where(tf.range(length)[None, :] <= at[:, None], 0.0, -1e9)
         for layer in range(self.config.n_layer):

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import GPT2Config
 from training.data.packing import Blocks, batch, documents, load_blocks, sequential_batches
 from training.data.tokenizer import Tokenizer
@@ -305,7 +306,7 @@ def _config(spec: RunSpec, source: Checkpoint | None, tokenizer: Tokenizer) -> G
     """
     if spec.model is None:
         assert source is not None
-        config = source.config
+        config = _trained_here(source.config)
         if spec.training.sequence_length > config.n_positions:
             raise TrainingError(
                 "sequence_too_long_for_source",
@@ -314,15 +315,26 @@ def _config(spec: RunSpec, source: Checkpoint | None, tokenizer: Tokenizer) -> G
             )
     else:
         config = spec.model
+    rows: int | None = tokenizer.size
     if source is not None and spec.tokenizer.kind == "source":
-        rows = source.config.vocab_size
-        if rows < tokenizer.size:
+        rows = source.config.vocabulary
+        if rows is None or rows < tokenizer.size:
             raise TrainingError("vocabulary_too_small", vocabulary=rows, tokens=tokenizer.size)
     elif spec.tokenizer.kind == "checkpoint":
-        rows = read_checkpoint(Path(spec.tokenizer.checkpoint)).config.vocab_size
-    else:
-        rows = tokenizer.size
+        rows = read_checkpoint(Path(spec.tokenizer.checkpoint)).config.vocabulary
     return config.model_copy(update={"vocab_size": rows})
+
+
+def _trained_here(config: BackboneConfig) -> GPT2Config:
+    if isinstance(config, GPT2Config):
+        return config
+    raise TrainingError(
+        "architecture_not_trained",
+        field="source.checkpoint",
+        method=METHOD.title,
+        architecture=config.architecture,
+        known=", ".join(METHOD.backbones),
+    )
 
 
 def _same_tokenizer(spec: RunSpec, source: Checkpoint, tokenizer: Tokenizer) -> bool:

@@ -10,18 +10,11 @@ import pytest
 
 from training.backbones.gpt2.config import PRESETS, GPT2Config
 from training.errors import TrainingError
-from training.interop.gpt2_config import (
-    ACTIVATION_ALIASES,
-    ALIASES,
-    CODE,
-    HONOURED,
-    IGNORED,
-    ONLY,
-    dropout_of,
-    from_huggingface,
-    read_config_json,
-    to_huggingface,
-)
+from training.interop.forms import read_config
+from training.interop.forms.form import ACTIVATIONS, CODE, read_config_json
+from training.interop.forms.gpt2 import FORM
+
+HONOURED, IGNORED, ONLY = FORM.honoured, FORM.all_ignored, FORM.all_only
 
 #: config.json of openai-community/gpt2, as it lies on the Hub.
 PUBLISHED: dict[str, Any] = {
@@ -52,12 +45,12 @@ PUBLISHED: dict[str, Any] = {
 
 def refusal(**changes: Any) -> TrainingError:
     with pytest.raises(TrainingError) as caught:
-        from_huggingface(PUBLISHED | changes)
+        read_config(PUBLISHED | changes)
     return caught.value
 
 
 def test_the_published_gpt2_is_ours() -> None:
-    assert from_huggingface(PUBLISHED) == PRESETS["gpt2"]
+    assert read_config(PUBLISHED) == PRESETS["gpt2"]
 
 
 @pytest.mark.parametrize(
@@ -73,28 +66,28 @@ def test_the_published_gpt2_is_ours() -> None:
     ],
 )
 def test_every_field_is_honoured(changes: dict[str, Any]) -> None:
-    config = from_huggingface(PUBLISHED | changes)
+    config = read_config(PUBLISHED | changes)
     assert config == PRESETS["gpt2"].model_copy(update=changes)
 
 
-@pytest.mark.parametrize(("alias", "field"), sorted(ALIASES.items()))
+@pytest.mark.parametrize(("alias", "field"), sorted(FORM.aliases.items()))
 def test_other_names_of_the_sizes_are_read(alias: str, field: str) -> None:
     payload = dict(PUBLISHED)
     payload[alias] = payload.pop(field)
-    assert from_huggingface(payload) == PRESETS["gpt2"]
+    assert read_config(payload) == PRESETS["gpt2"]
     error = refusal(**{alias: 24})
     assert error.code == "config_contradiction"
 
 
-@pytest.mark.parametrize(("alias", "ours"), sorted(ACTIVATION_ALIASES.items()))
+@pytest.mark.parametrize(("alias", "ours"), sorted(ACTIVATIONS.items()))
 def test_other_names_of_the_same_activation_are_read(alias: str, ours: str) -> None:
-    config = from_huggingface(PUBLISHED | {"activation_function": alias})
+    config = read_config(PUBLISHED | {"activation_function": alias})
     assert config.activation_function == ours
 
 
 @pytest.mark.parametrize("key", sorted(IGNORED))
 def test_keys_that_leave_the_logits_alone_may_have_any_value(key: str) -> None:
-    assert from_huggingface(PUBLISHED | {key: "anything"}) == PRESETS["gpt2"]
+    assert read_config(PUBLISHED | {key: "anything"}) == PRESETS["gpt2"]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +134,7 @@ def test_what_cannot_be_represented_is_refused_by_name(name: str, value: Any, co
 
 def test_false_is_not_taken_for_zero_or_none() -> None:
     assert refusal(add_cross_attention=0).code == "config_unsupported"
-    from_huggingface(PUBLISHED | {"add_cross_attention": None})
+    read_config(PUBLISHED | {"add_cross_attention": None})
 
 
 @pytest.mark.parametrize("found", ["llama", "gpt_bigcode", "", None, ["gpt2"]])
@@ -150,22 +143,24 @@ def test_another_model_is_refused(found: Any) -> None:
 
 
 def test_no_key_is_treated_in_two_ways() -> None:
-    groups = [HONOURED, IGNORED, frozenset(ONLY), CODE, frozenset(ALIASES)]
+    groups = [HONOURED, IGNORED, frozenset(ONLY), CODE, frozenset(FORM.aliases)]
     assert len(frozenset().union(*groups)) == sum(map(len, groups))
 
 
 def test_every_key_that_transformers_writes_is_known() -> None:
     from transformers import GPT2Config as Theirs
 
-    known = HONOURED | IGNORED | set(ONLY) | CODE | set(ALIASES) | {"model_type", "architectures"}
+    known = (
+        HONOURED | IGNORED | set(ONLY) | CODE | set(FORM.aliases) | {"model_type", "architectures"}
+    )
     assert set(Theirs().to_dict()) <= known
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_ours_to_theirs_and_back_is_the_same(preset: str) -> None:
-    payload = to_huggingface(PRESETS[preset], end_of_text=5, dropout={"attn_pdrop": 0.2})
-    assert from_huggingface(json.loads(json.dumps(payload))) == PRESETS[preset]
-    assert dropout_of(payload) == {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.2}
+    payload = FORM.write(PRESETS[preset], end_of_text=5, dropout={"attn_pdrop": 0.2})
+    assert read_config(json.loads(json.dumps(payload))) == PRESETS[preset]
+    assert FORM.dropout_of(payload) == {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.2}
 
 
 def test_transformers_reads_every_field_that_we_write() -> None:
@@ -184,7 +179,7 @@ def test_transformers_reads_every_field_that_we_write() -> None:
         scale_attn_weights=False,
         scale_attn_by_inverse_layer_idx=True,
     )
-    theirs = Theirs(**to_huggingface(config, end_of_text=5))
+    theirs = Theirs(**FORM.write(config, end_of_text=5))
     for name in HONOURED:
         assert getattr(theirs, name) == getattr(config, name), name
     assert theirs.eos_token_id == 5

@@ -216,8 +216,8 @@ def test_inspect_lists_layers_shapes_and_sizes(tmp_path: Path) -> None:
     assert found["parameters"] == CONFIG.parameter_count() == found["bytes"] // 4
     assert [block["block"] for block in found["blocks"]] == [
         "embeddings",
-        "h.0",
-        "h.1",
+        "layer.0",
+        "layer.1",
         "final_norm",
     ]
     assert len(found["tensors"]) == len(CONFIG.tensors())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from training.backbones.gpt2.config import GPT2Config
 from training.errors import TrainingError
-from training.weights.plan import REASONS, Plan, Row, block_of, make_plan
+from training.weights.plan import REASONS, Plan, Row, block_by_name, blocks_of, make_plan
 
 SMALL = GPT2Config(vocab_size=300, n_positions=16, n_embd=32, n_layer=3, n_head=4)
 
@@ -69,22 +69,22 @@ def test_with_another_tokenizer_embeddings_start_afresh_even_at_the_same_size() 
 
 def test_layers_beyond_the_source_are_new() -> None:
     made = plan(changed(n_layer=5))
-    new = [row for row in made.rows if row.block in ("h.3", "h.4")]
+    new = [row for row in made.rows if row.block in ("layer.3", "layer.4")]
     assert {(row.action, row.reason.code) for row in new} == {("initialise", "layer_added")}
     assert {block.block: block.copied > 0 for block in made.coverage()} == {
         "embeddings": True,
-        "h.0": True,
-        "h.1": True,
-        "h.2": True,
-        "h.3": False,
-        "h.4": False,
+        "layer.0": True,
+        "layer.1": True,
+        "layer.2": True,
+        "layer.3": False,
+        "layer.4": False,
         "final_norm": True,
     }
 
 
 def test_layers_beyond_the_target_stay_behind() -> None:
     made = plan(changed(n_layer=1))
-    assert {item.block for item in made.left_behind} == {"h.1", "h.2"}
+    assert {item.block for item in made.left_behind} == {"layer.1", "layer.2"}
     assert {item.reason.code for item in made.left_behind} == {"layer_dropped"}
     assert len(made.left_behind) == 24
 
@@ -92,7 +92,7 @@ def test_layers_beyond_the_target_stay_behind() -> None:
 def test_left_behind_is_in_the_order_people_count() -> None:
     deep = changed(n_layer=12)
     blocks = [item.block for item in plan(SMALL, deep).left_behind]
-    assert list(dict.fromkeys(blocks)) == [f"h.{layer}" for layer in range(3, 12)]
+    assert list(dict.fromkeys(blocks)) == [f"layer.{layer}" for layer in range(3, 12)]
 
 
 def test_another_width_copies_nothing_and_says_so() -> None:
@@ -171,11 +171,24 @@ def test_a_setting_that_makes_equal_weights_compute_something_else_is_noted(
     assert str(value) in made.notes[0].sentence
 
 
-def test_blocks_are_named_with_and_without_the_prefix() -> None:
-    assert block_of("transformer.h.11.ln_1.weight") == block_of("h.11.ln_1.weight") == "h.11"
-    assert block_of("ln_f.bias") == block_of("transformer.ln_f.bias") == "final_norm"
-    assert block_of("wte.weight") == block_of("transformer.wpe.weight") == "embeddings"
-    assert block_of("lm_head.weight") == "head"
+def test_tensors_are_grouped_by_block() -> None:
+    blocks = blocks_of(changed(n_layer=12, tie_word_embeddings=False))
+    assert blocks["transformer.h.11.ln_1.weight"] == "layer.11"
+    assert blocks["transformer.ln_f.bias"] == "final_norm"
+    assert blocks["transformer.wpe.weight"] == "embeddings"
+    assert blocks["lm_head.weight"] == "head"
+
+
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [
+        ("encoder.layer.3.output.bias", "encoder.layer.3"),
+        ("features.denseblock1.conv.weight", "features"),
+        ("weight", "weight"),
+    ],
+)
+def test_tensors_of_unknown_models_are_grouped_by_name(name: str, block: str) -> None:
+    assert block_by_name(name) == block
 
 
 CONFIGS = st.builds(

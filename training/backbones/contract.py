@@ -1,0 +1,111 @@
+"""What the engine and the portal know of a backbone, without TensorFlow.
+
+A backbone is a folder with ``config.py`` (a :class:`BackboneConfig`: its shape, and its tensors by
+name) and ``model.py`` (a :class:`training.backbones.named.NamedModel`), and a line in the registry.
+
+Tensors carry the names that the architecture's home gives them (Hugging Face's for text, timm's for
+images), in the layout stored there. What a tensor *is* stands in its role and its axes, which are
+the same in all architectures that have such a thing; plans that copy between architectures go by
+them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from training.settings import Settings
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One tensor of a model.
+
+    Attributes:
+        name: As stored, ``transformer.h.0.attn.c_attn.weight``.
+        shape: As stored.
+        init: ``normal`` (mean 0, standard deviation ``std``), ``zeros`` or ``ones``.
+        std: Standard deviation of ``normal``.
+        block: The part of the model it belongs to: ``embeddings``, ``stem``, ``layer.3``,
+            ``stage.1.0``, ``final_norm``, ``pooler``, ``head`` …
+        role: What it is, within its block: ``token``, ``position``, ``attention.query.kernel``,
+            ``attention.output.bias``, ``feed_forward.in.kernel``, ``attention.norm.scale`` … Two
+            tensors with equal block and role in two architectures do the same work. Empty: it has
+            no counterpart elsewhere, and is matched by name alone.
+        axes: What each axis counts: ``vocabulary``, ``position``, ``type``, ``width``, ``inner``,
+            ``heads`` (heads × head size), ``qkv`` (three times that), ``label`` … Empty for
+            tensors that are never cut or grown.
+        inputs: The axes of a matrix (or convolution) that are summed over: ``(0,)`` for a matrix
+            stored [in, out], ``(1,)`` for PyTorch's [out, in].
+        trained: False for running statistics, which training updates without a gradient.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    init: Literal["normal", "zeros", "ones"]
+    std: float = 0.0
+    block: str = ""
+    role: str = ""
+    axes: tuple[str, ...] = ()
+    inputs: tuple[int, ...] = ()
+    trained: bool = True
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+class BackboneConfig(Settings):
+    """Shape of a model. A subclass has a ``Literal`` ``architecture``: its key in the registry."""
+
+    #: Head's tensor → the tensor whose values it has when ``tie_word_embeddings`` is set.
+    TIED: ClassVar[dict[str, str]] = {}
+    #: Fields that leave every shape as it is and yet change what equal weights compute.
+    FUNCTION: ClassVar[tuple[str, ...]] = ()
+
+    architecture: str
+
+    def tensors(self) -> list[TensorSpec]:
+        """Every stored tensor in a fixed order; a tied head has none of its own."""
+        raise NotImplementedError
+
+    @property
+    def layers(self) -> int:
+        """How many repeated blocks there are."""
+        raise NotImplementedError
+
+    @property
+    def context(self) -> int | None:
+        """Most tokens that it can look at; None where it reads no text."""
+        return None
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Rows of the token embedding; None where it reads no text."""
+        return None
+
+    def parameter_count(self) -> int:
+        """Trained values; running statistics do not count."""
+        return sum(tensor.size for tensor in self.tensors() if tensor.trained)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """An architecture, described without TensorFlow.
+
+    Attributes:
+        title: Its name for people.
+        kind: What it reads.
+        config: Pydantic model of its configuration.
+        presets: Named sizes.
+        module: Where the Keras model is; imported only by a process that computes with it.
+        model: The class in that module: ``model(config, compute_dtype="float32", …)``.
+    """
+
+    title: str
+    kind: Literal["text", "image"]
+    config: type[BackboneConfig]
+    presets: dict[str, BackboneConfig]
+    module: str
+    model: str

@@ -1,0 +1,72 @@
+"""A Keras model whose variables are a checkpoint's tensors: the same names, the same layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from training.backbones.contract import TensorSpec
+
+
+class NamedModel(keras.Model):
+    """Variables addressed by name, never by order.
+
+    A matrix stays as it is stored, PyTorch's [out, in] too: the subclass multiplies with
+    ``transpose_b``, and turns a convolution's kernel on the way. What training changes can then be
+    written, compared and copied without any conversion.
+
+    Attributes:
+        named_variables: Tensor name → variable, in the order of the specs.
+    """
+
+    named_variables: dict[str, Any]
+
+    def add_tensors(
+        self, specs: Iterable[TensorSpec], trainable: Callable[[TensorSpec], bool] | None = None
+    ) -> None:
+        """Make a variable, of zeros, for each tensor; call it once, at the end of ``__init__``.
+
+        Args:
+            specs: The tensors.
+            trainable: Which of them training may change; default: all but running statistics.
+        """
+        self.named_variables = {}
+        for spec in specs:
+            self.named_variables[spec.name] = self.add_weight(
+                shape=spec.shape,
+                initializer="zeros",
+                trainable=spec.trained and (trainable is None or trainable(spec)),
+                name=spec.name.replace(".", "_"),
+            )
+        self.built = True
+
+    def load_named(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Set every variable, exactly by name.
+
+        Raises:
+            ValueError: When a tensor is missing, unknown or of another shape; nothing is set then.
+        """
+        missing = sorted(set(self.named_variables) - set(tensors))
+        unknown = sorted(set(tensors) - set(self.named_variables))
+        if missing or unknown:
+            raise ValueError(f"missing tensors {missing[:5]}, unknown tensors {unknown[:5]}")
+        for name, variable in self.named_variables.items():
+            if tuple(variable.shape) != tuple(tensors[name].shape):
+                raise ValueError(f"{name}: {tensors[name].shape} for {tuple(variable.shape)}")
+        for name, variable in self.named_variables.items():
+            variable.assign(np.asarray(tensors[name], dtype=np.float32))
+
+    def named(self) -> dict[str, np.ndarray]:
+        """A copy of every variable by name."""
+        return {name: np.array(v.value) for name, v in self.named_variables.items()}
+
+    def trainable_names(self) -> list[str]:
+        """Names of what training changes, in a fixed order."""
+        return [name for name, v in self.named_variables.items() if v.trainable]
+
+    def value(self, name: str) -> Any:
+        """A variable's tensor, for use in the network."""
+        return self.named_variables[name].value

@@ -1,0 +1,36 @@
+"""Every architecture that is read and written in Hugging Face's form: a plain dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.backbones.contract import BackboneConfig
+from training.errors import TrainingError
+from training.interop.forms.form import Form
+from training.interop.forms.gpt2 import FORM as GPT2
+
+#: By ``model_type``, which is the architecture's name in the registry too.
+FORMS: dict[str, Form] = {form.model_type: form for form in (GPT2,)}
+
+
+def form_of(payload: Mapping[str, Any]) -> Form:
+    """The form that a ``config.json`` is in.
+
+    Raises:
+        TrainingError: ``config_model_type``.
+    """
+    found = payload.get("model_type")
+    if not isinstance(found, str) or found not in FORMS:
+        shown = str(found or "?")[:120]
+        raise TrainingError("config_model_type", found=shown, known=", ".join(FORMS))
+    return FORMS[found]
+
+
+def read_config(payload: Mapping[str, Any]) -> BackboneConfig:
+    """Our configuration of a ``config.json`` that we can represent exactly.
+
+    Raises:
+        TrainingError: ``config_*``, naming the field.
+    """
+    return form_of(payload).read(payload)
