@@ -97,6 +97,20 @@ MESSAGES: dict[str, str] = {
         "%(file)s has changed since it was written: its hash is not the one on the card."
     ),
     # Copying weights (training.weights.plan, copy, transfer).
+    "probe_not_comparable": _(
+        "The two models cannot be given the same input: their vocabularies differ."
+    ),
+    "rule_unreadable": _(
+        "This is no rule: %(rule)s. Write layer.{i} -> layer.{2i}, skip NAME or freeze NAME."
+    ),
+    "rules_too_many": _("There are %(count)s rules; at most %(limit)s are read."),
+    "rule_matches_nothing": _(
+        "The rule %(rule)s matches nothing: either the source or the new model has no such names."
+    ),
+    "rule_two_sources": _("Two rules give %(target)s two sources, %(one)s and %(other)s."),
+    "rule_does_not_fit": _(
+        "The rule %(rule)s would copy %(source)s to %(target)s, which does not fit: %(reason)s"
+    ),
     "pattern_matches_nothing": _(
         "The pattern %(pattern)s matches none of the model's tensors; the first are %(examples)s."
     ),

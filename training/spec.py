@@ -15,6 +15,7 @@ from training.backbones.gpt2.config import GPT2Config
 from training.backbones.registry import AnyConfig
 from training.errors import gettext_noop as _
 from training.settings import Settings, field_error
+from training.weights.plan_settings import PlanSettings
 
 SPEC_VERSION: Final = 1
 
@@ -347,7 +348,34 @@ class CopySpec(Settings):
 
     version: Literal[1] = SPEC_VERSION
     source: SourceSpec
+    #: The new model; with none, the base's, or else the source's own.
     model: AnyConfig | None = None
+    #: A checkpoint of the new model's shape, whose values stay where nothing is copied.
+    base: str = ""
+    settings: PlanSettings = Field(default_factory=PlanSettings)
+    #: The new model's. Where it differs from the source's, rows go by token.
+    tokenizer: TokenizerSpec = Field(default_factory=lambda: TokenizerSpec(kind="source"))
+    #: With a tokenizer that is to be trained: on which text.
+    data: DataSpec | None = None
+    seed: int = Field(0, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CopySpec:
+        if self.base and self.model is not None:
+            raise field_error("model_and_base", "model")
+        if self.tokenizer.kind == "train" and self.data is None:
+            raise field_error("missing", "data.path")
+        if self.tokenizer.kind == "checkpoint" and not self.tokenizer.checkpoint:
+            raise field_error("missing", "tokenizer.checkpoint")
+        return self
+
+
+class ProbeSpec(Settings):
+    """Compare what two checkpoints compute on the same inputs."""
+
+    version: Literal[1] = SPEC_VERSION
+    one: str
+    other: str
     seed: int = Field(0, ge=0, lt=2**31)
 
 
@@ -396,5 +424,6 @@ COMMANDS: dict[str, type[Settings]] = {
     "prepare": PrepareSpec,
     "import": ImportSpec,
     "transfer": CopySpec,
+    "probe": ProbeSpec,
     "generate": GenerateSpec,
 }

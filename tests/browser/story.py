@@ -330,8 +330,10 @@ class People:
         page.on("console", self._console)
 
     def _console(self, message: Any) -> None:
-        # Answers such as 404 and 422 are the browser's to report, and what tests ask for.
-        if message.type == "error" and "Failed to load resource" not in message.text:
+        # Answers such as 404 and 422 are the browser's to report, and what tests ask for; so is
+        # leaving a page while a request of it is on its way, which htmx reports.
+        expected = ("Failed to load resource", "htmx:sendAbort", "htmx:afterRequest")
+        if message.type == "error" and not any(part in message.text for part in expected):
             self.complaints.append(f"{message.location.get('url', '')}: {message.text}")
 
     def close(self) -> None:

@@ -85,6 +85,11 @@ class BackboneConfig(Settings):
         """Rows of the token embedding; None where it reads no text."""
         return None
 
+    @property
+    def identity_growth(self) -> bool:
+        """Whether a layer that adds nothing passes on exactly what it gets (norms come first)."""
+        return False
+
     def parameter_count(self) -> int:
         """Trained values; running statistics do not count."""
         return sum(tensor.size for tensor in self.tensors() if tensor.trained)

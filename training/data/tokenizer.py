@@ -187,6 +187,13 @@ class Tokenizer:
             return string.encode()
         return bytes(_BYTES[character] for character in string)
 
+    def pieces(self, string: str) -> list[int]:
+        """Ids of the tokens that make up another vocabulary's token string (``Ġthe``); none where a
+        character of it is not of the byte alphabet."""
+        if any(character not in _BYTES for character in string):
+            return []
+        return [token.id for token in self._backend.model.tokenize(string)]
+
     @property
     def vocabulary(self) -> dict[str, int]:
         """Token string → id, added tokens included; for carrying embeddings over by token."""

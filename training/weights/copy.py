@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from math import prod
 from typing import Any
 
 import ml_dtypes
@@ -12,10 +13,13 @@ import numpy as np
 from training.backbones.contract import BackboneConfig
 from training.errors import TrainingError
 from training.weights.initial import initial_tensor
-from training.weights.plan import Plan, Row
+from training.weights.operators import Interpolate, InterpolateGrid, Scale, Tile, Tokens, apply
+from training.weights.plan import Part, Plan, Row
 from training.weights.tensors import tensor_sha256
 
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+#: Steps that may give other values than the source has.
+_COMPUTING = (Tile, Scale, Interpolate, InterpolateGrid, Tokens)
 #: Conversions that lose nothing; every other change of type is refused.
 _EXACT = {
     (np.dtype("float16"), np.dtype("float32")),
@@ -41,19 +45,23 @@ class LazyTensors(Mapping[str, np.ndarray]):
 
 @dataclass(frozen=True)
 class Proof:
-    """That one tensor, or its first rows, equals its source.
+    """That one part of a tensor equals its source, or the result of the plan's steps on it.
 
     Attributes:
         target: Name in the new model.
         source: Name in the source.
-        rows: How many rows were compared; ``None``: all of it.
-        sha256: Hash of the copied values' raw bytes, in the new model's type.
-        source_sha256: Hash of the source's values, converted (exactly) to that type.
+        at: Index of the part's first value in the new tensor.
+        shape: Of the part.
+        as_is: Whether the values are the source's own, merely placed or turned; else computed.
+        sha256: Hash of the new values' raw bytes, in the new model's type.
+        source_sha256: Hash of what the steps give once more, from the source read anew.
     """
 
     target: str
     source: str
-    rows: int | None
+    at: tuple[int, ...]
+    shape: tuple[int, ...]
+    as_is: bool
     sha256: str
     source_sha256: str
 
@@ -125,7 +133,7 @@ def apply_plan(
 def verify(
     plan: Plan, source: Mapping[str, np.ndarray], result: Mapping[str, np.ndarray]
 ) -> Verification:
-    """Compare every copied tensor, or its copied rows, with the source by SHA-256.
+    """Compare every part that was copied with the source, by SHA-256.
 
     Args:
         plan: What was done.
@@ -135,20 +143,23 @@ def verify(
     """
     proofs = []
     for row in plan.rows:
-        if row.action == "initialise" or row.source is None:
-            continue
-        have, want = result[row.target], source[row.source]
-        if row.rows is not None:
-            have, want = have[: row.rows], want[: row.rows]
-        proofs.append(
-            Proof(
-                row.target,
-                row.source,
-                row.rows,
-                tensor_sha256(have),
-                tensor_sha256(_converted(want, have.dtype)),
+        for part in row.parts:
+            have = result[row.target][part.place]
+            want = _made(part, source, have.dtype)
+            mask = _known_rows(part)
+            if mask is not None:
+                have, want = have[mask], want[mask]
+            proofs.append(
+                Proof(
+                    row.target,
+                    part.source,
+                    part.at,
+                    part.shape,
+                    not any(isinstance(step, _COMPUTING) for step in part.steps),
+                    tensor_sha256(have),
+                    tensor_sha256(want),
+                )
             )
-        )
     return Verification(proofs)
 
 
@@ -159,23 +170,41 @@ def _maker(
     dtype: np.dtype,
 ) -> Callable[[], np.ndarray]:
     def make() -> np.ndarray:
-        if row.source is None or row.action == "initialise":
+        if len(row.parts) == 1 and row.parts[0].shape == row.shape and row.whole:
+            return _made(row.parts[0], source, dtype)
+        if row.fill == "zeros":
+            whole = np.zeros(row.shape, dtype)
+        elif sum(prod(part.shape) for part in row.parts) == row.parameters and row.whole:
+            whole = np.empty(row.shape, dtype)
+        else:
             # Random values: rounding them to a smaller type loses nothing that anyone chose.
-            return np.asarray(initial[row.target]).astype(dtype, copy=False)
-        copied = _converted(source[row.source], dtype)
-        if row.rows is None:
-            return copied
-        if row.rows == row.shape[0]:
-            return copied[: row.rows]
-        whole = np.asarray(initial[row.target]).astype(dtype)
-        whole[: row.rows] = copied[: row.rows]
+            whole = np.array(initial[row.target]).astype(dtype, copy=False)
+        for part in row.parts:
+            made, mask = _made(part, source, dtype), _known_rows(part)
+            if mask is None:
+                whole[part.place] = made
+            else:
+                whole[part.place][mask] = made[mask]
         return whole
 
     return make
 
 
+def _made(part: Part, source: Mapping[str, np.ndarray], dtype: np.dtype) -> np.ndarray:
+    """What the plan's steps make of a source tensor."""
+    return apply(_converted(source[part.source], dtype), part.steps)
+
+
+def _known_rows(part: Part) -> np.ndarray | None:
+    """With rows by token: which of them the source has anything for; None: all."""
+    for step in part.steps:
+        if isinstance(step, Tokens) and not all(step.rows):
+            return np.array([bool(rows) for rows in step.rows])
+    return None
+
+
 def _common_type(plan: Plan, source: Mapping[str, np.ndarray]) -> np.dtype:
-    types = {source[row.source].dtype for row in plan.rows if row.source is not None}
+    types = {source[part.source].dtype for row in plan.rows for part in row.parts}
     return types.pop() if len(types) == 1 else np.dtype("float32")
 
 

@@ -7,9 +7,12 @@ equals its source), and ``report.json``. Parents are only read: going back to th
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.backbones.contract import BackboneConfig
+from training.data.packing import documents
 from training.data.tokenizer import Tokenizer
 from training.durable import json_bytes, sweep, write_json
 from training.errors import TrainingError
@@ -18,11 +21,12 @@ from training.settings import spec_sha256
 from training.spec import CopySpec
 from training.version import code_version
 from training.weights.card import WEIGHTS_FILE
-from training.weights.checkpoint import read_checkpoint, write_checkpoint
+from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.weights.copy import apply_plan, initial_weights, verify
 from training.weights.header import shapes
 from training.weights.plan import make_plan
 from training.weights.tensors import open_tensors
+from training.weights.vocabulary import token_rows
 
 REPORT_VERSION = 1
 PLAN_FILE = "transfer.json"
@@ -48,24 +52,27 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
     sweep(out)
     events.emit("phase", name="loading", fraction=None, detail="")
     source = read_checkpoint(Path(spec.source.checkpoint))
-    tokenizer = Tokenizer.load(source.tokenizer_folder)
-    target = spec.model or source.config
-    if (target.vocabulary or 0) < tokenizer.size:
-        raise TrainingError(
-            "vocabulary_too_small",
-            field="model.vocab_size",
-            vocabulary=target.vocabulary,
-            tokens=tokenizer.size,
-        )
+    base = read_checkpoint(Path(spec.base)) if spec.base else None
+    target = spec.model or (base or source).config
+    words = _words(spec, source, events)
+    if words.tokenizer is not None:
+        target = _with_rows(target, words)
     plan = make_plan(
-        target, source.config, shapes(source.infos), reinitialise=spec.source.reinitialise
+        target,
+        source.config,
+        shapes(source.infos),
+        same_tokenizer=words.same,
+        token_rows=words.rows,
+        reinitialise=spec.source.reinitialise,
+        settings=spec.settings,
+        kept=base is not None,
     )
     if not plan.parameters_copied:
         raise TrainingError("nothing_to_copy", reason=plan.rows[0].reason.sentence)
 
     events.emit("phase", name="copying", fraction=None, detail="")
-    initial = initial_weights(target, spec.seed)
-    copied = apply_plan(plan, source.tensors(), initial)
+    own = base.tensors() if base is not None else initial_weights(target, spec.seed)
+    copied = apply_plan(plan, source.tensors(), own)
     folder = out / "checkpoint"
     proof: dict[str, Any] = {}
 
@@ -82,7 +89,7 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
         folder,
         target,
         copied,
-        tokenizer,
+        words.tokenizer,
         {
             "method": "transfer",
             "made_by": {
@@ -91,8 +98,9 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
                 "spec_sha256": spec_sha256(spec),
                 "seed": spec.seed,
             },
-            "parents": [source.weights_sha256],
+            "parents": [one.weights_sha256 for one in (source, base) if one is not None],
             "transfer": plan.counts(),
+            **({"frozen": plan.frozen} if plan.frozen else {}),
         },
         dropout=source.dropout,
         extras=prove,
@@ -117,3 +125,58 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
         point="report",
     )
     return {"report": "report.json", "result": "checkpoint"}
+
+
+@dataclass(frozen=True)
+class _Words:
+    """The new model's tokenizer, and how its rows correspond to the source's.
+
+    Attributes:
+        tokenizer: None for models that read no text.
+        same: Whether it is the source's.
+        rows: Where it is not: see :func:`training.weights.vocabulary.token_rows`; None: they start
+            afresh.
+    """
+
+    tokenizer: Tokenizer | None
+    same: bool
+    rows: list[list[int]] | None = None
+
+
+def _words(spec: CopySpec, source: Checkpoint, events: EventLog) -> _Words:
+    if source.config.vocabulary is None:
+        return _Words(None, same=True)
+    ours = Tokenizer.load(source.tokenizer_folder)
+    match spec.tokenizer.kind:
+        case "source":
+            other = Tokenizer.load(Path(spec.base)) if spec.base else ours
+        case "checkpoint":
+            other = Tokenizer.load(read_checkpoint(Path(spec.tokenizer.checkpoint)).folder)
+        case "gpt2":
+            other = Tokenizer.gpt2()
+        case _:
+            assert spec.data is not None
+            events.emit("phase", name="tokenizing", fraction=None, detail="vocabulary")
+            texts = (text for text, _ in documents(Path(spec.data.path) / "train.jsonl"))
+            other = Tokenizer.train(texts, spec.tokenizer.vocabulary_size)
+    if other.sha256 == ours.sha256:
+        return _Words(ours, same=True)
+    by_token = spec.settings.vocabulary == "tokens"
+    return _Words(other, same=False, rows=token_rows(ours, other) if by_token else None)
+
+
+def _with_rows(config: BackboneConfig, words: _Words) -> BackboneConfig:
+    """The configuration with a row for each token; one that was given more keeps them.
+
+    Raises:
+        TrainingError: ``vocabulary_too_small``.
+    """
+    assert words.tokenizer is not None
+    size, rows = words.tokenizer.size, config.vocabulary or 0
+    if not words.same:
+        return config.model_copy(update={"vocab_size": size})
+    if rows < size:
+        raise TrainingError(
+            "vocabulary_too_small", field="model.vocab_size", vocabulary=rows, tokens=size
+        )
+    return config

@@ -10,6 +10,7 @@ Field and tensor names are Hugging Face's, so that a folder of ours opens in ``t
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -101,6 +102,10 @@ class GPT2Config(BackboneConfig):
         return self.n_positions
 
     @property
+    def identity_growth(self) -> bool:
+        return True
+
+    @property
     def vocabulary(self) -> int:
         return self.vocab_size
 
@@ -157,7 +162,8 @@ class GPT2Config(BackboneConfig):
             found += dense(f"{name}.mlp.c_proj", block, "feed_forward.out", down, residual_std)
         found += norm("transformer.ln_f", "final_norm", "")
         if not self.tie_word_embeddings:
-            found.append(table(HEAD, "head", "token", "vocabulary", self.vocab_size))
+            head = table(HEAD, "head", "token", "vocabulary", self.vocab_size)
+            found.append(replace(head, inputs=(1,)))
         return found
 
 

@@ -14,6 +14,7 @@ no bias; layer norms come before each half block and once more at the end; posit
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import tensorflow as tf
@@ -89,6 +90,7 @@ class GPT2(NamedModel):
         compute_dtype: Type of the matrix products, ``float32`` or ``bfloat16``.
         dropout: Rate after the embeddings, on attention weights and after each half block.
         lora: Low-rank factors beside chosen matrices; then only these are trainable.
+        frozen: Names of tensors that training leaves as they are.
 
     Example:
         >>> model = GPT2(PRESETS["nano"])
@@ -104,6 +106,7 @@ class GPT2(NamedModel):
         compute_dtype: str = "float32",
         dropout: float = 0.0,
         lora: LoraSpec | None = None,
+        frozen: Collection[str] = (),
     ) -> None:
         super().__init__(dtype="float32", name="gpt2")
         self.config, self.lora, self.rate = config, lora, dropout
@@ -111,7 +114,10 @@ class GPT2(NamedModel):
         self.adapted = set(adapted_matrices(config, lora)) if lora else set()
         factors = factor_specs(config, lora) if lora else []
         names = {spec.name for spec in factors}
-        self.add_tensors([*config.tensors(), *factors], lambda spec: not lora or spec.name in names)
+        self.add_tensors(
+            [*config.tensors(), *factors],
+            lambda spec: (not lora or spec.name in names) and spec.name not in frozen,
+        )
 
     # --- the network -------------------------------------------------------------------------
 

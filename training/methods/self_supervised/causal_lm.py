@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,10 @@ class LoadedText:
         self.source = read_checkpoint(Path(spec.source.checkpoint)) if spec.source else None
         self.tokenizer = _tokenizer(spec, dataset, self.source, out, events)
         self.config = _config(spec, self.source, self.tokenizer)
+        #: Tensors that the plan of the copy which the source came from asked to leave as they are.
+        self.frozen: frozenset[str] = frozenset(
+            self.source.card.get("frozen", ()) if self.source else ()
+        )
         self.blocks: dict[str, Blocks] = {}
         for number, split in enumerate(SPLITS):
 
@@ -98,6 +102,7 @@ class TextTask:
                 compute_dtype=compute_dtype,
                 dropout=training.dropout,
                 lora=training.lora,
+                frozen=loaded.frozen,
             )
         self.weights_event = self._start_weights(events)
         trained = self.model.trainable_names()
@@ -229,7 +234,10 @@ class TextTask:
         rate = self.spec.training.dropout
         dropout = {"embd_pdrop": rate, "attn_pdrop": rate, "resid_pdrop": rate} if rate else None
         if lora is None:
-            return write_checkpoint(folder, config, best, tokenizer, about, dropout=dropout)
+            trained_or_not = _Joined(best, _Variables(self.model, without=best))
+            return write_checkpoint(
+                folder, config, trained_or_not, tokenizer, about, dropout=dropout
+            )
         merged = merge(_Variables(self.model), best, config, lora)
         return write_checkpoint(
             folder,
@@ -260,10 +268,12 @@ class _Joined(Mapping[str, np.ndarray]):
 
 
 class _Variables(Mapping[str, np.ndarray]):
-    """A model's variables, each copied out when it is looked up."""
+    """A model's variables (without some), each copied out when it is looked up."""
 
-    def __init__(self, model: Any) -> None:
-        self._variables = model.named_variables
+    def __init__(self, model: Any, without: Container[str] = ()) -> None:
+        self._variables = {
+            name: one for name, one in model.named_variables.items() if name not in without
+        }
 
     def __getitem__(self, name: str) -> np.ndarray:
         return np.asarray(self._variables[name].value)

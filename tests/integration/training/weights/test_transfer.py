@@ -66,8 +66,8 @@ def test_a_deeper_model_has_its_proof_and_its_parents(source: Path, tmp_path: Pa
 
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["proof"]["exact"] is True
-    copied = [row for row in report["plan"]["rows"] if row["source"]]
-    assert len(report["proof"]["proofs"]) == len(copied)
+    parts = [part for row in report["plan"]["rows"] for part in row["parts"]]
+    assert len(report["proof"]["proofs"]) == len(parts)
     for proof in report["proof"]["proofs"]:
         assert proof["sha256"] == proof["source_sha256"]
     stored = json.loads((tmp_path / "out" / "checkpoint" / "transfer.json").read_text())

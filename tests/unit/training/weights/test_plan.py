@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from training.backbones.gpt2.config import GPT2Config
 from training.errors import TrainingError
-from training.weights.plan import REASONS, Plan, Row, block_by_name, blocks_of, make_plan
+from training.weights.plan import (
+    REASONS,
+    Plan,
+    Row,
+    block_by_name,
+    blocks_of,
+    make_plan,
+)
+from training.weights.plan_settings import PlanSettings
 
 SMALL = GPT2Config(vocab_size=300, n_positions=16, n_embd=32, n_layer=3, n_head=4)
 
@@ -33,7 +41,7 @@ def rows(made: Plan) -> dict[str, Row]:
 
 def test_the_same_shape_is_copied_whole_and_by_name() -> None:
     made = plan(SMALL)
-    assert all(row.action == "copy" and row.source == row.target for row in made.rows)
+    assert all(row.action == "copy" and row.sources == [row.target] for row in made.rows)
     assert made.share == 1
     assert not made.left_behind
     assert not made.notes
@@ -46,17 +54,17 @@ def test_the_same_shape_is_copied_whole_and_by_name() -> None:
     }
 
 
-@pytest.mark.parametrize(("positions", "copied"), [(24, 16), (8, 8)])
-def test_the_common_positions_are_copied(positions: int, copied: int) -> None:
+@pytest.mark.parametrize(("positions", "copied", "action"), [(24, 16, "pad"), (8, 8, "slice")])
+def test_the_common_positions_are_copied(positions: int, copied: int, action: str) -> None:
     row = rows(plan(changed(n_positions=positions)))["transformer.wpe.weight"]
-    assert (row.action, row.rows, row.copied) == ("copy_rows", copied, copied * 32)
+    assert (row.action, row.parts[0].shape, row.copied) == (action, (copied, 32), copied * 32)
     assert row.reason.code == "positions"
     assert f"the first {copied} are copied" in row.reason.sentence
 
 
 def test_a_larger_vocabulary_of_the_same_tokenizer_keeps_the_common_rows() -> None:
     row = rows(plan(changed(vocab_size=320)))["transformer.wte.weight"]
-    assert (row.action, row.rows, row.reason.code) == ("copy_rows", 300, "vocabulary")
+    assert (row.action, row.copied, row.reason.code) == ("pad", 300 * 32, "vocabulary")
 
 
 def test_with_another_tokenizer_embeddings_start_afresh_even_at_the_same_size() -> None:
@@ -98,7 +106,7 @@ def test_left_behind_is_in_the_order_people_count() -> None:
 def test_another_width_copies_nothing_and_says_so() -> None:
     made = plan(changed(n_embd=64))
     assert made.parameters_copied == 0
-    assert {row.reason.code for row in made.rows} == {"width_differs"}
+    assert {row.reason.code for row in made.rows} == {"width_differs", "inner_width_differs"}
     assert [note.code for note in made.notes] == ["nothing_copied"]
     assert {item.reason.code for item in made.left_behind} == {"not_used"}
 
@@ -114,9 +122,9 @@ def test_another_inner_width_loses_only_the_feed_forward_layers() -> None:
 
 def test_an_untied_head_starts_from_a_tied_source_s_embedding() -> None:
     row = rows(plan(changed(tie_word_embeddings=False)))["lm_head.weight"]
-    assert (row.action, row.source, row.reason.code) == (
+    assert (row.action, row.sources, row.reason.code) == (
         "copy",
-        "transformer.wte.weight",
+        ["transformer.wte.weight"],
         "head_from_embedding",
     )
 
@@ -191,6 +199,145 @@ def test_tensors_of_unknown_models_are_grouped_by_name(name: str, block: str) ->
     assert block_by_name(name) == block
 
 
+# --- what does not simply fit ---------------------------------------------------------------------
+
+
+def with_settings(target: GPT2Config, source: GPT2Config = SMALL, **values: object) -> Plan:
+    return plan(target, source, settings=PlanSettings.model_validate(values))
+
+
+def layers_of(made: Plan) -> dict[str, set[str]]:
+    """Block of the new model → blocks of the source that something in it comes from."""
+    blocks = {spec.name: spec.block for spec in changed(n_layer=12).tensors()}
+    return {part.block: set(part.sources) for part in made.coverage(blocks)}
+
+
+def test_every_other_layer_is_taken_when_they_are_spread() -> None:
+    deep = changed(n_layer=8)
+    found = layers_of(with_settings(changed(n_layer=4), deep, layers="spread"))
+    assert [found[f"layer.{n}"] for n in range(4)] == [{f"layer.{2 * n}"} for n in range(4)]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(6, 3), (5, 3), (12, 5), (7, 4)])
+def test_spread_over_more_layers_each_is_used_once_and_in_order(ours: int, theirs: int) -> None:
+    made = with_settings(changed(n_layer=ours), changed(n_layer=theirs), layers="spread")
+    used = [found for n in range(ours) for found in layers_of(made)[f"layer.{n}"]]
+    assert used == [f"layer.{n}" for n in range(theirs)]
+    assert not made.left_behind
+
+
+def test_new_layers_that_pass_on_what_they_get_end_in_zeros() -> None:
+    made = with_settings(changed(n_layer=5), new_layers="identity")
+    new = [row for row in made.rows if row.block in ("layer.3", "layer.4")]
+    zeros = {row.target.split(".", 3)[3] for row in new if row.fill == "zeros"}
+    assert zeros == {
+        "attn.c_proj.weight",
+        "attn.c_proj.bias",
+        "mlp.c_proj.weight",
+        "mlp.c_proj.bias",
+    }
+    assert {row.action for row in new if row.fill == "zeros"} == {"grow"}
+    assert not made.notes
+
+
+@pytest.mark.parametrize(
+    ("positions", "action", "code"),
+    [("interpolate", "interpolate", "positions_stretched"), ("tile", "tile", "positions_repeated")],
+)
+def test_positions_are_stretched_or_repeated(positions: str, action: str, code: str) -> None:
+    row = rows(with_settings(changed(n_positions=40), positions=positions))[
+        "transformer.wpe.weight"
+    ]
+    assert (row.action, row.reason.code, row.whole) == (action, code, True)
+
+
+def test_a_larger_width_keeps_what_both_have() -> None:
+    made = rows(with_settings(changed(n_embd=64, n_head=8), width="cut"))
+    qkv = made["transformer.h.0.attn.c_attn.weight"]
+    assert [part.at for part in qkv.parts] == [(0, 0), (0, 64), (0, 128)]
+    assert {part.shape for part in qkv.parts} == {(32, 32)}
+    assert qkv.copied == 3 * 32 * 32
+    assert made["transformer.h.0.mlp.c_fc.weight"].parts[0].shape == (32, 128)
+
+
+def test_a_width_grows_only_by_a_whole_factor_with_its_heads() -> None:
+    def codes(**values: object) -> set[str]:
+        made = with_settings(changed(**values), width="grow")
+        return {row.reason.code for row in made.rows if "attn" in row.target}
+
+    assert codes(n_embd=64, n_head=8) == {"width_grown"}
+    assert codes(n_embd=48, n_head=6) == {"width_no_multiple"}
+    assert codes(n_embd=64, n_head=4) == {"width_no_multiple"}
+    inner = rows(with_settings(changed(n_inner=150), width="grow"))
+    assert inner["transformer.h.0.mlp.c_fc.weight"].reason.code == "width_grown"
+
+
+def test_rows_go_by_token_where_the_tokenizers_differ() -> None:
+    token_rows = [[4], [1, 2], [], *([[7]] * 297)]
+    row = rows(plan(SMALL, same_tokenizer=False, token_rows=token_rows))["transformer.wte.weight"]
+    assert row.action == "map_tokens"
+    assert row.reason.params == {"same": 298, "parts": 1, "new": 1, "target": 300}
+    assert row.copied == 299 * 32
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+
+def ruled(target: GPT2Config, *rules: str) -> Plan:
+    return with_settings(target, rules=list(rules))
+
+
+@pytest.mark.parametrize("rule", ["layer.{i} -> layer.{2i}", "h.{i} -> h.{2*i}"])
+def test_a_rule_puts_layers_where_one_wants_them(rule: str) -> None:
+    found = layers_of(ruled(changed(n_layer=6), rule))
+    assert [found[f"layer.{n}"] for n in range(6)] == [
+        {f"layer.{n // 2}"} if n % 2 == 0 else set() for n in range(6)
+    ]
+
+
+def test_a_rule_may_name_tensors_and_use_stars() -> None:
+    made = rows(ruled(SMALL, "h.2.mlp.* -> h.0.mlp.*"))
+    row = made["transformer.h.0.mlp.c_fc.weight"]
+    assert row.sources == ["transformer.h.2.mlp.c_fc.weight"]
+    assert row.reason.params == {"rule": "h.2.mlp.* -> h.0.mlp.*"}
+    # What a rule speaks of is not also used where it would have gone by itself.
+    assert made["transformer.h.2.mlp.c_fc.weight"].action == "initialise"
+    assert made["transformer.h.0.attn.c_attn.weight"].sources == [
+        "transformer.h.0.attn.c_attn.weight"
+    ]
+
+
+def test_skipped_tensors_start_afresh_and_frozen_ones_are_marked() -> None:
+    made = ruled(SMALL, "skip layer.1", "freeze embeddings  # as in the paper", "")
+    assert {row.block for row in made.rows if row.action == "initialise"} == {"layer.1"}
+    assert made.frozen == ["transformer.wte.weight", "transformer.wpe.weight"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "code"),
+    [
+        (["layer.{i} => layer.{i"], "rule_unreadable"),
+        (["layer.{i} -> layer.{j}"], "rule_unreadable"),
+        (["layer.* -> layer.3"], "rule_unreadable"),
+        (["skip h.{i}"], "rule_unreadable"),
+        (["forget everything"], "rule_unreadable"),
+        (["layer.{i} -> layer.{i//0}"], "rule_unreadable"),
+        (["decoder.{i} -> layer.{i}"], "rule_matches_nothing"),
+        (["layer.{i} -> layer.{i+7}"], "rule_matches_nothing"),
+        (["freeze decoder"], "rule_matches_nothing"),
+        (["layer.0 -> layer.1", "layer.2 -> layer.1"], "rule_two_sources"),
+        (["h.0.ln_1 -> h.1.ln_1", "h.2.ln_1 -> h.1.ln_1"], "rule_two_sources"),
+        (["wte.weight -> wpe.weight"], "rule_does_not_fit"),
+        (["layer.{i} -> layer.{i}"] * 201, "rules_too_many"),
+    ],
+)
+def test_a_rule_that_cannot_be_followed_is_refused_and_named(rules: list[str], code: str) -> None:
+    with pytest.raises(TrainingError) as caught:
+        ruled(SMALL, *rules)
+    assert (caught.value.code, caught.value.field) == (code, "rules")
+    assert str(caught.value).endswith((".", "…"))
+
+
 CONFIGS = st.builds(
     GPT2Config,
     vocab_size=st.sampled_from([256, 300]),
@@ -211,10 +358,11 @@ def test_any_plan_covers_the_model_once_and_survives_json(
     assert [row.target for row in made.rows] == [spec.name for spec in target.tensors()]
     for row in made.rows:
         assert 0 <= row.copied <= row.parameters
-        assert (row.source is None) == (row.action == "initialise")
+        assert bool(row.parts) == (row.action not in ("initialise", "grow") or row.copied > 0)
         if row.action == "copy":
-            assert row.source_shape == row.shape
-    used = {row.source for row in made.rows} - {None}
+            assert row.parts[0].source_shape == row.shape
+            assert row.whole
+    used = {name for row in made.rows for name in row.sources}
     assert used | {item.source for item in made.left_behind} == set(shapes_of(source))
     assert not used & {item.source for item in made.left_behind}
     reasons = [*made.rows, *made.left_behind]

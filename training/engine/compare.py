@@ -1,0 +1,114 @@
+"""``python -m training probe``: do two checkpoints compute the same, on a probe batch of both.
+
+A copy is proved by hashes. That the new model also *computes* what its source does is another
+question, and for a copy that should leave the function as it is (a deeper or wider model, a longer
+context) the answer stands beside the proof.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.durable import write_json
+from training.engine.devices import configure, default_threads
+from training.errors import TrainingError
+from training.events import EventLog
+from training.settings import spec_sha256
+from training.spec import DeviceSpec, ProbeSpec
+from training.version import code_version
+from training.weights.checkpoint import Checkpoint, read_checkpoint
+
+REPORT_VERSION = 1
+#: Sequences in a probe batch, and their most tokens.
+BATCH, TOKENS = 4, 128
+
+
+def run(spec: ProbeSpec, out: Path, events: EventLog) -> dict[str, Any]:
+    """Give both models the same random inputs and compare what comes out.
+
+    Returns:
+        Fields of the ``finished`` event.
+
+    Raises:
+        TrainingError: ``checkpoint_*``; ``probe_not_comparable`` where one model cannot be given
+            what the other can (another vocabulary, images and text).
+    """
+    started = time.monotonic()
+    events.emit("phase", name="loading", fraction=None, detail="")
+    one, other = (read_checkpoint(Path(path)) for path in (spec.one, spec.other))
+    inputs = probe_batch(one, other, spec.seed)
+    configure(DeviceSpec(kind="cpu"), default_threads())
+    events.emit("phase", name="evaluating", fraction=0.0, detail="")
+    before = outputs(one, inputs)
+    events.emit("phase", name="evaluating", fraction=0.5, detail="")
+    after = outputs(other, inputs)
+    report = {
+        "version": REPORT_VERSION,
+        "method": "probe",
+        "spec_sha256": spec_sha256(spec),
+        "code_version": code_version(),
+        "duration_s": round(time.monotonic() - started, 3),
+        "inputs": list(inputs.shape),
+        **differences(before, after),
+    }
+    write_json(out / "report.json", report, point="report")
+    return {"report": "report.json"}
+
+
+def probe_batch(one: Checkpoint, other: Checkpoint, seed: int) -> np.ndarray:
+    """Random tokens int32 [batch, time] that both models can read.
+
+    Raises:
+        TrainingError: ``probe_not_comparable``.
+    """
+    sizes = [checkpoint.config.vocabulary for checkpoint in (one, other)]
+    contexts = [checkpoint.config.context for checkpoint in (one, other)]
+    if None in sizes or sizes[0] != sizes[1]:
+        raise TrainingError("probe_not_comparable")
+    length = min(TOKENS, *(context for context in contexts if context))
+    random = np.random.default_rng(seed)
+    return random.integers(0, int(sizes[0] or 0), (BATCH, length), dtype=np.int32)
+
+
+def outputs(checkpoint: Checkpoint, inputs: np.ndarray) -> np.ndarray:
+    """What the model gives, float32; one example at a time, so that memory holds one."""
+    from training.backbones.registry import model_class
+
+    model = model_class(checkpoint.config.architecture)(checkpoint.config)
+    model.load_named(checkpoint.tensors())
+    return np.concatenate([np.asarray(model(inputs[[n]])) for n in range(len(inputs))])
+
+
+def logits_of(folder: Path, tokens: np.ndarray) -> np.ndarray:
+    """The same for a folder."""
+    return outputs(read_checkpoint(folder), tokens)
+
+
+def differences(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+    """How far two outputs [batch, …, classes] are apart.
+
+    Returns:
+        ``largest`` and ``mean`` absolute difference, ``scale`` (largest value of the first),
+        ``divergence`` (mean Kullback-Leibler divergence of the softmax, nats) and ``agreement``
+        (share of places with the same likeliest class).
+    """
+    gap = np.abs(after - before)
+    first, second = _log_softmax(before), _log_softmax(after)
+    divergence = (np.exp(first) * (first - second)).sum(-1).mean()
+    agreement = (before.argmax(-1) == after.argmax(-1)).mean()
+    return {
+        "largest": float(gap.max()),
+        "mean": float(gap.mean()),
+        "scale": float(np.abs(before).max()),
+        "divergence": max(0.0, float(divergence)),
+        "agreement": float(agreement),
+    }
+
+
+def _log_softmax(values: np.ndarray) -> np.ndarray:
+    shifted = values.astype(np.float64) - values.max(-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))

@@ -1,0 +1,29 @@
+"""How the rows of one vocabulary's embedding correspond to another's.
+
+A token that both know by the same string keeps its row. One that only the new vocabulary has
+starts as the mean of the rows of the source's tokens that spell it, which is far nearer to what it
+means than random values are (docs/methods/weight_transfer.md has the figures).
+"""
+
+from __future__ import annotations
+
+from training.data.tokenizer import Tokenizer
+
+
+def token_rows(source: Tokenizer, target: Tokenizer) -> list[list[int]]:
+    """For each id of the target's vocabulary, the source's rows whose mean its row starts as.
+
+    One row: both know the token by the same string (or it is what ends a document in both). None:
+    the source has nothing to make it of.
+    """
+    known = source.vocabulary
+    rows = []
+    for number in range(target.size):
+        string = target.token_string(number)
+        if number == target.end_of_text:
+            rows.append([source.end_of_text])
+        elif string in known:
+            rows.append([known[string]])
+        else:
+            rows.append(source.pieces(string) if string else [])
+    return rows
