@@ -24,10 +24,10 @@ from typing import Any
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
+from training.data.published import PUBLISHED_FOLDER
 from training.errors import TrainingError
 
 END_OF_TEXT = "<|endoftext|>"
-PUBLISHED_FOLDER = Path(__file__).parent / "gpt2_vocabulary"
 
 #: GPT2Config's bound on the vocabulary; also what keeps a hostile file from taking the memory.
 MAX_SIZE = 1_000_000

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from webapp.administration import TEAM_FILTERS, TeamOwnedAdmin, link, links, pretty, to_rows
-from webapp.checkpoints.models import Checkpoint, CheckpointImport
+from webapp.checkpoints.models import Checkpoint, CheckpointImport, TransferPlan
 from webapp.checkpoints.selectors import HEAVY
 from webapp.templatetags.graft import file_size, short_number
 
@@ -111,3 +111,15 @@ class CheckpointImportAdmin(TeamOwnedAdmin):
     checkpoint_link = link("checkpoint", _("checkpoint"))
     progress_shown = pretty("progress", _("progress"))
     manifest_shown = pretty("manifest", _("files"))
+
+
+@admin.register(TransferPlan)
+class TransferPlanAdmin(TeamOwnedAdmin):
+    editable = ("name",)
+    extra = ("team_link", "owner_link", "architecture", "values_shown")
+    list_display = ("name", "architecture", "owner", "created_at")
+    list_select_related = ("owner",)
+    list_filter = ("architecture", *TEAM_FILTERS)
+    search_fields = ("name", "id")
+
+    values_shown = pretty("values", _("values"))

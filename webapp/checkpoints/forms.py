@@ -10,15 +10,12 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from training.backbones.gpt2.config import GPT2Config
-from training.spec import SourceSpec
 from webapp.accounts.models import Tag, Team, User
 from webapp.checkpoints import selectors
 from webapp.checkpoints.models import Checkpoint
 from webapp.datasets.models import Dataset, Upload
 from webapp.datasets.uploads import received
 from webapp.jobs.selectors import sentence
-from webapp.spec_fields import field_of
 
 #: The public Hub, where nothing else is set.
 HUB = "https://huggingface.co"
@@ -168,39 +165,6 @@ class FolderForm(forms.Form):
         if not self.errors and not data.get("chosen") and not data.get("upload"):
             self.add_error("chosen", gettext("Choose the model's folder or its files."))
         return data
-
-
-class CopyForm(forms.Form):
-    """A new model of the source's width and vocabulary: other layers, other context."""
-
-    name = forms.CharField(max_length=160, label=_("Name"))
-    n_layer = field_of(GPT2Config, "n_layer")
-    n_positions = field_of(GPT2Config, "n_positions")
-    reinitialise = forms.CharField(
-        required=False,
-        max_length=2000,
-        label=_(str(SourceSpec.model_fields["reinitialise"].title)),
-        help_text=_(
-            "Tensors that keep their random values, one name or pattern a line: h.3.*, *.mlp.*"
-        ),
-        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
-    )
-    seed = forms.IntegerField(
-        min_value=0,
-        max_value=2**31 - 1,
-        initial=0,
-        label=_("Seed"),
-        help_text=_("Decides the values of what is new."),
-    )
-
-    def clean_reinitialise(self) -> list[str]:
-        lines = self.cleaned_data["reinitialise"].replace(",", "\n").splitlines()
-        return [line.strip() for line in lines if line.strip()]
-
-    def model(self, source: Checkpoint) -> GPT2Config:
-        """The new model."""
-        changed = {name: self.cleaned_data[name] for name in ("n_layer", "n_positions")}
-        return GPT2Config.model_validate(source.config | changed)
 
 
 class DescribeForm(forms.Form):

@@ -8,11 +8,12 @@ from typing import Any
 from webapp import storage
 from webapp.checkpoints import services
 from webapp.checkpoints.folders import StoredFolder, store_checkpoint
-from webapp.checkpoints.models import CheckpointImport
+from webapp.checkpoints.models import Checkpoint, CheckpointImport
 from webapp.datasets import uploads
 from webapp.datasets.models import Upload
 from webapp.jobs.errors import JobRefused
 from webapp.jobs.models import Job
+from webapp.runs import references
 
 #: Fields of a ``phase`` event that say how far a download is.
 PROGRESS = ("bytes", "total_bytes", "bytes_per_s")
@@ -28,7 +29,15 @@ def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     if job.kind == "copy":
         assert row.source is not None
         storage.materialise(row.source.manifest, folder / "source")
-        return spec | {"source": spec["source"] | {"checkpoint": str(folder / "source")}}
+        spec["source"]["checkpoint"] = str(folder / "source")
+        if reference := spec["tokenizer"]["checkpoint"]:
+            _kind, pk = references.read(reference)
+            words = Checkpoint.objects.filter(team=row.team, pk=pk).first()
+            if words is None:
+                raise JobRefused("input_missing", detail=reference)
+            storage.materialise(words.manifest, folder / "tokenizer")
+            spec["tokenizer"]["checkpoint"] = str(folder / "tokenizer")
+        return spec
     return spec
 
 

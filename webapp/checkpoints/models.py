@@ -30,6 +30,8 @@ class Checkpoint(TeamOwned):
     #: ``[{name, dtype, shape}]`` from the safetensors header, so that plans need no file.
     tensors = models.JSONField(default=list)
     scores = models.JSONField(_("scores"), default=dict)
+    #: Of a copy: how far its outputs are from its source's (training.engine.compare).
+    probe = models.JSONField(_("compared with its source"), default=dict, blank=True)
     #: The job that made it (training, import, copy).
     job = models.ForeignKey(
         "jobs.Job", null=True, on_delete=models.PROTECT, related_name="checkpoints"
@@ -85,10 +87,31 @@ class CheckpointImport(TeamOwned):
     checkpoint = models.ForeignKey(
         Checkpoint, null=True, blank=True, on_delete=models.PROTECT, related_name="imports"
     )
+    #: Of a copy: the job that compares what both models compute, once the copy is there.
+    probe_job = models.OneToOneField(
+        "jobs.Job", null=True, blank=True, on_delete=models.PROTECT, related_name="probe_of"
+    )
 
     class Meta:
         verbose_name = _("import")
         verbose_name_plural = _("imports")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TransferPlan(TeamOwned):
+    """What was typed for a copy, kept under a name for the next one."""
+
+    name = models.CharField(_("name"), max_length=160)
+    #: Of the sources that it is for.
+    architecture = models.CharField(_("architecture"), max_length=40)
+    values = models.JSONField(_("values"), default=dict)
+
+    class Meta:
+        verbose_name = _("transfer plan")
+        verbose_name_plural = _("transfer plans")
+        ordering = ["name", "created_at"]
 
     def __str__(self) -> str:
         return self.name

@@ -10,10 +10,11 @@ from django.db import transaction
 
 from training.backbones.contract import BackboneConfig
 from training.backbones.registry import config_of
-from training.spec import CopySpec, ImportSpec, SourceSpec
+from training.spec import CopySpec, ImportSpec, ProbeSpec, SourceSpec, TokenizerSpec
+from training.weights.plan_settings import PlanSettings
 from webapp.accounts import audit
 from webapp.accounts.models import Tag, Team, User
-from webapp.checkpoints.models import Checkpoint, CheckpointImport
+from webapp.checkpoints.models import Checkpoint, CheckpointImport, TransferPlan
 from webapp.checkpoints.uploads import UploadedFiles, clean_path
 from webapp.datasets.models import DatasetVersion, Upload
 from webapp.datasets.services import upload_take
@@ -142,29 +143,68 @@ def copy_start(
     name: str,
     source: Checkpoint,
     model: BackboneConfig,
-    reinitialise: list[str],
+    settings: PlanSettings,
+    tokenizer: TokenizerSpec,
     seed: int,
     owner: User,
 ) -> CheckpointImport:
-    """Queue the copy of a checkpoint's weights into a new model.
+    """Queue the copy of a checkpoint's weights into a new model, and the comparison of the two.
 
     Args:
         name: For the new checkpoint.
         source: Whose weights; it is not changed.
         model: The new model.
-        reinitialise: Tensors, by name or pattern, that start afresh.
+        settings: Of the plan.
+        tokenizer: The new model's.
         seed: Decides the values of what is new.
         owner: Who asked.
     """
     spec = CopySpec(
-        source=SourceSpec(
-            checkpoint=references.write("checkpoint", source.pk), reinitialise=reinitialise
-        ),
+        source=SourceSpec(checkpoint=references.write("checkpoint", source.pk)),
         model=model,
+        settings=settings,
+        tokenizer=tokenizer,
         seed=seed,
     )
     job = job_create(kind="copy", spec=spec.model_dump(), team=source.team, owner=owner)
-    return _on_its_way(name=name, origin=Checkpoint.Origin.COPIED, source=source, job=job)
+    row = _on_its_way(name=name, origin=Checkpoint.Origin.COPIED, source=source, job=job)
+    if tokenizer.kind == "source" and model.vocabulary is not None:
+        probe = ProbeSpec(one=references.write("checkpoint", source.pk), other="copy:")
+        row.probe_job = job_create(
+            kind="probe", spec=probe.model_dump(), team=source.team, owner=owner, after=job
+        )
+        row.save(update_fields=["probe_job", "updated_at"])
+    return row
+
+
+@transaction.atomic
+def plan_keep(
+    *, name: str, source: Checkpoint, values: Mapping[str, Any], owner: User
+) -> TransferPlan:
+    """Keep what was typed for a copy.
+
+    Args:
+        name: For people.
+        source: The checkpoint it was typed for; it fits others of its architecture.
+        values: The form's fields as typed.
+        owner: Who keeps it.
+    """
+    plan = TransferPlan.objects.create(
+        name=name[:160],
+        architecture=source.architecture,
+        values=dict(values),
+        team=source.team,
+        owner=owner,
+    )
+    audit.record("plan.keep", actor=owner, instance=plan)
+    return plan
+
+
+@transaction.atomic
+def plan_forget(*, plan: TransferPlan, actor: User) -> None:
+    """Delete a kept plan."""
+    audit.record("plan.forget", actor=actor, instance=plan)
+    plan.delete()
 
 
 def _on_its_way(*, job: Job, **fields: Any) -> CheckpointImport:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from webapp.checkpoints import views
+from webapp.checkpoints import copies, views
 
 app_name = "checkpoints"
 urlpatterns = [
@@ -13,5 +13,8 @@ urlpatterns = [
     path("<uuid:pk>/describe", views.checkpoint_describe, name="describe"),
     path("<uuid:pk>/download", views.checkpoint_download, name="download"),
     path("<uuid:pk>/files/<path:path>", views.checkpoint_file, name="file"),
-    path("<uuid:pk>/copy", views.checkpoint_copy, name="copy"),
+    path("<uuid:pk>/copy", copies.copy, name="copy"),
+    path("<uuid:pk>/copy/plan.json", copies.plan_json, name="plan_json"),
+    path("<uuid:pk>/copy/plans/<uuid:plan>/delete", copies.plan_delete, name="plan_delete"),
+    path("<uuid:pk>/plan", copies.plan_of, name="plan"),
 ]

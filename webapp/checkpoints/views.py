@@ -1,4 +1,4 @@
-"""Pages about checkpoints: the list, one checkpoint, import, copy, download."""
+"""Pages about checkpoints: the list, one checkpoint, import, download."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from django.utils.http import content_disposition_header
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from training.errors import TrainingError
 from webapp import storage
 from webapp.accounts.permissions import check_can_edit, check_can_write, get_for_user
 from webapp.accounts.selectors import can_write
 from webapp.checkpoints import downloads, selectors, services, uploads
-from webapp.checkpoints.forms import CheckpointFilter, CopyForm, DescribeForm, FolderForm, HubForm
+from webapp.checkpoints.forms import CheckpointFilter, DescribeForm, FolderForm, HubForm
 from webapp.checkpoints.lineage import lineage
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
-from webapp.checkpoints.plans import CopyPreview
 from webapp.datasets.services import UploadRefused
 from webapp.htmx import PortalRequest, wants_fragment
 from webapp.jobs.errors import IllegalTransition
@@ -71,6 +69,7 @@ def _detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
         "settings": selectors.settings_of(checkpoint),
         "folder": downloads.filename(checkpoint),
         "files": sorted(checkpoint.manifest.items()),
+        **_probe(checkpoint),
         "form": DescribeForm(
             initial={
                 "name": checkpoint.name,
@@ -79,6 +78,16 @@ def _detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
             }
         ),
     }
+
+
+def _probe(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The job that compares a copy with its source, while there is no outcome."""
+    if checkpoint.probe or not checkpoint.card.get("transfer"):
+        return {}
+    row = checkpoint.imports.select_related("probe_job").exclude(probe_job=None).first()
+    if row is None:
+        return {}
+    return {"probe_job": row.probe_job, "probe_error": error_sentence(row.probe_job)}
 
 
 @require_POST
@@ -124,43 +133,6 @@ def checkpoint_file(request: PortalRequest, pk: uuid.UUID, path: str) -> HttpRes
     )
     response["Content-Length"] = str(entry["size"])
     return response
-
-
-@require_http_methods(["GET", "POST"])
-def checkpoint_copy(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
-    """Choose a new model's shape, see where its weights will come from, and start the copy."""
-    source = get_for_user(Checkpoint, request.user, pk=pk)
-    check_can_edit(request.user, source)
-    initial = {
-        "name": gettext("%(name)s, copied") % {"name": source.name[:140]},
-        "n_layer": source.config["n_layer"],
-        "n_positions": source.config["n_positions"],
-        "seed": 0,
-    }
-    data = request.POST if request.method == "POST" else request.GET
-    form = CopyForm(initial | data.dict() if data else initial)
-    preview = None
-    if form.is_valid():
-        try:
-            preview = CopyPreview.make(
-                source, form.model(source), form.cleaned_data["reinitialise"]
-            )
-        except TrainingError as error:
-            form.add_error("reinitialise", sentence(error.code, error.params))
-    if request.method == "POST" and preview is not None and form.is_valid():
-        row = services.copy_start(
-            name=form.cleaned_data["name"],
-            source=source,
-            model=form.model(source),
-            reinitialise=form.cleaned_data["reinitialise"],
-            seed=form.cleaned_data["seed"],
-            owner=request.user,
-        )
-        return redirect("checkpoints:import_detail", row.pk)
-    template = "checkpoints/copy.html" + ("#form" if wants_fragment(request) else "")
-    context = {"checkpoint": source, "form": form, "preview": preview}
-    status = 422 if request.method == "POST" else 200
-    return render(request, template, context, status=status)
 
 
 @require_http_methods(["GET", "POST"])

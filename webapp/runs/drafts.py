@@ -87,7 +87,7 @@ def _plan(form: RunForm) -> CopyPreview | None:
     except TrainingError as error:
         form.refuse("source.reinitialise", _(MESSAGES[error.code]) % error.params)
         return None
-    return CopyPreview.of(plan)
+    return CopyPreview.of(plan, form.source.config)
 
 
 def start(checked: Draft, *, owner: User, team: Team) -> Run:

@@ -306,7 +306,7 @@ def _plan(run: Run) -> CopyPreview | None:
         )
     except TrainingError:
         return None
-    return CopyPreview.of(plan)
+    return CopyPreview.of(plan, known.config)
 
 
 def _texts(run: Run, twin: Run | None) -> list[Texts]:

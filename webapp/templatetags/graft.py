@@ -50,6 +50,12 @@ def decimals(value: float | None, places: int = 3) -> str:
 
 
 @register.filter
+def scientific(value: float | None) -> str:
+    """A difference of any size: 2.38e-06 → "2.4e-06", 5.66 → "5.7"."""
+    return "–" if value is None else f"{value:.2g}"
+
+
+@register.filter
 def as_control(field: BoundField) -> str:
     """A form field's widget with Bootstrap's class for it, the invalid one after an error."""
     widget = field.field.widget

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data import tokenizer as module
-from training.data.tokenizer import END_OF_TEXT, PUBLISHED_FOLDER, StreamDecoder, Tokenizer
+from training.data.published import PUBLISHED_FOLDER
+from training.data.tokenizer import END_OF_TEXT, StreamDecoder, Tokenizer
 from training.errors import TrainingError
 
 ENGLISH = [

@@ -1,0 +1,171 @@
+"""Pages about copying weights into a new model: plan it, keep the plan, run it, see the proof."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import content_disposition_header
+from django.utils.translation import gettext
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from pydantic import ValidationError
+
+from training.backbones.registry import config_of
+from training.errors import TrainingError
+from training.weights.header import DTYPE_BYTES
+from training.weights.plan import Plan
+from webapp import storage
+from webapp.accounts.permissions import check_can_edit, get_for_user
+from webapp.checkpoints import services
+from webapp.checkpoints.copy_forms import CopyForm
+from webapp.checkpoints.models import Checkpoint, TransferPlan
+from webapp.checkpoints.plans import COPY_BYTES_PER_S, CopyPreview
+from webapp.htmx import PortalRequest, wants_fragment
+
+PLAN_FILE = "transfer.json"
+#: A plan file larger than this is not shown as a page (it can be downloaded).
+MOST_PLAN_BYTES = 32 * 2**20
+
+
+@require_http_methods(["GET", "POST"])
+def copy(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
+    """Choose a new model, see where its weights will come from, and start the copy."""
+    source = get_for_user(Checkpoint, request.user, pk=pk)
+    check_can_edit(request.user, source)
+    typed = (request.POST if request.method == "POST" else request.GET).dict()
+    kept = _kept_plan(request, source, typed.get("plan", ""))
+    form = CopyForm((kept.values if kept else {}) | typed, source=source, team=source.team)
+    preview = _preview(form)
+    if request.method == "POST" and preview is not None:
+        if typed.get("action") == "keep":
+            plan = services.plan_keep(
+                name=typed.get("plan_name", "").strip() or form.cleaned_data["name"],
+                source=source,
+                values=_values(form),
+                owner=request.user,
+            )
+            messages.success(request, gettext("The plan is kept; choose it for the next copy."))
+            return redirect(f"{reverse('checkpoints:copy', args=[pk])}?plan={plan.pk}")
+        return redirect("checkpoints:import_detail", _start(request, form).pk)
+    context = {
+        "checkpoint": source,
+        "form": form,
+        "shape_fields": [form[name] for name in form.shape_names],
+        "preview": preview,
+        "outlook": _outlook(source, preview),
+        "plans": TransferPlan.objects.for_user(request.user).filter(
+            team=source.team, architecture=source.architecture
+        ),
+        "kept": kept,
+    }
+    template = "checkpoints/copy.html" + ("#form" if wants_fragment(request) else "")
+    status = 422 if request.method == "POST" else 200
+    return render(request, template, context, status=status)
+
+
+@require_GET
+def plan_json(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
+    """The plan of what is typed in the copy form, as a file."""
+    source = get_for_user(Checkpoint, request.user, pk=pk)
+    form = CopyForm(request.GET.dict(), source=source, team=source.team)
+    preview = _preview(form)
+    if preview is None:
+        return JsonResponse({"errors": form.errors}, status=422)
+    answer = JsonResponse(
+        {"source": source.weights_sha256, "values": _values(form), "plan": preview.plan.to_json()},
+        json_dumps_params={"indent": 2, "ensure_ascii": False},
+    )
+    answer["Content-Disposition"] = content_disposition_header(True, "plan.json") or ""
+    return answer
+
+
+@require_POST
+def plan_delete(request: PortalRequest, pk: uuid.UUID, plan: uuid.UUID) -> HttpResponse:
+    """Forget a kept plan; copies made by it stay."""
+    row = get_for_user(TransferPlan, request.user, pk=plan)
+    check_can_edit(request.user, row)
+    services.plan_forget(plan=row, actor=request.user)
+    messages.success(request, gettext("The plan is forgotten. Copies made by it stay."))
+    return redirect("checkpoints:copy", pk)
+
+
+@require_GET
+def plan_of(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
+    """What went where when a checkpoint's weights were copied, and the proof of it."""
+    checkpoint = get_for_user(Checkpoint.objects.prefetch_related("parents"), request.user, pk=pk)
+    entry = checkpoint.manifest.get(PLAN_FILE)
+    if entry is None or entry["size"] > MOST_PLAN_BYTES:
+        raise Http404
+    try:
+        with storage.open_blob(entry["sha256"]) as file:
+            content = json.load(file)
+        plan = Plan.from_json(content["plan"])
+    except (storage.BlobMissing, ValidationError, KeyError, ValueError):
+        raise Http404 from None
+    parent = checkpoint.parents.first()
+    context = {
+        "checkpoint": checkpoint,
+        "plan": CopyPreview.of(plan, config_of(parent.config) if parent else None),
+        "proofs": content["proof"]["proofs"],
+        "exact": content["proof"]["exact"],
+    }
+    return render(request, "checkpoints/plan.html", context)
+
+
+def _kept_plan(request: PortalRequest, source: Checkpoint, key: str) -> TransferPlan | None:
+    try:
+        pk = uuid.UUID(key)
+    except ValueError:
+        return None
+    rows = TransferPlan.objects.for_user(request.user)
+    return rows.filter(pk=pk, team=source.team, architecture=source.architecture).first()
+
+
+def _preview(form: CopyForm) -> CopyPreview | None:
+    """The plan, once the form makes sense; what the planner refuses is said at its field."""
+    if not form.is_valid() or form.wanted is None:
+        return None
+    wanted = form.wanted
+    try:
+        return CopyPreview.make(
+            form.source,
+            wanted.target,
+            wanted.settings,
+            same_tokenizer=wanted.same_tokenizer,
+            token_rows=wanted.token_rows,
+        )
+    except TrainingError as error:
+        form.refuse(error)
+        return None
+
+
+def _start(request: PortalRequest, form: CopyForm) -> Any:
+    assert form.wanted is not None
+    return services.copy_start(
+        name=form.cleaned_data["name"],
+        source=form.source,
+        model=form.wanted.target,
+        settings=form.wanted.settings,
+        tokenizer=form.wanted.tokenizer,
+        seed=form.cleaned_data["seed"],
+        owner=request.user,
+    )
+
+
+def _values(form: CopyForm) -> dict[str, Any]:
+    """What was typed, less the name: all that a kept plan needs."""
+    return {name: form.data.get(name, "") for name in form.fields if name != "name"}
+
+
+def _outlook(source: Checkpoint, preview: CopyPreview | None) -> dict[str, float] | None:
+    """Bytes that the copy will take, and about how long."""
+    if preview is None or not source.tensors:
+        return None
+    width = max(DTYPE_BYTES.get(tensor["dtype"], 4) for tensor in source.tensors)
+    size = preview.parameters * width
+    return {"bytes": size, "seconds": max(1.0, size / COPY_BYTES_PER_S)}
