@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import redis
 from django.utils import translation
@@ -15,6 +16,10 @@ from django.utils import translation
 from tests.factories import Cast, make_cast
 from webapp.jobs import broker as broker_module
 from webapp.jobs.processes import end_group
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile("graft", deadline=None)
+hypothesis.settings.load_profile("graft")
 
 
 @pytest.fixture(autouse=True)

@@ -90,6 +90,11 @@ class BackboneConfig(Settings):
         """Whether a layer that adds nothing passes on exactly what it gets (norms come first)."""
         return False
 
+    @property
+    def layers_differ(self) -> bool:
+        """Whether a layer's weights compute something else in another layer's place."""
+        return False
+
     def parameter_count(self) -> int:
         """Trained values; running statistics do not count."""
         return sum(tensor.size for tensor in self.tensors() if tensor.trained)

@@ -134,6 +134,10 @@ REASONS: dict[str, str] = {
         "%(name)s is %(source)s in the source and %(target)s in this model: the weights are "
         "copied, but compute something else."
     ),
+    "layers_moved": _(
+        "In this model the same layer computes something else in another place, so that moving "
+        "layers changes what it computes."
+    ),
     "identity_inexact": _(
         "This architecture normalises after each half layer, so that new layers do not pass on "
         "exactly what they get."
@@ -444,11 +448,13 @@ class _Planner:
 
     def __post_init__(self) -> None:
         self.rules = parse_rules(self.settings.rules)
-        known = {spec.name: spec for spec in self.source.tensors()}
-        # Tensors that the configuration does not name have no role, and are matched by name alone.
-        self.sources = {
-            name: known.get(name) or TensorSpec(name, shape, "normal", block=block_by_name(name))
+        # In the model's order. Tensors that the configuration does not name come last; they have no
+        # role, and are matched by name alone.
+        known = {spec.name: spec for spec in self.source.tensors() if spec.name in self.available}
+        self.sources = known | {
+            name: TensorSpec(name, shape, "normal", block=block_by_name(name))
             for name, shape in self.available.items()
+            if name not in known
         }
         self.targets = {spec.name: spec for spec in self.target.tensors()}
         self.by_role = {
@@ -843,6 +849,9 @@ class _Planner:
             notes.append(Reason(code="architecture_differs", params=names))
         else:
             notes += self._settings_that_differ()
+        moved = any(row.reason.code in ("layer_from", "rule") for row in rows)
+        if moved and self.target.layers_differ:
+            notes.append(Reason(code="layers_moved"))
         grown = any(row.reason.code == "layer_identity" for row in rows)
         if grown and not self.target.identity_growth:
             notes.append(Reason(code="identity_inexact"))

@@ -24,7 +24,7 @@ class PlanSettings(Settings):
     )
     layers: Literal["first", "spread"] = Field(
         "first",
-        title=_("Layers"),
+        title=_("Which layers"),
         description=_(
             "With another number of layers: the first ones, or evenly spread over the source "
             "(every other one, to halve it)."

@@ -40,6 +40,9 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "keep": ("kept", gettext_noop("kept")),
 }
 
+#: A block is coloured as the first of these that any of its tensors is.
+_TELLING = ("made", "part", "kept", "whole", "new")
+
 #: Bytes a second that a copy writes, proof included (docs/numbers.md); for the time it will take.
 COPY_BYTES_PER_S = 200e6
 
@@ -78,12 +81,9 @@ class PlanBlock:
 
     @property
     def kind(self) -> str:
-        """How its band is coloured: as most of what is copied."""
+        """How it is coloured."""
         kinds = [row.kind for row in self.rows]
-        for kind in ("whole", "part", "made"):
-            if kind in kinds and (kind != "whole" or self.percent == 100):
-                return kind
-        return "whole" if "whole" in kinds else kinds[0]
+        return next(kind for kind in _TELLING if kind in kinds)
 
 
 @dataclass(frozen=True)

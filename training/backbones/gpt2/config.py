@@ -102,6 +102,10 @@ class GPT2Config(BackboneConfig):
         return self.n_positions
 
     @property
+    def layers_differ(self) -> bool:
+        return self.scale_attn_by_inverse_layer_idx
+
+    @property
     def identity_growth(self) -> bool:
         return True
 
