@@ -40,7 +40,7 @@ from tests.browser.story import (
     wait_state,
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 STEPS, LOOK, WIDTH = 1200, 50, 32
 TEXTS = corpus("brown.jsonl", 0, 40)

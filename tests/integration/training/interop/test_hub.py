@@ -280,12 +280,11 @@ def test_a_stopped_download_goes_on(hub: HubStandin, tmp_path: Path) -> None:
         [*command, "--out", str(out), "--quiet"], env=environment, start_new_session=True
     )
     part = out / "download" / "model.safetensors.part"
-    deadline = time.monotonic() + 60
-    while not part.exists() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 120
+    while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(0.2)
     running.send_signal(signal.SIGTERM)
-    assert running.wait(30) == 20
+    assert running.wait(60) == 20
     received = part.stat().st_size
     assert received > 0
     hub.requests.clear()
