@@ -6,6 +6,8 @@ from django import forms, template
 from django.forms import BoundField
 from django.template import Context
 
+from webapp.accounts.audit import ACTIONS
+
 register = template.Library()
 
 
@@ -77,6 +79,12 @@ def is_checkbox(field: BoundField) -> bool:
 def percent(value: float | None, places: int = 0) -> str:
     """A share 0..1 as people write it: 0.123 → "12%"."""
     return "–" if value is None else f"{100 * value:.{places}f}%"
+
+
+@register.filter
+def action_text(action: str) -> str:
+    """What a line of the audit trail says was done: "run.create" → "started the run"."""
+    return str(ACTIONS.get(action, action))
 
 
 @register.filter

@@ -1,6 +1,9 @@
+import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import transaction
 from django.test import Client
 
@@ -15,6 +18,29 @@ def _write(cast: Cast, count: int) -> None:
     with transaction.atomic():
         for number in range(count):
             audit.record(f"test.{number}", actor=cast.alice, instance=cast.team, team=cast.team)
+
+
+def _recorded() -> set[str]:
+    """The action of every call of audit.record() in the portal."""
+    found = set()
+    for path in Path(settings.BASE_DIR, "webapp").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "audit.record":
+                choices = ast.walk(node.args[0])
+                values = [one.value for one in choices if isinstance(one, ast.Constant)]
+                found |= {str(value) for value in values}
+    return found
+
+
+def test_every_action_is_told_in_words() -> None:
+    assert _recorded() == set(audit.ACTIONS)
+
+
+def test_a_line_says_what_was_done(client: Client, cast: Cast) -> None:
+    with transaction.atomic():
+        audit.record("team.rename", actor=cast.alice, instance=cast.team, team=cast.team)
+    client.force_login(cast.alice)
+    assert "renamed the team" in client.get(URL).content.decode()
 
 
 def test_an_admin_reads_who_changed_what(client: Client, cast: Cast) -> None:
