@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tests.integration.training import reference
 from tests.integration.training.tiny import tiny_spec
+from training import stopping
 from training.engine import state
 from training.engine.loop import Loop
 from training.errors import TrainingError
@@ -95,6 +96,37 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_step_that_was_kept(make
         loop.run()
     assert caught.value.code == "nan_loss"
     assert caught.value.params["kept_step"] == 0
+
+
+def test_asked_to_stop_during_a_look_it_keeps_the_step_it_is_at(make_loop, monkeypatch):
+    loop = make_loop(evaluation={"every": 3, "checkpoint_every": 100})
+    scores, asked = loop._scores, []
+
+    def ask_at_step_three(batch):
+        if loop.position.step == 3:
+            asked.append(True)
+        return scores(batch)
+
+    loop._scores = ask_at_step_three
+    monkeypatch.setattr(stopping, "requested", lambda: bool(asked))
+    with pytest.raises(stopping.Stopped) as stopped:
+        loop.run()
+    assert len(asked) == 2, "the look went on to its end"
+    assert stopped.value.step == loop.saved_step == 3
+    told = read_events(loop.root.parent / "events.jsonl")[0]
+    looks = [e["step"] for e in told if e["kind"] == "metric" and "validation_loss" in e["values"]]
+    assert looks == [0, 3]
+    assert [event["step"] for event in told if event["kind"] == "checkpoint"] == [0, 3]
+
+
+def test_asked_to_stop_before_the_first_step_it_does_not_evaluate_to_the_end(
+    make_loop, monkeypatch
+):
+    loop = make_loop()
+    monkeypatch.setattr(stopping, "requested", lambda: True)
+    with pytest.raises(stopping.Stopped):
+        loop.run()
+    assert loop.saved_step == -1
 
 
 def test_progress_is_told_often_but_not_at_every_step(make_loop):
