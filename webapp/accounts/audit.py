@@ -47,7 +47,13 @@ ACTIONS: dict[str, Any] = {
 
 
 def record(
-    action: str, *, actor: User | None, instance: Any, team: Team | None = None, **data: Any
+    action: str,
+    *,
+    actor: User | None,
+    instance: Any,
+    team: Team | None = None,
+    name: str = "",
+    **data: Any,
 ) -> None:
     """Write who did what to which object.
 
@@ -56,6 +62,7 @@ def record(
         actor: The person; None for the portal itself.
         instance: The object changed.
         team: Its team, when it has no ``team`` attribute.
+        name: What people call it, when ``str()`` does not say so.
         data: What matters about the change, JSON types.
 
     Raises:
@@ -69,6 +76,6 @@ def record(
         team=team or getattr(instance, "team", None),
         object_type=instance._meta.model_name,
         object_id=str(instance.pk),
-        object_name=str(instance)[:200],
+        object_name=(name or str(instance))[:200],
         data=data,
     )

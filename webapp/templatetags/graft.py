@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django import forms, template
 from django.forms import BoundField
 from django.template import Context
@@ -9,6 +11,8 @@ from django.template import Context
 from webapp.accounts.audit import ACTIONS
 
 register = template.Library()
+
+_HASH = re.compile(r"[0-9a-f]{40,64}")
 
 
 @register.filter
@@ -85,6 +89,20 @@ def percent(value: float | None, places: int = 0) -> str:
 def action_text(action: str) -> str:
     """What a line of the audit trail says was done: "run.create" → "started the run"."""
     return str(ACTIONS.get(action, action))
+
+
+@register.filter
+def action_details(data: dict[str, object]) -> str:
+    """What a line of the audit trail holds beside, without what is empty; hashes by their start."""
+    parts = []
+    for name, value in data.items():
+        if value in (None, "", False, [], {}):
+            continue
+        many = value if isinstance(value, list) else [value]
+        shown = (str(one)[:12] if _HASH.fullmatch(str(one)) else str(one) for one in many)
+        named = name.replace("_", " ")
+        parts.append(named if value is True else f"{named}: {', '.join(shown)}")
+    return " · ".join(parts)
 
 
 @register.filter

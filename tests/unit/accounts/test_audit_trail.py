@@ -7,9 +7,12 @@ from django.conf import settings
 from django.db import transaction
 from django.test import Client
 
-from tests.factories import Cast
+from tests.factories import Cast, make_version
+from tests.factories.runs import make_run
 from webapp.accounts import audit
 from webapp.accounts.models import AuditEvent
+from webapp.jobs.models import State
+from webapp.jobs.services import job_cancel, job_pause
 
 URL = "/account/team/trail"
 
@@ -38,9 +41,31 @@ def test_every_action_is_told_in_words() -> None:
 
 def test_a_line_says_what_was_done(client: Client, cast: Cast) -> None:
     with transaction.atomic():
-        audit.record("team.rename", actor=cast.alice, instance=cast.team, team=cast.team)
+        audit.record(
+            "team.rename",
+            actor=cast.alice,
+            instance=cast.team,
+            team=cast.team,
+            before="Old",
+            weights_sha256="ab" * 32,
+            parents=["one", "two"],
+            new_account=True,
+            twin=False,
+        )
     client.force_login(cast.alice)
-    assert "renamed the team" in client.get(URL).content.decode()
+    page = client.get(URL).content.decode()
+    assert "renamed the team" in page
+    told = "before: Old · weights sha256: abababababab · parents: one, two · new account<"
+    assert told in page
+
+
+def test_a_job_has_the_name_of_what_it_makes(cast: Cast) -> None:
+    version = make_version(cast, name="Whales", state=State.QUEUED)
+    run = make_run(cast, name="From whales", state=State.QUEUED)
+    job_pause(job=version.job, actor=cast.alice)
+    job_cancel(job=run.job, actor=cast.alice)
+    names = AuditEvent.objects.filter(action__startswith="job.").order_by("pk")
+    assert list(names.values_list("object_name", flat=True)) == ["Whales v1", "From whales"]
 
 
 def test_an_admin_reads_who_changed_what(client: Client, cast: Cast) -> None:
