@@ -14,7 +14,7 @@ from tests.integration.training import reference
 from tests.integration.training.tiny import tiny_spec
 from training import stopping
 from training.engine import state
-from training.engine.loop import Loop
+from training.engine.loop import PROGRESS_S, Loop
 from training.errors import TrainingError
 from training.events import EventLog, read_events
 from training.methods.self_supervised.causal_lm import LoadedText
@@ -133,9 +133,9 @@ def test_progress_is_told_often_but_not_at_every_step(make_loop):
     loop = make_loop(training={"steps": 60}, evaluation={"every": 100, "sample_every": 100})
     loop.run()
     told = [e for e in read_events(loop.root.parent / "events.jsonl")[0] if e["kind"] == "progress"]
-    gaps = np.diff([event["t"] for event in told[:-1]])
     assert told[-1]["step"] == 60
-    assert (gaps > 0.24).all()
+    # Counted and not measured one by one: an event may be written late, and the next in time.
+    assert len(told) <= 3 + (told[-1]["t"] - told[0]["t"]) / PROGRESS_S
 
 
 def test_lora_trains_its_factors_only(make_loop):

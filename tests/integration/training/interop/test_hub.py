@@ -161,14 +161,14 @@ def test_a_killed_download_goes_on(hub: HubStandin, folder: Path, tmp_path: Path
     command = [sys.executable, "-m", "training", "import", str(tmp_path / "spec.json"), "--out"]
     environment = os.environ | {"GRAFT_FAULT": "download.chunk:3", "PYTHONPATH": os.getcwd()}
     killed = subprocess.run(
-        [*command, str(tmp_path / "out")], env=environment, capture_output=True, timeout=120
+        [*command, str(tmp_path / "out")], env=environment, capture_output=True, timeout=300
     )
     assert killed.returncode == -signal.SIGKILL
     del environment["GRAFT_FAULT"]
     hub.requests.clear()
 
     done = subprocess.run(
-        [*command, str(tmp_path / "out")], env=environment, capture_output=True, timeout=120
+        [*command, str(tmp_path / "out")], env=environment, capture_output=True, timeout=300
     )
 
     assert done.returncode == 0, done.stderr
