@@ -37,8 +37,8 @@ REFERENCE = ROOT / "tests/parity/reference/theirs/default"
 MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 HUB_MODEL = "testers/tiny-gpt2"
 #: Waits are bounded, and generous: continuous integration shares its processors.
-PAGE_S, JOB_S = 20, 240
-START_S = 120
+PAGE_S, JOB_S = 60, 480
+START_S = 300
 
 expect.set_options(timeout=PAGE_S * 1000)
 
@@ -114,7 +114,7 @@ class Portal:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             try:
-                self.process.wait(40)
+                self.process.wait(120)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.story import TINY, People, corpus, fill_run, jsonl, upload, wait_state
+from tests.browser.story import JOB_S, TINY, People, corpus, fill_run, jsonl, upload, wait_state
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
@@ -21,19 +21,21 @@ def run_page(people: People) -> Page:
     page.get_by_role("button", name="Start").click()
     page.wait_for_url("**/runs/*-*")
     wait_state(page, "#live", "running")
-    expect(page.locator("#live")).to_contain_text("Training", timeout=120_000)
+    expect(page.locator("#live")).to_contain_text("Training", timeout=JOB_S * 1000)
     return page
 
 
 def test_the_curves_grow_and_can_be_read_as_a_table(run_page: Page) -> None:
     page = run_page
-    expect(page.locator(".uplot canvas")).to_be_visible(timeout=60_000)
+    expect(page.locator(".uplot canvas")).to_be_visible(timeout=JOB_S * 1000)
     page.locator("[data-chart-log]").check()
     expect(page.locator(".uplot canvas")).to_be_visible()
     page.get_by_text("As a table").click()
     expect(page.get_by_role("columnheader", name="validation")).to_be_visible()
     before = page.locator("[data-chart-table] tbody tr").count()
-    expect(page.locator("[data-chart-table] tbody tr")).not_to_have_count(before, timeout=60_000)
+    expect(page.locator("[data-chart-table] tbody tr")).not_to_have_count(
+        before, timeout=JOB_S * 1000
+    )
 
 
 def test_a_line_can_be_hidden(run_page: Page) -> None:
@@ -49,8 +51,8 @@ def test_numbers_and_samples_come_without_reloading(run_page: Page) -> None:
     page.evaluate("window.same = true")
     bar = page.get_by_role("progressbar", name="Progress")
     before = bar.get_attribute("value")
-    expect(bar).not_to_have_attribute("value", before or "", timeout=30_000)
-    expect(page.locator("#samples .sample-text").first).to_be_visible(timeout=60_000)
+    expect(bar).not_to_have_attribute("value", before or "", timeout=JOB_S * 1000)
+    expect(page.locator("#samples .sample-text").first).to_be_visible(timeout=JOB_S * 1000)
     assert page.evaluate("window.same") is True
     page.reload()
     expect(page.locator("#samples .sample-text").first).to_be_visible()

@@ -40,7 +40,7 @@ from tests.browser.story import (
     wait_state,
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 STEPS, LOOK, WIDTH = 1200, 50, 32
 TEXTS = corpus("brown.jsonl", 0, 40)
@@ -774,11 +774,11 @@ def test_25_the_same_folder_uploaded_has_the_same_weights_and_writes(
 # --- For everybody --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("dark", 390)])
 def test_26_the_pages_of_the_story_are_open_to_everybody(
-    people: People, portal: Portal, theme: Any
+    people: People, portal: Portal, theme: Any, width: int
 ) -> None:
-    page = people.page(color_scheme=theme)
+    page = people.page(color_scheme=theme, viewport={"width": width, "height": 860})
     transfer = portal.kept["transfer"]
     checkpoint = _checkpoint(portal, transfer)
     found: list[str] = []
@@ -801,6 +801,8 @@ def test_26_the_pages_of_the_story_are_open_to_everybody(
             expect(page.locator("[data-chart] canvas").first).to_be_visible()
         page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
         found += violations(page)
+        if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
+            found.append(f"{address} is wider than {width} pixels")
     page.locator("a.history-text").first.click()
     found += violations(page)
     page.context.close()

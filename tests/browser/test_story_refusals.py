@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.story import (
+    JOB_S,
     REFERENCE,
     TINY,
     CuttingProxy,
@@ -28,7 +29,7 @@ from tests.browser.story import (
     wait_state,
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_an_upload_cut_off_at_99_percent_goes_on_from_there(people: People, port
         )
         page.goto("/data/new")
         choose(page, "nearly.jsonl", lines)
-        expect(page.locator("[data-upload-item].upload-done")).to_be_visible(timeout=60_000)
+        expect(page.locator("[data-upload-item].upload-done")).to_be_visible(timeout=JOB_S * 1000)
         assert proxy.cuts == 1
         # Only what had not arrived is sent again.
         assert starts[0] == 0
@@ -192,6 +193,6 @@ def test_a_pickle_named_safetensors_is_refused_by_what_is_in_it(page: Page, tmp_
     page.locator("input[data-pick][webkitdirectory]").set_input_files(folder)
     page.get_by_role("button", name="Import", exact=True).click()
     sentence = "model.safetensors is a Python pickle, whatever its name says"
-    expect(page.locator("main")).to_contain_text(sentence, timeout=120_000)
+    expect(page.locator("main")).to_contain_text(sentence, timeout=JOB_S * 1000)
     page.goto("/checkpoints/")
     expect(page.locator("#rows")).not_to_contain_text("wolf")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.story import People, Portal, choose, drop, jsonl, until, wait_state
+from tests.browser.story import PAGE_S, People, Portal, choose, drop, jsonl, until, wait_state
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 
 MIB = 1024 * 1024
 TEXTS = [f"Document {number} tells of whales, ships and the sea." for number in range(400)]
@@ -84,11 +84,13 @@ def test_cut_off_keeps_what_arrived_and_continues(people: People, portal: Portal
     page.route("**/data/uploads/*", cut_the_third)
     choose(page, "cut.jsonl", _filled("cut"))
     item = page.locator("[data-upload-list] .upload-item")
-    for _try in range(30):
+
+    def given_up() -> bool:
         page.clock.run_for(4000)
         page.wait_for_timeout(100)
-        if item.get_by_role("button", name="Continue").is_visible():
-            break
+        return item.get_by_role("button", name="Continue").is_visible()
+
+    until(given_up, PAGE_S, "the last try")
     expect(item).to_contain_text(re.compile(r"Cut off\. \d+% arrived and is kept"))
     (row,) = portal.rows("SELECT * FROM datasets_upload WHERE filename = 'cut.jsonl'")
     assert row["received"] == 16 * MIB
@@ -123,7 +125,7 @@ def test_after_a_reload_only_the_rest_is_sent(people: People) -> None:
         page.wait_for_timeout(50)
         return bool(bar.evaluate("bar => bar.value") >= 400)
 
-    until(first_piece_arrived, 20, "the first piece")
+    until(first_piece_arrived, PAGE_S, "the first piece")
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto("/data/new")
     # Only now: what is held back would be let through, and the second piece arrive after all.

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.story import JOB_S, MODEL_FILES, REFERENCE, People, Portal, drop
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 CHECKPOINT = re.compile(r"/checkpoints/[0-9a-f-]{36}$")
 

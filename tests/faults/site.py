@@ -26,7 +26,12 @@ from webapp.jobs.processes import dying_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY_ENGINE = f"{sys.executable} {ROOT / 'tests/faults/tiny_engine.py'}"
-LEASE_S = 4
+#: Processes that die here are found dead at once, so no test waits for a lease to end. Long enough
+#: that a busy machine's disk cannot make a living worker lose its job.
+LEASE_S = 10
+#: Bounds of waits that end with their condition. Continuous integration has two cores, and starts
+#: several processes of Python on them at the same time.
+START_S, SOON_S = 180, 60
 _template: bytes | None = None
 
 
@@ -112,7 +117,7 @@ class Site:
             process.terminate()
         for process in self.processes.values():
             try:
-                process.wait(10)
+                process.wait(SOON_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -19,7 +19,7 @@ from tests.faults.site import Site
 #: Longer than the pauses before both kills, on a quick machine too.
 STEPS = 1500
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_training_survives_being_killed(
     site.start_all()
     (job,) = site.create(spec)
     found = disturb(
-        site, job, who, kills=2, chance=random.Random(who), pause_s=(3, 8), timeout_s=240
+        site, job, who, kills=2, chance=random.Random(who), pause_s=(3, 8), timeout_s=600
     )
     assert found.kills == 2
     assert found.curve == curve

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.kills import disturb
-from tests.faults.site import Site
+from tests.faults.site import SOON_S, START_S, Site
 from tests.faults.tiny_engine import expected_curve
 
 STEPS = 150
+#: Long enough that the run is not over before a busy machine has looked and killed.
+STEPS_KILLED = 300
 SPEC = {"steps": STEPS, "step_s": 0.03, "every": 5}
 
 
@@ -30,13 +32,13 @@ def site() -> Iterator[Site]:
 @pytest.mark.parametrize("who", ["trainer", "horse", "worker"])
 def test_a_run_survives_being_killed(site: Site, who: str) -> None:
     site.start_all()
-    (job,) = site.create(SPEC | {"seed": 11})
+    (job,) = site.create(SPEC | {"seed": 11, "steps": STEPS_KILLED})
     found = disturb(
-        site, job, who, kills=3, chance=random.Random(who), pause_s=(0.3, 1.5), timeout_s=120
+        site, job, who, kills=3, chance=random.Random(who), pause_s=(0.3, 1.5), timeout_s=START_S
     )
     assert found.kills == 3
     assert found.most_trainers == 1
-    assert found.curve == expected_curve(11, STEPS)
+    assert found.curve == expected_curve(11, STEPS_KILLED)
     assert site.job(job)["attempt"] == 4
 
 
@@ -45,7 +47,7 @@ def test_a_broker_killed_and_emptied_loses_nothing(site: Site) -> None:
 
     site.start_all()
     jobs = site.create(*[SPEC | {"seed": seed} for seed in range(4)])
-    site.wait(lambda: any(site.trainers(job) for job in jobs), 30, "a trainer")
+    site.wait(lambda: any(site.trainers(job) for job in jobs), START_S, "a trainer")
     site.kill("broker")
     for path in (site.folder / "broker").glob("appendonlydir"):
         shutil.rmtree(path)
@@ -56,7 +58,7 @@ def test_a_broker_killed_and_emptied_loses_nothing(site: Site) -> None:
         assert sum(len(site.trainers(job)) for job in jobs) <= 1, "one worker, one job at a time"
         return all(site.state(job) == "succeeded" for job in jobs)
 
-    site.wait(all_ended, 120, "all four", each_s=0.2)
+    site.wait(all_ended, START_S, "all four", each_s=0.2)
     for seed, job in enumerate(jobs):
         assert site.curve(job) == expected_curve(seed, STEPS)
         assert site.job(job)["attempt"] == 1, "none twice"
@@ -64,36 +66,37 @@ def test_a_broker_killed_and_emptied_loses_nothing(site: Site) -> None:
 
 def test_a_worker_that_is_asked_to_leave_saves_first(site: Site) -> None:
     site.start_all()
-    (job,) = site.create(SPEC | {"seed": 2})
-    site.wait(lambda: (site.job(job)["step"] or 0) > 7, 30, "some steps")
+    (job,) = site.create(SPEC | {"seed": 2, "steps": STEPS_KILLED})
+    site.wait(lambda: (site.job(job)["step"] or 0) > 7, START_S, "some steps")
     worker = site.processes.pop("worker-cpu")
     worker.terminate()
-    worker.wait(10)
+    worker.wait(SOON_S)
     row = site.job(job)
     assert (row["state"], row["crashes"]) == ("queued", 0)
     site.start("worker-cpu", "worker", "--queues", "cpu")
-    site.wait(lambda: site.state(job) == "succeeded", 60, "the run's end")
-    assert site.curve(job) == expected_curve(2, STEPS)
+    site.wait(lambda: site.state(job) == "succeeded", START_S, "the run's end")
+    assert site.curve(job) == expected_curve(2, STEPS_KILLED)
 
 
 def test_a_person_pauses_resumes_and_cancels_across_processes(site: Site) -> None:
     site.start_all()
     (job,) = site.create({"steps": 100_000, "step_s": 0.02})
-    site.wait(lambda: site.trainers(job), 30, "a trainer")
+    site.wait(lambda: site.trainers(job), START_S, "a trainer")
     site.action("act", action="pause", job=job)
-    site.wait(lambda: site.state(job) == "paused", 10, "the pause")
+    site.wait(lambda: site.state(job) == "paused", SOON_S, "the pause")
     assert not site.trainers(job)
     site.action("act", action="resume", job=job)
-    site.wait(lambda: site.trainers(job), 10, "a trainer again")
+    site.wait(lambda: site.trainers(job), SOON_S, "a trainer again")
     site.action("act", action="cancel", job=job)
-    site.wait(lambda: site.state(job) == "cancelled", 10, "the cancellation")
+    site.wait(lambda: site.state(job) == "cancelled", SOON_S, "the cancellation")
     assert not site.trainers(job)
 
 
 def test_words_stream_while_another_job_trains(site: Site) -> None:
     site.start_all(["cpu", "interactive"])
     (training,) = site.create({"steps": 100_000, "step_s": 0.02})
-    prompt = " ".join(str(number) for number in range(30))
+    site.wait(lambda: site.state(training) == "running", START_S, "the training")
+    prompt = " ".join(str(number) for number in range(100))
     words, dying, refused = site.create(
         {"prompt": prompt, "token_s": 0.05},
         {"prompt": "die"},
@@ -107,14 +110,14 @@ def test_words_stream_while_another_job_trains(site: Site) -> None:
         seen.add(row["report"])
         return row["state"] == "succeeded"
 
-    site.wait(done, 30, "the words")
+    site.wait(done, START_S, "the words")
     assert len(seen) > 3, "the text grows while it is written"
     assert prompt in site.job(words)["report"]
-    site.wait(lambda: site.state(dying) == "failed", 30, "the one whose process dies")
+    site.wait(lambda: site.state(dying) == "failed", SOON_S, "the one whose process dies")
     assert site.job(dying)["error_code"] == "crashed"
-    site.wait(lambda: site.state(refused) == "failed", 10, "the refusal")
+    site.wait(lambda: site.state(refused) == "failed", SOON_S, "the refusal")
     (cancelled,) = site.create({"prompt": prompt * 50, "token_s": 0.05}, kind="exercise_words")
-    site.wait(lambda: site.state(cancelled) == "running", 10, "the last")
+    site.wait(lambda: site.state(cancelled) == "running", SOON_S, "the last")
     site.action("act", action="cancel", job=cancelled)
-    site.wait(lambda: site.state(cancelled) == "cancelled", 10, "the cancellation")
+    site.wait(lambda: site.state(cancelled) == "cancelled", SOON_S, "the cancellation")
     assert site.state(training) == "running"

@@ -13,13 +13,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.faults.site import ROOT, Site
+from tests.faults.kills import GONE_WITHIN_S
+from tests.faults.site import ROOT, SOON_S, START_S, Site
 from tests.faults.tiny_engine import expected_curve
+from webapp.jobs import launcher
 
 SPEC = {"steps": 250, "step_s": 0.03, "every": 5}
 
@@ -59,24 +62,45 @@ def wait_ready(site: Site) -> str:
         found = re.search(r"Ready at (\S+)", said(site))
         return found.group(1) if found else None
 
-    url: str = site.wait(ready, 60, f"the portal\n{said(site)}")
+    url: str = site.wait(ready, START_S, "the portal")
     return url
 
 
 def parts(portal: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """The living processes that the launcher started."""
-    return [
-        child
-        for child in psutil.Process(portal.pid).children()
-        if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
-    ]
+    found = []
+    for child in psutil.Process(portal.pid).children():
+        try:
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child)
+        except psutil.Error:  # reaped just now
+            continue
+    return found
+
+
+def part(portal: subprocess.Popen[bytes], name: str) -> psutil.Process | None:
+    """The living process of the launcher's whose command line names this."""
+    for child in parts(portal):
+        try:
+            if any(name in argument for argument in child.cmdline()):
+                return child
+        except psutil.Error:
+            continue
+    return None
+
+
+def another(portal: subprocess.Popen[bytes], name: str, than: psutil.Process | None) -> bool:
+    """Whether this part lives, and is not the process that it was."""
+    return part(portal, name) not in (None, than)
 
 
 def test_killed_with_all_its_processes_it_goes_on_where_it_was(site: Site) -> None:
+    began = time.monotonic()
     portal = launch(site)
     wait_ready(site)
+    first_s = time.monotonic() - began
     jobs = site.create(*[SPEC | {"seed": seed} for seed in range(2)])
-    site.wait(lambda: (site.job(jobs[0])["step"] or 0) > 30, 60, "some steps")
+    site.wait(lambda: (site.job(jobs[0])["step"] or 0) > 30, START_S, "some steps")
 
     family = psutil.Process(portal.pid).children(recursive=True)
     os.kill(portal.pid, signal.SIGKILL)
@@ -87,20 +111,21 @@ def test_killed_with_all_its_processes_it_goes_on_where_it_was(site: Site) -> No
     began = time.monotonic()
     portal = launch(site)
     wait_ready(site)
-    assert time.monotonic() - began < 20, "up in seconds"
+    # On a machine so busy that the first start took long, the second may too.
+    assert time.monotonic() - began < max(20, 2 * first_s), "up in seconds"
 
     def all_ended() -> bool:
         assert all(len(site.trainers(job)) <= 1 for job in jobs)
         return all(site.state(job) == "succeeded" for job in jobs)
 
-    site.wait(all_ended, 90, "both runs", each_s=0.3)
+    site.wait(all_ended, START_S, "both runs", each_s=0.3)
     for seed, job in enumerate(jobs):
         assert site.curve(job) == expected_curve(seed, 250)
     assert site.job(jobs[0])["attempt"] == 2
     assert site.job(jobs[1])["attempt"] == 1
 
     portal.terminate()
-    assert portal.wait(20) == 0
+    assert portal.wait(SOON_S) == 0
     assert "Nothing is lost" in said(site)
 
 
@@ -110,7 +135,7 @@ def test_a_second_start_says_where_the_first_is(site: Site) -> None:
         portal = launch(site, "--port", str(port))
         url = wait_ready(site)
         assert f"Port {port} is in use" in said(site)
-    with urllib.request.urlopen(f"{url}/health", timeout=5) as response:
+    with urllib.request.urlopen(f"{url}/health", timeout=SOON_S) as response:
         assert json.load(response) == {"status": "ok"}
     second = subprocess.run(
         [sys.executable, "manage.py", "portal"],
@@ -118,32 +143,32 @@ def test_a_second_start_says_where_the_first_is(site: Site) -> None:
         env=site.environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=SOON_S,
         check=False,
     )
     assert second.returncode == 1
     assert f"already runs on this data folder: {url}" in second.stderr
 
     # Whatever dies is started again, the broker too.
-    before = parts(portal)
-    assert len(before) == 6
-    lines = {
-        name: next(one for one in before if any(name in part for part in one.cmdline()))
-        for name in ("valkey-server", "gunicorn", "reconciler")
-    }
-    for process in lines.values():
+    assert len(parts(portal)) == 6
+    before = {name: part(portal, name) for name in ("valkey-server", "gunicorn", "reconciler")}
+    for process in before.values():
+        assert process is not None
         process.kill()
-    site.wait(lambda: len(set(parts(portal)) - set(before)) == 3, 20, f"all parts\n{said(site)}")
+    for name, process in before.items():
+        again = partial(another, portal, name, process)
+        site.wait(again, SOON_S, f"another {name}")
     (job,) = site.create({"steps": 20_000, "step_s": 0.02})
-    site.wait(lambda: (site.job(job)["step"] or 0) > 5, 30, "a job that runs")
+    site.wait(lambda: (site.job(job)["step"] or 0) > 5, START_S, "a job that runs")
 
     began = time.monotonic()
     os.kill(portal.pid, signal.SIGINT)
-    assert portal.wait(20) == 0
-    assert time.monotonic() - began < 15
+    assert portal.wait(2 * SOON_S) == 0
+    # Each part ended by itself, none after its grace.
+    assert time.monotonic() - began < launcher.STOP_GRACE_S / 2
     row = site.job(job)
     assert (row["state"], row["crashes"]) == ("queued", 0)
-    assert not site.everyone()
+    site.wait(lambda: not site.everyone(), GONE_WITHIN_S, "nobody left behind")
 
 
 def test_a_new_portal_makes_a_team_and_shows_a_link_that_works_once() -> None:
@@ -151,9 +176,11 @@ def test_a_new_portal_makes_a_team_and_shows_a_link_that_works_once() -> None:
     try:
         launch(site)
         url = wait_ready(site)
-        link = site.wait(
-            lambda: re.search(rf"{url}\S*token=\S+", said(site)), 5, "the link"
-        ).group()
+        link = (
+            site.wait(lambda: re.search(rf"{url}\S*token=\S+\n", said(site)), SOON_S, "the link")
+            .group()
+            .strip()
+        )
 
         class NoRedirect(urllib.request.HTTPRedirectHandler):
             def redirect_request(self, *_: object) -> None:
@@ -162,7 +189,7 @@ def test_a_new_portal_makes_a_team_and_shows_a_link_that_works_once() -> None:
         def status() -> int:
             opener = urllib.request.build_opener(NoRedirect)
             try:
-                with opener.open(link, timeout=10) as response:
+                with opener.open(link, timeout=SOON_S) as response:
                     return int(response.status)
             except urllib.error.HTTPError as error:
                 with error:

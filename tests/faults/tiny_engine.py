@@ -5,7 +5,8 @@ twice or resumed from the wrong place changes everything after it.
 
 Its spec: ``steps``, ``step_s``, ``every`` (steps between two saved states), ``seed``, and what is
 to go wrong: ``crash_at`` (exit code 3 at that step), ``refuse`` (an error's code), ``silent`` (exit
-0 without a word), ``deaf`` (SIGTERM is ignored).
+0 without a word), ``deaf`` (SIGTERM is ignored). ``hold_at``: at that step a process that began at
+step 0 waits until it is asked to stop, or killed.
 """
 
 from __future__ import annotations
@@ -71,8 +72,11 @@ def main(spec: dict[str, Any], out: Path) -> int:
         kept = json.loads(saved.read_text())
         step, state = kept["step"], kept["state"]
         log.emit("resumed", step=step)
+    began = step
     log.emit("phase", name="training", fraction=None, detail="")
     while step < steps:
+        while step == spec.get("hold_at") and not (began or asked):
+            time.sleep(0.01)
         if asked and not spec.get("deaf"):
             write_json(saved, {"step": step, "state": state})
             log.emit("checkpoint", step=step, path="state.json")

@@ -57,7 +57,7 @@ def test_processes_that_start_together_all_have_the_same_key(tmp_path: Path) -> 
         process.stdin.write("\n")
         process.stdin.flush()
     for process in processes:
-        answers.append(process.communicate(timeout=60)[0].splitlines())
+        answers.append(process.communicate(timeout=300)[0].splitlines())
         assert process.returncode == 0
     assert all(all(keys) for keys in answers), "an empty key"
     assert all(keys == answers[0] for keys in answers), "two keys of one start"

@@ -213,31 +213,39 @@ class Loop:
 
     # --- looks and samples -------------------------------------------------------------------
 
-    def evaluate(self, split: str, limit: int) -> dict[str, float] | None:
-        """Scores over at most so many batches of a split; None when there is no such split."""
+    def evaluate(
+        self, split: str, limit: int, *, stoppable: bool = False
+    ) -> dict[str, float] | None:
+        """Scores over at most so many batches of a split; None when there is no such split.
+
+        A look takes about as long as a few steps, so a request waits for its end: the state is
+        then saved with it, and no step since the last state is lost.
+
+        Raises:
+            stopping.Stopped: On request, when ``stoppable``: where the state on disk is all there
+                is to keep.
+        """
         sums: dict[str, float] = {}
         for batch in self.task.evaluation_batches(split, limit):
             found = self._scores(tuple(tf.constant(array) for array in batch))
             for name, value in found.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
-            if stopping.requested():
-                self._give_up()
+            if stoppable and stopping.requested():
+                raise stopping.Stopped(max(self.saved_step, 0))
         return self.task.summarise(sums) if sums else None
 
     def evaluate_for_report(self) -> dict[str, dict[str, float] | None]:
-        """Validation and test, more of them than a look takes."""
+        """Validation and test, more of them than a look takes.
+
+        Raises:
+            stopping.Stopped: On request.
+        """
         limit = self.spec.evaluation.batches * REPORT_FACTOR
         found = {}
         for number, split in enumerate(("validation", "test")):
             self.events.emit("phase", name="evaluating", fraction=number / 2, detail=split)
-            found[split] = self.evaluate(split, limit)
+            found[split] = self.evaluate(split, limit, stoppable=True)
         return found
-
-    def _give_up(self) -> None:
-        """In the middle of a look: what stands on disk is where the run goes on."""
-        if self.saved_step >= 0:
-            raise stopping.Stopped(self.saved_step)
-        raise stopping.Stopped(0)
 
     def _look(self) -> None:
         scores = self.evaluate("validation", self.spec.evaluation.batches)

@@ -19,6 +19,11 @@ from webapp.runs import references
 PROGRESS = ("bytes", "total_bytes", "bytes_per_s")
 
 
+def name(job: Job) -> str:
+    names = CheckpointImport.objects.filter(job=job).values_list("name", flat=True)
+    return names.first() or ""
+
+
 def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Put uploaded files, or the checkpoint to copy from, into ``folder``."""
     row = _row(job)

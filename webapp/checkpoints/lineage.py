@@ -16,7 +16,7 @@ from webapp.runs.models import Run
 DEPTH = 3
 BREADTH = 6
 
-NODE_WIDTH, NODE_HEIGHT = 156, 54
+NODE_WIDTH, NODE_HEIGHT = 196, 54
 GAP_X, GAP_Y = 36, 12
 
 

@@ -15,6 +15,8 @@ from webapp.jobs.selectors import sentence
 
 #: Of the histogram, in the units of its viewBox.
 WIDTH, HEIGHT = 640, 150
+#: Ranges that it has at least: one bar alone says nothing.
+LEAST_RANGES = 5
 
 PHASES: dict[str, Any] = {
     "loading": _("Loading"),
@@ -77,7 +79,7 @@ class Progress:
 
 def bars(version: DatasetVersion) -> list[Bar]:
     """The histogram of tokens a document."""
-    ranges = version.summary.get("lengths") or []
+    ranges = _framed(version.summary.get("lengths") or [])
     most = max((row["documents"] for row in ranges), default=0)
     if not most:
         return []
@@ -99,6 +101,19 @@ def bars(version: DatasetVersion) -> list[Bar]:
             )
         )
     return found
+
+
+def _framed(ranges: list[dict[str, int]]) -> list[dict[str, int]]:
+    """With empty ranges at both ends, so that a few bars stand in a scale."""
+    if not ranges:
+        return []
+    framed = list(ranges)
+    while len(framed) < LEAST_RANGES:
+        low, high = framed[0]["from"], framed[-1]["to"]
+        framed.append({"from": high, "to": 2 * high, "documents": 0})
+        if low > 1 and len(framed) < LEAST_RANGES:
+            framed.insert(0, {"from": low // 2, "to": low, "documents": 0})
+    return framed
 
 
 def splits(version: DatasetVersion) -> list[Split]:
@@ -152,7 +167,7 @@ def settings_used(version: DatasetVersion) -> list[tuple[Any, Any]]:
         if isinstance(value, bool):
             shown: Any = gettext("yes") if value else gettext("no")
         elif value == "":
-            shown = gettext("find out")
+            shown = gettext("automatic")
         else:
             shown = choices.get(value, f"{value:g}" if isinstance(value, float) else value)
         rows.append((field.label, shown))

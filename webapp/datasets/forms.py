@@ -42,7 +42,7 @@ class SettingsForm(forms.Form):
 
     format = forms.ChoiceField(
         choices=[
-            ("auto", _("find out")),
+            ("auto", _("automatic")),
             ("text", _("plain text: documents between blank lines")),
             ("jsonl", _("JSON Lines: an object a line")),
             ("csv", _("CSV: a header, then a document a row")),

@@ -23,6 +23,11 @@ class Collected:
     preview: dict[str, Any]
 
 
+def name(job: Job) -> str:
+    version = DatasetVersion.objects.select_related("dataset").filter(job=job).first()
+    return str(version or "")
+
+
 def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Put the raw file into ``folder``, after moving a fresh upload into the store."""
     kind, _colon, name = spec["path"].partition(":")

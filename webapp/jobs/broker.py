@@ -109,7 +109,7 @@ def is_ready(url: str) -> bool:
         client.close()
 
 
-def wait_ready(url: str, timeout_s: float = 15.0) -> bool:
+def wait_ready(url: str, timeout_s: float = 60.0) -> bool:
     """Wait until it answers; whether it did."""
     deadline = time.monotonic() + timeout_s
     while not is_ready(url):

@@ -166,6 +166,9 @@ class Reader:
                 fields["step"], fields["total_steps"] = data.get("step"), data.get("total_steps")
             elif kind == "resources":
                 live |= data
+            elif kind in ("checkpoint", "stopped") and data.get("step"):
+                # Progress is told a few times a second only; what was saved is known to the step.
+                fields["step"] = data["step"]
             if kind in KEPT and event["seq"] > 0 and self._keeps(kind, data):
                 rows.append(
                     JobEvent(

@@ -26,7 +26,8 @@ class Kind:
             transaction, safe to repeat;
             ``finish(job, collected) -> None`` makes the rows, in the transaction that marks the job
             succeeded;
-            ``ended(job) -> None`` in the transaction that marks it failed or cancelled.
+            ``ended(job) -> None`` in the transaction that marks it failed or cancelled;
+            ``name(job) -> str`` says what people call it, for the audit trail.
         network: Whether the training process may reach a network (downloads only).
         deadline_s: Seconds of one attempt after which the job fails; None: as long as it takes.
     """

@@ -33,10 +33,14 @@ logger = logging.getLogger(__name__)
 
 FIRST_PORT = 8000
 PORTS_TRIED = 100
-#: How long workers may take to have their jobs' state saved when the portal stops, seconds.
-STOP_GRACE_S = 12.0
+#: How long workers may take to have their jobs' state saved when the portal stops, seconds: a long
+#: step or a compilation has to end before, and a large model takes a while to write. A second
+#: Ctrl-C waits for nobody.
+STOP_GRACE_S = 60.0
 BROKER_GRACE_S = 2.0
-READY_TIMEOUT_S = 90.0
+READY_TIMEOUT_S = 300.0
+#: Our own broker may have a long log to read; somebody else's is there or is not.
+BROKER_TIMEOUT_S, FOREIGN_BROKER_TIMEOUT_S = 60.0, 15.0
 #: A log is put aside at this size; one older part is kept.
 LOG_LIMIT = 10 * 2**20
 #: A process that lived this long starts again at once when it dies, seconds.
@@ -190,11 +194,13 @@ class Launcher:
         Raises:
             StartFailed: Nobody answers.
         """
+        timeout_s = FOREIGN_BROKER_TIMEOUT_S
         if settings.EMBEDDED_BROKER:
             # A stale socket of a killed broker would answer nobody.
             (self.folder / "broker" / broker.SOCKET_NAME).unlink(missing_ok=True)
             self._start(self.parts[0])
-        if not broker.wait_ready(settings.REDIS_URL, 15):
+            timeout_s = BROKER_TIMEOUT_S
+        if not broker.wait_ready(settings.REDIS_URL, timeout_s):
             where = self.logs / "broker.log" if settings.EMBEDDED_BROKER else "REDIS_URL"
             raise StartFailed(f"The broker does not answer; see {where}.")
 

@@ -128,6 +128,11 @@ def place() -> str:
     return f"{host}-{boot}-{namespace}"
 
 
+def host_of(place: str) -> str:
+    """The host's name, as people know it, of what :func:`place` returned."""
+    return place.rsplit("-", 2)[0]
+
+
 def _started(pid: int) -> int | None:
     try:
         # The name in brackets may hold spaces and brackets itself.

@@ -17,7 +17,7 @@ from webapp.accounts.models import Team, User
 from webapp.jobs.errors import IllegalTransition
 from webapp.jobs.kinds import KINDS
 from webapp.jobs.models import Job, Request, State, Worker
-from webapp.jobs.transitions import dispatch_on_commit, end, job_transition, settle
+from webapp.jobs.transitions import call_owner, dispatch_on_commit, end, job_transition, settle
 
 
 @transaction.atomic
@@ -74,7 +74,7 @@ def job_pause(*, job: Job, actor: User | None) -> None:
         _ask(job, Request.PAUSE, "pause")
     else:
         raise IllegalTransition("pause", state)
-    audit.record("job.pause", actor=actor, instance=job)
+    audit.record("job.pause", actor=actor, instance=job, name=called(job))
 
 
 @transaction.atomic
@@ -94,7 +94,7 @@ def job_resume(*, job: Job, actor: User | None) -> None:
         _ask(job, Request.NONE, "resume")
     else:
         raise IllegalTransition("resume", state)
-    audit.record("job.resume", actor=actor, instance=job)
+    audit.record("job.resume", actor=actor, instance=job, name=called(job))
 
 
 @transaction.atomic
@@ -110,7 +110,7 @@ def job_cancel(*, job: Job, actor: User | None) -> None:
     elif not end(job, State.CANCELLED):
         raise IllegalTransition("cancel", state)
     job.refresh_from_db()
-    audit.record("job.cancel", actor=actor, instance=job)
+    audit.record("job.cancel", actor=actor, instance=job, name=called(job))
 
 
 @transaction.atomic
@@ -128,7 +128,7 @@ def job_retry(*, job: Job, actor: User | None) -> None:
     if job.after.filter(state__in=[State.FAILED, State.CANCELLED]).exists():
         raise IllegalTransition("retry", state)
     _revive(job)
-    audit.record("job.retry", actor=actor, instance=job)
+    audit.record("job.retry", actor=actor, instance=job, name=called(job))
 
 
 def _revive(job: Job) -> None:
@@ -148,6 +148,11 @@ def _revive(job: Job) -> None:
         dispatch_on_commit(job.pk)
     for follower in job.followers.filter(state=State.FAILED, error_code="predecessor_failed"):
         _revive(follower)
+
+
+def called(job: Job) -> str:
+    """What people call it: the name of the run, the data, the model that it makes."""
+    return str(call_owner(job, "name") or job)
 
 
 def _locked(job: Job) -> State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ def compile_translations() -> int:
                 continue
             with source.open("rb") as file:
                 catalogue = read_po(file)
-            temporary = target.with_suffix(".mo.new")
+            # Two portals may be started from one checkout at the same time.
+            temporary = target.with_name(f"{target.stem}.{os.getpid()}.mo")
             with temporary.open("wb") as file:
                 write_mo(file, catalogue)
             temporary.replace(target)

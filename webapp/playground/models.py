@@ -31,4 +31,4 @@ class Generation(TeamOwned):
         indexes = [models.Index(fields=["team", "-created_at"])]
 
     def __str__(self) -> str:
-        return self.text[:60]
+        return (self.text or str(self.settings.get("prompt", "")))[:60]

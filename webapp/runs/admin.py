@@ -19,6 +19,7 @@ from webapp.administration import (
     to_rows,
 )
 from webapp.runs.models import Point, Run
+from webapp.templatetags.graft import decimals
 
 
 @admin.register(Run)
@@ -46,7 +47,7 @@ class RunAdmin(TeamOwnedAdmin):
         "data_link",
         "source_link",
         "checkpoint_link",
-        "validation_loss",
+        "loss",
         "owner",
         "created_at",
     )
@@ -74,6 +75,10 @@ class RunAdmin(TeamOwnedAdmin):
     @admin.display(description=_("state"), ordering="job__state")
     def state(self, run: Run) -> Any:
         return run.job.get_state_display()
+
+    @admin.display(description=_("best validation loss"), ordering="best_validation_loss")
+    def loss(self, run: Run) -> str:
+        return decimals(run.best_validation_loss)
 
     @admin.display(description=_("source"))
     def source_link(self, run: Run) -> SafeString | str:

@@ -18,6 +18,7 @@ from training.estimate import Estimate, assumed_speed, estimate, flops_per_token
 from training.spec import RunSpec
 from webapp.accounts.models import Team
 from webapp.jobs.models import State, Worker
+from webapp.jobs.processes import host_of
 from webapp.runs.models import Run
 
 #: Past runs that the speed is looked for among.
@@ -143,7 +144,7 @@ def hosts() -> list[Host]:
         before = found.get(worker.host)
         gpus = list(worker.gpus) + (before.gpus if before else [])
         found[worker.host] = Host(
-            name=worker.host,
+            name=host_of(worker.host),
             queues=sorted({*queues, *(before.queues if before else [])}),
             processors=worker.processors,
             memory_bytes=worker.memory_bytes,

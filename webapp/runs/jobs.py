@@ -36,6 +36,10 @@ class Collected:
     tensors: list[dict[str, Any]]
 
 
+def name(job: Job) -> str:
+    return Run.objects.filter(job=job).values_list("name", flat=True).first() or ""
+
+
 def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Put the data and the source into the folder and return the spec with their paths."""
     spec["data"]["path"] = _place(spec["data"]["path"], folder / "data")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from django import forms, template
 from django.forms import BoundField
 from django.template import Context
 
+from webapp.accounts.audit import ACTIONS
+
 register = template.Library()
+
+_HASH = re.compile(r"[0-9a-f]{40,64}")
 
 
 @register.filter
@@ -83,6 +89,26 @@ def is_checkbox(field: BoundField) -> bool:
 def percent(value: float | None, places: int = 0) -> str:
     """A share 0..1 as people write it: 0.123 → "12%"."""
     return "–" if value is None else f"{100 * value:.{places}f}%"
+
+
+@register.filter
+def action_text(action: str) -> str:
+    """What a line of the audit trail says was done: "run.create" → "started the run"."""
+    return str(ACTIONS.get(action, action))
+
+
+@register.filter
+def action_details(data: dict[str, object]) -> str:
+    """What a line of the audit trail holds beside, without what is empty; hashes by their start."""
+    parts = []
+    for name, value in data.items():
+        if value in (None, "", False, [], {}):
+            continue
+        many = value if isinstance(value, list) else [value]
+        shown = (str(one)[:12] if _HASH.fullmatch(str(one)) else str(one) for one in many)
+        named = name.replace("_", " ")
+        parts.append(named if value is True else f"{named}: {', '.join(shown)}")
+    return " · ".join(parts)
 
 
 @register.filter

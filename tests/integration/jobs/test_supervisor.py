@@ -76,7 +76,7 @@ def test_a_job_runs_to_its_end(people: Cast) -> None:
 
 
 def test_a_pause_keeps_the_state_and_a_resume_goes_on(people: Cast) -> None:
-    job = make_job(people, spec={"steps": 40, "step_s": 0.02, "seed": 3})
+    job = make_job(people, spec={"steps": 40, "hold_at": 20, "seed": 3})
 
     done: list[int] = []
 
@@ -86,8 +86,7 @@ def test_a_pause_keeps_the_state_and_a_resume_goes_on(people: Cast) -> None:
             services.job_pause(job=Job.objects.get(pk=job.pk), actor=people.alice)
 
     attempt(job, pause)
-    assert job.state == State.PAUSED
-    assert 0 < (job.step or 0) < 40
+    assert (job.state, job.step, job.fraction) == (State.PAUSED, 20, 0.5)
     services.job_resume(job=job, actor=people.alice)
     attempt(job)
     assert (job.state, job.attempt, job.crashes) == (State.SUCCEEDED, 2, 0)
@@ -116,17 +115,16 @@ def test_a_process_that_does_not_listen_is_killed(
     monkeypatch.setattr(supervisor, "CANCEL_GRACE_S", 0.3)
     job = make_job(people, spec={"steps": 1000, "step_s": 0.02, "deaf": True})
 
-    done: list[int] = []
+    asked_at: list[float] = []
 
     def cancel(one: Supervisor, count: int) -> None:
-        if (one.job.step or 0) > 6 and not done:
-            done.append(count)
+        if (one.job.step or 0) > 6 and not asked_at:
+            asked_at.append(time.monotonic())
             services.job_cancel(job=Job.objects.get(pk=job.pk), actor=people.alice)
 
-    began = time.monotonic()
     attempt(job, cancel)
     assert job.state == State.CANCELLED
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - asked_at[0] < 5
 
 
 def test_a_refusal_is_kept_with_its_sentence(people: Cast) -> None:
@@ -141,7 +139,7 @@ def test_a_refusal_is_kept_with_its_sentence(people: Cast) -> None:
 
 
 def test_a_crash_puts_the_job_back_and_the_curve_is_the_same(people: Cast) -> None:
-    job = make_job(people, spec={"steps": 40, "step_s": 0.01, "every": 5, "seed": 5})
+    job = make_job(people, spec={"steps": 40, "hold_at": 22, "every": 5, "seed": 5})
     reached: list[int] = []
 
     done: list[int] = []
@@ -233,7 +231,7 @@ def test_an_older_process_of_the_job_is_ended_first(people: Cast) -> None:
         lock = open({str(folder / "lock")!r}, "a")
         fcntl.flock(lock, fcntl.LOCK_EX)
         print("locked", flush=True)
-        time.sleep(60)"""
+        time.sleep(600)"""
     older = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True
     )
@@ -242,7 +240,7 @@ def test_an_older_process_of_the_job_is_ended_first(people: Cast) -> None:
     (folder / "pid").write_text(str(identity(older.pid)))
     attempt(job)
     assert job.state == State.SUCCEEDED
-    assert older.wait(5) == -signal.SIGKILL
+    assert older.wait(60) == -signal.SIGKILL
     older.stdout.close()
 
 
@@ -261,7 +259,7 @@ def test_a_folder_that_another_process_holds_is_left_alone(
 
 
 def test_a_job_that_moved_hosts_is_told_anew(people: Cast) -> None:
-    job = make_job(people, spec={"steps": 40, "step_s": 0.02, "every": 5, "seed": 1})
+    job = make_job(people, spec={"steps": 150, "step_s": 0.02, "every": 5, "seed": 1})
 
     done: list[int] = []
 
@@ -277,7 +275,7 @@ def test_a_job_that_moved_hosts_is_told_anew(people: Cast) -> None:
     work_folder(job.pk).rename(work_folder(job.pk).with_name("other-host"))
     attempt(job)
     assert job.state == State.SUCCEEDED
-    assert curve(job) == expected_curve(1, 40)
+    assert curve(job) == expected_curve(1, 150)
     assert not JobEvent.objects.filter(job=job, kind="resumed").exists()
 
 
@@ -369,7 +367,7 @@ def test_the_process_is_bound_and_off_the_network(
         monkeypatch.setenv("GRAFT_ENGINE", f"{sys.executable} {probe}")
         log = tmp_path / "log"
         process = sandbox.start([], folder=tmp_path, network=network, log=log)
-        assert process.wait(20) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()
     lines = log.read_text().split("\n")
     assert lines[0] == ("network" if network else "no network")
     assert lines[1] == f"0 True {os.getuid()}"

@@ -189,7 +189,7 @@ def test_the_server_answers_two_at_a_time_cancels_and_survives_bad_requests(fini
         input="".join(json.dumps(line) + "\n" for line in lines) + "not json\n",
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]

@@ -87,7 +87,7 @@ def start(spec, out, command="run", **environment):
     )
 
 
-def finish(process, timeout=120):
+def finish(process, timeout=300):
     """Wait; the exit code and what it wrote to standard error."""
     _out, errors = process.communicate(timeout=timeout)
     return process.returncode, errors

@@ -51,7 +51,7 @@ def _engine(row: CheckpointImport, folder: Path, command: str) -> Path:
         [sys.executable, "-m", "training", command, folder / "spec.json", "--out", folder],
         check=True,
         capture_output=True,
-        timeout=120,
+        timeout=300,
     )
     return folder
 

@@ -5,6 +5,7 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.factories import Cast, make_summary, make_version
+from webapp.datasets import figures
 from webapp.jobs.models import State
 
 HTMX = {"HX-Request": "true"}
@@ -42,8 +43,24 @@ def test_it_leads_to_a_new_run(alice: Client, cast: Cast) -> None:
 
 def test_the_histogram_has_a_table_beside_it(alice: Client, cast: Cast) -> None:
     page = _get(alice, make_version(cast))
-    assert page.count("<rect") == 3
+    assert page.count("<rect") == 5
     assert "64 – 127" in page
+
+
+def test_one_range_of_lengths_stands_in_a_scale(cast: Cast) -> None:
+    only = {"from": 2048, "to": 4096, "documents": 500}
+    shown = figures.bars(make_version(cast, summary=make_summary(lengths=[only])))
+    assert [(bar.low, bar.high, bar.documents) for bar in shown] == [
+        (512, 1023, 0),
+        (1024, 2047, 0),
+        (2048, 4095, 500),
+        (4096, 8191, 0),
+        (8192, 16383, 0),
+    ]
+    assert [bar.height > 0 for bar in shown] == [False, False, True, False, False]
+    short = {"from": 1, "to": 2, "documents": 3}
+    shown = figures.bars(make_version(cast, name="Short", summary=make_summary(lengths=[short])))
+    assert [bar.low for bar in shown] == [1, 2, 4, 8, 16]
 
 
 def test_the_dataset_is_shown_by_its_newest_version(alice: Client, cast: Cast) -> None:

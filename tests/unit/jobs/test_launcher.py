@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from webapp.jobs import broker, devices, launcher, setup
-from webapp.jobs.processes import Identity, identity
+from webapp.jobs.processes import Identity, host_of, identity, place
 
 
 def test_only_one_portal_has_a_data_folder(data_folder: Path) -> None:
@@ -105,3 +105,12 @@ def test_a_process_is_known_by_more_than_its_number() -> None:
     assert me.is_alive()
     assert not Identity(me.place, me.pid, me.started + 1).is_alive()
     assert Identity.parse("celery@host") is None
+
+
+def test_people_read_the_name_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "gpu-box-2")
+    place.cache_clear()
+    try:
+        assert host_of(place()) == "gpu-box-2"
+    finally:
+        place.cache_clear()

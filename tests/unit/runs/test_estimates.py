@@ -66,11 +66,11 @@ def test_memory_is_that_of_the_largest_living_host(db: None) -> None:
 
 def test_hosts_show_what_their_workers_have(db: None) -> None:
     card = {"index": 0, "name": "Card", "memory_bytes": 2**34}
-    make_worker("w1", host="tower", queues=["gpu"], gpus=[card])
-    make_worker("w2", host="tower", queues=["cpu", "io"])
-    make_worker("w3", host="store", queues=["io"])
+    make_worker("w1", host="gpu-tower-b7639e41-4026531836", queues=["gpu"], gpus=[card])
+    make_worker("w2", host="gpu-tower-b7639e41-4026531836", queues=["cpu", "io"])
+    make_worker("w3", host="store-0a7d5e21-4026531836", queues=["io"])
     (tower,) = hosts()
-    assert (tower.name, tower.queues, tower.gpus) == ("tower", ["cpu", "gpu"], [card])
+    assert (tower.name, tower.queues, tower.gpus) == ("gpu-tower", ["cpu", "gpu"], [card])
 
 
 def test_more_cards_than_any_host_has_are_refused(cast: Cast) -> None:

@@ -95,7 +95,7 @@ def test_it_dies_with_its_parent(tmp_path):
         ],
         env={**os.environ, "GRAFT_DIE_WITH_PARENT": "1"},
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)
     pid = int(pid_file.read_text())
