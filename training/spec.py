@@ -350,6 +350,14 @@ class CopySpec(Settings):
     seed: int = Field(0, ge=0, lt=2**31)
 
 
+class StatisticsSpec(Settings):
+    """Look at every value of a checkpoint's weights."""
+
+    version: Literal[1] = SPEC_VERSION
+    #: Its folder, or one safetensors file.
+    checkpoint: str
+
+
 class GenerateSpec(Settings):
     """One request to a language model (playground, ``python -m training generate``)."""
 
@@ -395,5 +403,6 @@ COMMANDS: dict[str, type[Settings]] = {
     "prepare": PrepareSpec,
     "import": ImportSpec,
     "transfer": CopySpec,
+    "statistics": StatisticsSpec,
     "generate": GenerateSpec,
 }
