@@ -38,7 +38,7 @@ def test_the_engine_imports_nothing_of_the_portal(path: Path) -> None:
         "webapp.urls, webapp.wsgi",
         "webapp.jobs.supervisor, webapp.jobs.worker, webapp.jobs.interactive",
         "webapp.jobs.reconciler, webapp.jobs.launcher",
-        "webapp.runs.jobs, webapp.datasets.jobs, webapp.checkpoints.jobs, webapp.playground.jobs, "
+        "webapp.runs.jobs, webapp.datasets.jobs, webapp.checkpoints.jobs, webapp.playground.jobs",
         "webapp.checkpoints.statistics",
     ],
 )

@@ -7,7 +7,7 @@ of ten thousand tensors costs no more than one of a hundred.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -104,24 +104,17 @@ def blocks(checkpoint: Checkpoint) -> list[Block]:
     def coarse(tensor: dict[str, Any]) -> str:
         return re.split(r"\.?\d", tensor["name"], maxsplit=1)[0]
 
-    found = _grouped(checkpoint, fine)
-    if len(found) > BLOCKS:
-        found = _grouped(checkpoint, coarse)
-    if len(found) > BLOCKS:
-        found = _grouped(checkpoint, lambda _tensor: "all")
+    for rule in (fine, coarse, lambda _tensor: "all"):
+        names = [rule(tensor) for tensor in checkpoint.tensors]
+        if len(set(names)) <= BLOCKS:
+            break
+    found = {name: Block(name) for name in names}
+    for name, tensor in zip(names, checkpoint.tensors, strict=True):
+        block, count = found[name], prod(tensor["shape"])
+        block.tensors.append(tensor)
+        block.parameters += count
+        block.size += count * DTYPE_BYTES.get(tensor["dtype"], 0)
     return [found[name] for name in sorted(found, key=_place)]
-
-
-def _grouped(checkpoint: Checkpoint, rule: Callable[[dict[str, Any]], str]) -> dict[str, Block]:
-    found: dict[str, Block] = {}
-    for tensor in checkpoint.tensors:
-        block = rule(tensor)
-        into = found.setdefault(block, Block(block))
-        count = prod(tensor["shape"])
-        into.tensors.append(tensor)
-        into.parameters += count
-        into.size += count * DTYPE_BYTES.get(tensor["dtype"], 0)
-    return found
 
 
 def prefix_of(name: str) -> str:
