@@ -23,7 +23,7 @@ from webapp.checkpoints.selectors import block_title
 ROWS, BLOCKS = 200, 300
 
 #: The histogram's drawing, pixels.
-BAR_WIDTH, HISTOGRAM_HEIGHT = 8, 96
+BAR_WIDTH, HISTOGRAM_HEIGHT = 5, 72
 
 
 @dataclass
@@ -104,6 +104,7 @@ def blocks(checkpoint: Checkpoint) -> list[Block]:
     def coarse(tensor: dict[str, Any]) -> str:
         return re.split(r"\.?\d", tensor["name"], maxsplit=1)[0]
 
+    names: list[str] = []
     for rule in (fine, coarse, lambda _tensor: "all"):
         names = [rule(tensor) for tensor in checkpoint.tensors]
         if len(set(names)) <= BLOCKS:

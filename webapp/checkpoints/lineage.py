@@ -19,7 +19,7 @@ from webapp.runs.models import Run
 DEPTH = 3
 BREADTH = 6
 
-NODE_WIDTH, NODE_HEIGHT = 168, 54
+NODE_WIDTH, NODE_HEIGHT = 156, 54
 GAP_X, GAP_Y = 36, 12
 
 
@@ -96,7 +96,7 @@ def _generation_title(level: int) -> str:
         case -1:
             return gettext("Sources")
         case 0:
-            return gettext("In the middle")
+            return gettext("Here")
         case 1:
             return gettext("What came of it")
     return gettext("Their sources") if level < 0 else gettext("What came of that")

@@ -80,7 +80,7 @@ def test_lineage_shows_scores_and_is_a_list_for_phones_too(client: Client, cast:
     assert 'title="Validation loss">3.062</span>' in page
     assert 'title="Accuracy">0.500</span>' in page
     steps = page.split('<ol class="lineage-steps">')[1].split("</ol>")[0]
-    assert steps.index("Sources") < steps.index("Parent") < steps.index("In the middle")
+    assert steps.index("Sources") < steps.index("Parent") < steps.index("Here")
     assert f'href="/checkpoints/{parent.pk}"' in steps
 
 

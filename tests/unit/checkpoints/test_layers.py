@@ -140,7 +140,7 @@ def test_values_become_columns_with_a_histogram_behind_each_name(alice: Client, 
     assert f'hx-get="{address}"' in part
     drawing = alice.get(address, headers=HTMX).content.decode()
     assert drawing.count('<rect class="histogram-bar"') == 40
-    assert 'class="histogram-zero" x1="80"' in drawing  # −1 … 3: a quarter of 320 pixels
+    assert 'class="histogram-zero" x1="50"' in drawing  # −1 … 3: a quarter of 200 pixels
     assert "10 (25.00%)" in drawing
     assert drawing.count("<tr>") == 41  # the same as a table
     assert "style=" not in drawing
