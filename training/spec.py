@@ -379,6 +379,14 @@ class ProbeSpec(Settings):
     seed: int = Field(0, ge=0, lt=2**31)
 
 
+class StatisticsSpec(Settings):
+    """Look at every value of a checkpoint's weights."""
+
+    version: Literal[1] = SPEC_VERSION
+    #: Its folder, or one safetensors file.
+    checkpoint: str
+
+
 class GenerateSpec(Settings):
     """One request to a language model (playground, ``python -m training generate``)."""
 
@@ -425,5 +433,6 @@ COMMANDS: dict[str, type[Settings]] = {
     "import": ImportSpec,
     "transfer": CopySpec,
     "probe": ProbeSpec,
+    "statistics": StatisticsSpec,
     "generate": GenerateSpec,
 }

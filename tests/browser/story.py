@@ -403,6 +403,24 @@ def violations(page: Page) -> list[str]:
 
 # --- what people do -------------------------------------------------------------------------------
 
+CHECKPOINT = re.compile(r"/checkpoints/[0-9a-f-]{36}$")
+
+
+def dropped_model(page: Page, portal: Portal) -> str:
+    """The address of an imported model: its files dropped one by one, once a session."""
+    if known := portal.kept.get("dropped"):
+        return str(known)
+    page.goto("/checkpoints/import?tab=folder")
+    files = [(name, (REFERENCE / name).read_bytes()) for name in MODEL_FILES]
+    drop(page, "[data-drop]", files)
+    expect(page.locator(".upload-file")).to_have_count(len(MODEL_FILES))
+    page.get_by_label("Name", exact=True).fill("Dropped")
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.wait_for_url(CHECKPOINT, timeout=JOB_S * 1000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Dropped")
+    portal.kept["dropped"] = page.url
+    return page.url
+
 
 def drop(page: Page, target: str, files: Sequence[tuple[str, bytes]]) -> None:
     """Drag files over an element and let them go there."""

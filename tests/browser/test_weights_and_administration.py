@@ -11,11 +11,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.story import JOB_S, MODEL_FILES, REFERENCE, People, Portal, drop
+from tests.browser.story import (
+    CHECKPOINT,
+    JOB_S,
+    People,
+    Portal,
+    drop,
+    dropped_model,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
-
-CHECKPOINT = re.compile(r"/checkpoints/[0-9a-f-]{36}$")
 
 
 @pytest.fixture
@@ -27,19 +32,7 @@ def page(people: People) -> Any:
 
 @pytest.fixture
 def model(page: Page, portal: Portal) -> str:
-    """The address of an imported model: its files dropped one by one."""
-    if known := portal.kept.get("dropped"):
-        return str(known)
-    page.goto("/checkpoints/import?tab=folder")
-    files = [(name, (REFERENCE / name).read_bytes()) for name in MODEL_FILES]
-    drop(page, "[data-drop]", files)
-    expect(page.locator(".upload-file")).to_have_count(len(MODEL_FILES))
-    page.get_by_label("Name", exact=True).fill("Dropped")
-    page.get_by_role("button", name="Import", exact=True).click()
-    page.wait_for_url(CHECKPOINT, timeout=JOB_S * 1000)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Dropped")
-    portal.kept["dropped"] = page.url
-    return page.url
+    return dropped_model(page, portal)
 
 
 def test_a_folder_without_weights_is_refused_before_anything_is_sent(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from tests.factories.accounts import Cast
 from tests.factories.jobs import make_job
 from training.backbones.gpt2.config import GPT2Config
 from webapp import storage
-from webapp.checkpoints.models import Checkpoint, CheckpointImport
-from webapp.checkpoints.services import checkpoint_create
+from webapp.accounts.models import User
+from webapp.checkpoints.models import Checkpoint, CheckpointImport, CheckpointStatistics
+from webapp.checkpoints.services import checkpoint_create, checkpoint_promote
 from webapp.jobs.models import State
 
 _numbers = itertools.count(1)
@@ -52,6 +55,7 @@ def make_checkpoint(cast: Cast, **fields: Any) -> Checkpoint:
             "weights_sha256": hashlib.sha256(str(number).encode()).hexdigest(),
             "architecture": "gpt2",
             "parameters": config.parameter_count(),
+            "method": "causal_lm",
             "made_by": {"code_version": "0.1.0+test", "seed": 7},
         },
         "config": config.model_dump(),
@@ -68,6 +72,42 @@ def make_checkpoint(cast: Cast, **fields: Any) -> Checkpoint:
         checkpoint.refresh_from_db()
     checkpoint.tags.set(tags)
     return checkpoint
+
+
+def promote(checkpoint: Checkpoint, actor: User, *stages: str) -> None:
+    """Put it into one stage after the other, through the service."""
+    for stage in stages:
+        checkpoint_promote(checkpoint=checkpoint, actor=actor, stage=stage, seen=checkpoint.stage)
+
+
+def card_file(hashes: Mapping[str, str]) -> bytes:
+    """A ``card.json`` as the engine writes it, as far as it names tensors with their hashes."""
+    tensors = [{"name": name, "sha256": sha256} for name, sha256 in hashes.items()]
+    return json.dumps({"tensors": tensors}).encode()
+
+
+def make_statistics(cast: Cast, checkpoint: Checkpoint, **fields: Any) -> CheckpointStatistics:
+    """What a checkpoint's tensors hold: ones in a ramp; ``job`` holds fields of its job.
+
+    Without values while its job has not succeeded.
+    """
+    job = {"kind": "statistics", "queue": "io", "state": State.SUCCEEDED} | fields.pop("job", {})
+    values: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "job": make_job(cast, **job),
+        "team": checkpoint.team,
+        "owner": cast.bob,
+    }
+    if job["state"] == State.SUCCEEDED:
+        one = {"count": 40, "nan": 0, "infinite": 0, "zeros": 10, "norm": 2.5}
+        one |= {"minimum": -1.0, "maximum": 3.0, "mean": 0.5}
+        names = [tensor["name"] for tensor in checkpoint.tensors]
+        values |= {
+            "summary": {"count": 400, "zeros": 1234, "nan": 0, "infinite": 0, "norm": 12.5},
+            "values": dict.fromkeys(names, one),
+            "histograms": {name: list(range(40)) for name in names},
+        }
+    return CheckpointStatistics.objects.create(**values | fields)
 
 
 def make_import(cast: Cast, **fields: Any) -> CheckpointImport:

@@ -27,6 +27,7 @@ def make_source(cast: Cast, **fields: Any) -> Checkpoint:
         "team": cast.team,
         "owner": cast.alice,
         "architecture": "gpt2",
+        "task": "causal_language_modelling",
         "config": config.model_dump(mode="json"),
         "parameters": config.parameter_count(),
         "size": 5_900_000,

@@ -395,10 +395,11 @@ def blocks_of(config: BackboneConfig) -> dict[str, str]:
 
 
 def block_by_name(name: str) -> str:
-    """The same for a tensor of an unknown model: its path up to the first number in it."""
+    """The same for a tensor of an unknown model: its name up to the first number, else all but its
+    end: ``encoder.layer.3.key.weight`` → ``encoder.layer.3``, ``conv1.weight`` → ``conv1``."""
     parts = name.split(".")
     numbers = [place for place, part in enumerate(parts) if part.isdigit()]
-    return ".".join(parts[: numbers[0] + 1] if numbers else parts[:1])
+    return ".".join(parts[: numbers[0] + 1] if numbers else parts[:-1]) or name
 
 
 def axis_sizes(config: BackboneConfig) -> dict[str, int]:

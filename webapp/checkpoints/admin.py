@@ -1,4 +1,4 @@
-"""Checkpoints and imports in the administration."""
+"""Checkpoints, their stages, statistics and imports in the administration."""
 
 from __future__ import annotations
 
@@ -10,8 +10,22 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from webapp.administration import TEAM_FILTERS, TeamOwnedAdmin, link, links, pretty, to_rows
-from webapp.checkpoints.models import Checkpoint, CheckpointImport, TransferPlan
+from webapp.administration import (
+    TEAM_FILTERS,
+    PortalAdmin,
+    TeamOwnedAdmin,
+    link,
+    links,
+    pretty,
+    to_rows,
+)
+from webapp.checkpoints.models import (
+    Checkpoint,
+    CheckpointImport,
+    CheckpointStatistics,
+    StageChange,
+    TransferPlan,
+)
 from webapp.checkpoints.selectors import HEAVY
 from webapp.templatetags.graft import file_size, short_number
 
@@ -29,6 +43,8 @@ class CheckpointAdmin(TeamOwnedAdmin):
         "child_links",
         "derived_run_links",
         "data_link",
+        "stage_links",
+        "statistics_link",
         "tag_names",
         "scores_shown",
         "config_shown",
@@ -38,7 +54,11 @@ class CheckpointAdmin(TeamOwnedAdmin):
     )
     list_display = (
         "name",
+        "stage",
         "origin",
+        "architecture",
+        "task",
+        "method",
         "parameters_shown",
         "size_shown",
         "data_link",
@@ -47,7 +67,7 @@ class CheckpointAdmin(TeamOwnedAdmin):
         "created_at",
     )
     list_select_related = ("dataset_version__dataset", "job", "owner")
-    list_filter = ("origin", "architecture", *TEAM_FILTERS)
+    list_filter = ("stage", "origin", "architecture", "task", "method", *TEAM_FILTERS)
     search_fields = ("name", "notes", "weights_sha256", "tags__name", "id")
 
     job_link = link("job", _("job"))
@@ -57,6 +77,8 @@ class CheckpointAdmin(TeamOwnedAdmin):
     parent_links = links("parents", _("sources"))
     child_links = links("children", _("what came of it"))
     derived_run_links = links("derived_runs", _("runs from it"))
+    stage_links = links("stage_changes", _("stages"))
+    statistics_link = link("statistics", _("statistics"))
     scores_shown = pretty("scores", _("scores"))
     config_shown = pretty("config", _("configuration"))
     card_shown = pretty("card", _("card"))
@@ -80,6 +102,53 @@ class CheckpointAdmin(TeamOwnedAdmin):
         match = request.resolver_match
         listing = match is not None and match.url_name == "checkpoints_checkpoint_changelist"
         return rows.defer(*HEAVY, "config") if listing else rows
+
+
+@admin.register(StageChange)
+class StageChangeAdmin(PortalAdmin):
+    extra = ("checkpoint_link", "actor_link")
+    list_display = ("at", "checkpoint_link", "before", "stage", "actor_link", "reason")
+    list_select_related = ("checkpoint", "actor")
+    list_filter = (
+        "stage",
+        "before",
+        ("checkpoint__team", admin.RelatedOnlyFieldListFilter),
+        ("actor", admin.RelatedOnlyFieldListFilter),
+    )
+    search_fields = ("checkpoint__name", "actor__name", "actor__email", "reason")
+    date_hierarchy = "at"
+
+    checkpoint_link = link("checkpoint", _("checkpoint"))
+    actor_link = link("actor", _("person"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer(*(f"checkpoint__{name}" for name in HEAVY))
+
+
+@admin.register(CheckpointStatistics)
+class CheckpointStatisticsAdmin(TeamOwnedAdmin):
+    extra = (
+        "team_link",
+        "owner_link",
+        "checkpoint_link",
+        "job_link",
+        "summary_shown",
+        "values_shown",
+    )
+    list_display = ("checkpoint_link", "job_link", "owner", "created_at")
+    list_display_links = ("created_at",)
+    list_select_related = ("checkpoint", "job", "owner")
+    list_filter = ("job__state", *TEAM_FILTERS)
+    search_fields = ("checkpoint__name", "checkpoint__weights_sha256", "id")
+
+    checkpoint_link = link("checkpoint", _("checkpoint"))
+    job_link = link("job", _("job"))
+    summary_shown = pretty("summary", _("summary"))
+    values_shown = pretty("values", _("values"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        return rows.defer("histograms", *(f"checkpoint__{name}" for name in HEAVY))
 
 
 @admin.register(CheckpointImport)

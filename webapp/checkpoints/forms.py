@@ -26,7 +26,19 @@ class CheckpointFilter(forms.Form):
     """What the list's address says; whatever is wrong in it does not filter."""
 
     q = forms.CharField(required=False, label=_("Search"), max_length=200)
+    stage = forms.ChoiceField(
+        required=False,
+        label=_("Stage"),
+        choices=[
+            ("", _("All but archived")),
+            *Checkpoint.Stage.choices,
+            (selectors.ALL_STAGES, _("All, archived too")),
+        ],
+    )
     origin = forms.ChoiceField(required=False, label=_("Origin"))
+    architecture = forms.ChoiceField(required=False, label=_("Architecture"))
+    task = forms.ChoiceField(required=False, label=_("Task"))
+    method = forms.ChoiceField(required=False, label=_("Method"))
     dataset: forms.ModelChoiceField[Dataset] = forms.ModelChoiceField(
         None, required=False, label=_("Data"), empty_label=_("All data")
     )
@@ -50,6 +62,16 @@ class CheckpointFilter(forms.Form):
         choices = selectors.filter_choices(team)
         for name in ("dataset", "owner", "tag"):
             self.fields[name].queryset = choices[name]  # type: ignore[attr-defined]
+        for name, title in (
+            ("architecture", _("Any architecture")),
+            ("task", _("Any task")),
+            ("method", _("Any method")),
+        ):
+            offered = choices[name]
+            self.fields[name].choices = [("", title), *offered]  # type: ignore[attr-defined]
+            if len(offered) < 2 and not (data or {}).get(name):
+                # A filter that could only say "all" takes room and helps nobody.
+                del self.fields[name]
         self.fields["origin"].choices = [  # type: ignore[attr-defined]
             ("", _("Any origin")),
             *Checkpoint.Origin.choices,
@@ -165,6 +187,14 @@ class FolderForm(forms.Form):
         if not self.errors and not data.get("chosen") and not data.get("upload"):
             self.add_error("chosen", gettext("Choose the model's folder or its files."))
         return data
+
+
+class StageForm(forms.Form):
+    """The stage to go to; ``seen`` is the one that the page showed."""
+
+    stage = forms.ChoiceField(choices=Checkpoint.Stage.choices)
+    seen = forms.ChoiceField(choices=Checkpoint.Stage.choices)
+    reason = forms.CharField(required=False, max_length=300)
 
 
 class DescribeForm(forms.Form):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from django.db.models import Count
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from webapp.accounts.models import User
 from webapp.checkpoints.models import Checkpoint
+from webapp.checkpoints.selectors import main_score
 from webapp.runs.models import Run
 
 #: Generations shown each way, and nodes a generation.
@@ -31,6 +34,8 @@ class Node:
         detail: How it was made.
         url: Its page.
         kind: ``trained``, ``hub``, ``upload``, ``copied`` or ``run``.
+        score: Title and value of its main score; None: it has none.
+        is_here: Whether the page that shows the graph is about it.
         x: Left edge, pixels.
         y: Upper edge, pixels.
     """
@@ -41,6 +46,8 @@ class Node:
     detail: str
     url: str
     kind: str
+    score: tuple[str, str] | None = None
+    is_here: bool = False
     x: int = 0
     y: int = 0
 
@@ -75,13 +82,33 @@ class Lineage:
     def alone(self) -> bool:
         return len(self.nodes) == 1
 
+    @property
+    def generations(self) -> list[tuple[str, list[Node]]]:
+        """The same as a list for narrow screens: a title and its nodes, the oldest first."""
+        return [
+            (_generation_title(level), list(nodes))
+            for level, nodes in groupby(self.nodes, key=lambda node: node.level)
+        ]
 
-def lineage(checkpoint: Checkpoint, user: User) -> Lineage:
+
+def _generation_title(level: int) -> str:
+    match level:
+        case -1:
+            return gettext("Sources")
+        case 0:
+            return gettext("Here")
+        case 1:
+            return gettext("What came of it")
+    return gettext("Their sources") if level < 0 else gettext("What came of that")
+
+
+def lineage(checkpoint: Checkpoint, user: User, *, here: Any = None) -> Lineage:
     """The checkpoint's relatives, a few generations each way; two or three queries a generation.
 
     Args:
-        checkpoint: The one looked at.
+        checkpoint: The one in the middle.
         user: Who looks: relatives of other teams are left out.
+        here: Key of the node that the page is about, when that is another.
     """
     graph = Lineage([_node(checkpoint, 0)])
     seen = {checkpoint.pk}
@@ -107,6 +134,8 @@ def lineage(checkpoint: Checkpoint, user: User) -> Lineage:
             generation = [relative.pk for relative in fresh]
             if not generation:
                 break
+    for node in graph.nodes:
+        node.is_here = node.key == (here or checkpoint.pk)
     _lay_out(graph, pairs)
     return graph
 
@@ -127,7 +156,7 @@ def _relatives(keys: list[Any], user: User, *, up: bool) -> list[tuple[Any, Any]
         .filter(pk__in=wanted)
         .select_related("dataset_version__dataset")
         .annotate(further=Count("parents" if up else "children", distinct=True))
-        .only("name", "origin", "created_at", "dataset_version__dataset__name")
+        .only("name", "origin", "created_at", "scores", "dataset_version__dataset__name")
     }
     found = [
         (visible[pair[0 if up else 1]], pair) for pair in pairs if pair[0 if up else 1] in visible
@@ -159,6 +188,7 @@ def _node(checkpoint: Checkpoint, level: int) -> Node:
         detail,
         reverse("checkpoints:detail", args=[checkpoint.pk]),
         checkpoint.origin,
+        main_score(checkpoint),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -17,9 +18,23 @@ class Checkpoint(TeamOwned):
         UPLOAD = "upload", _("imported from an upload")
         COPIED = "copied", _("weights copied")
 
+    class Stage(models.TextChoices):
+        NONE = "none", _("no stage")
+        CANDIDATE = "candidate", _("candidate")
+        PRODUCTION = "production", _("production")
+        ARCHIVED = "archived", _("archived")
+
     name = models.CharField(_("name"), max_length=160)
     origin = models.CharField(_("origin"), max_length=10, choices=Origin)
-    architecture = models.CharField(_("architecture"), max_length=40)
+    architecture = models.CharField(_("architecture"), max_length=40, db_index=True)
+    #: A key of training.weights.tasks.TASKS; empty: not known.
+    task = models.CharField(_("task"), max_length=40, blank=True, db_index=True)
+    #: What made it, as its card says: a method of training, ``import``, ``transfer``.
+    method = models.CharField(_("method"), max_length=40, blank=True, db_index=True)
+    #: As of its last :class:`StageChange`.
+    stage = models.CharField(
+        _("stage"), max_length=10, choices=Stage, default=Stage.NONE, db_index=True
+    )
     config = models.JSONField(_("configuration"), default=dict)
     parameters = models.BigIntegerField(_("parameters"))
     size = models.BigIntegerField(_("size"))  # bytes of all files
@@ -55,11 +70,77 @@ class Checkpoint(TeamOwned):
         verbose_name_plural = _("checkpoints")
         constraints = [
             # A job's outcome is stored again when its worker died after storing it.
-            models.UniqueConstraint(fields=["job", "weights_sha256"], name="checkpoint_once_a_job")
+            models.UniqueConstraint(fields=["job", "weights_sha256"], name="checkpoint_once_a_job"),
+            models.CheckConstraint(
+                condition=models.Q(stage__in=["none", "candidate", "production", "archived"]),
+                name="checkpoint_stage",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class StageChange(models.Model):
+    """Who put a checkpoint into which stage, and when; only ever added to."""
+
+    checkpoint = models.ForeignKey(
+        Checkpoint,
+        verbose_name=_("checkpoint"),
+        on_delete=models.CASCADE,
+        related_name="stage_changes",
+    )
+    at = models.DateTimeField(_("time"), auto_now_add=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("person"),
+        on_delete=models.PROTECT,
+        related_name="+",
+    )
+    before = models.CharField(_("before"), max_length=10, choices=Checkpoint.Stage)
+    stage = models.CharField(_("stage"), max_length=10, choices=Checkpoint.Stage)
+    reason = models.CharField(_("reason"), max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("change of stage")
+        verbose_name_plural = _("changes of stage")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_before_display()} → {self.get_stage_display()}"
+
+
+class CheckpointStatistics(TeamOwned):
+    """What values a checkpoint's tensors hold, worked out once for the whole team.
+
+    Made when somebody first asks, with the job that looks at the weights; filled when it is done.
+    """
+
+    checkpoint = models.OneToOneField(
+        Checkpoint,
+        verbose_name=_("checkpoint"),
+        on_delete=models.CASCADE,
+        related_name="statistics",
+    )
+    job = models.OneToOneField(
+        "jobs.Job",
+        verbose_name=_("job"),
+        on_delete=models.PROTECT,
+        related_name="checkpoint_statistics",
+    )
+    #: ``{count, zeros, nan, infinite, norm}`` over all tensors.
+    summary = models.JSONField(_("summary"), default=dict, blank=True)
+    #: By tensor, ``{count, nan, infinite, zeros, norm, minimum, maximum, mean}``.
+    values = models.JSONField(_("values"), default=dict, blank=True)
+    #: By tensor, how many values lie in each interval; apart, since only one is shown at a time.
+    histograms = models.JSONField(_("histograms"), default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("statistics of a checkpoint")
+        verbose_name_plural = _("statistics of checkpoints")
+
+    def __str__(self) -> str:
+        return str(self.checkpoint)
 
 
 class CheckpointImport(TeamOwned):

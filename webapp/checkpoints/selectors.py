@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from math import exp, prod
+from math import exp
 from typing import Any
 
-from django.db.models import FloatField, Model, Q, QuerySet
+from django.db.models import FloatField, Model, Prefetch, Q, QuerySet
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from training.backbones.registry import BACKBONES, config_of
-from training.weights.header import DTYPE_BYTES
-from training.weights.plan import block_by_name, blocks_of, natural_key
+from training.backbones.registry import BACKBONES
+from training.weights.tasks import TASKS
 from webapp.accounts.models import Tag, Team, User
-from webapp.checkpoints.models import Checkpoint, CheckpointImport
+from webapp.checkpoints.models import (
+    Checkpoint,
+    CheckpointImport,
+    CheckpointStatistics,
+    StageChange,
+)
 from webapp.datasets.models import Dataset
 from webapp.paging import Page, page_of
+from webapp.runs import fields
 from webapp.runs.models import Run
 
 #: Columns that only a checkpoint's own page reads; a list of 25 would carry megabytes of them.
@@ -35,22 +40,23 @@ SORTS: dict[str, tuple[str, bool, Any]] = {
     "smallest": ("parameters", False, _("Fewest parameters")),
 }
 
+#: In the filter by stage: archived ones as well.
+ALL_STAGES = "all"
+
+#: The task of what the playground asks.
+WRITING = "causal_language_modelling"
+
+#: What a card names as its method beside those of training → title.
+OTHER_METHODS: dict[str, Any] = {
+    "import": _("import"),
+    "transfer": _("weights copied"),
+}
+
+#: Others that a page offers for a comparison.
+MOST_COMPARABLE = 100
+
 #: Sorts after every real loss: a key must not be null.
 _NO_LOSS = 1e300
-
-
-@dataclass(frozen=True)
-class Block:
-    """One part of a model: its tensors and their sums."""
-
-    name: str
-    tensors: list[dict[str, Any]]
-    parameters: int
-    size: int
-
-    @property
-    def title(self) -> str:
-        return block_title(self.name)
 
 
 def block_title(block: str) -> str:
@@ -59,6 +65,7 @@ def block_title(block: str) -> str:
         "embeddings": gettext("Embeddings"),
         "final_norm": gettext("Final norm"),
         "head": gettext("Head"),
+        "all": gettext("All tensors"),
     }
     if block.startswith("layer."):
         return gettext("Layer %(number)s") % {"number": block[6:]}
@@ -71,8 +78,10 @@ def checkpoint_page(*, user: User, team: Team | None, filters: Mapping[str, Any]
     Args:
         user: Who looks.
         team: Whose.
-        filters: ``q``, ``origin``, ``dataset``, ``owner``, ``tag``, ``source``, ``sort``,
-            ``cursor``; empty ones do not filter.
+        filters: ``q``, ``origin``, ``architecture``, ``task``, ``method``, ``dataset``,
+            ``owner``, ``tag``, ``stage``, ``source``, ``sort``, ``cursor``; empty ones do not
+            filter, but archived checkpoints come only with ``stage`` ``archived`` or
+            :data:`ALL_STAGES`.
     """
     rows: QuerySet[Any] = Checkpoint.objects.for_user(user).filter(team=team)
     if words := filters.get("q"):
@@ -84,8 +93,16 @@ def checkpoint_page(*, user: User, team: Team | None, filters: Mapping[str, Any]
                 | Q(tags__name__iexact=word)
             )
         rows = rows.distinct()
+    match filters.get("stage"):
+        case None | "":
+            rows = rows.exclude(stage=Checkpoint.Stage.ARCHIVED)
+        case stage if stage != ALL_STAGES:
+            rows = rows.filter(stage=stage)
     for field, column in (
         ("origin", "origin"),
+        ("architecture", "architecture"),
+        ("task", "task"),
+        ("method", "method"),
         ("dataset", "dataset_version__dataset"),
         ("owner", "owner"),
         ("tag", "tags"),
@@ -101,20 +118,92 @@ def checkpoint_page(*, user: User, team: Team | None, filters: Mapping[str, Any]
     rows = rows.select_related("owner", "dataset_version__dataset").defer(
         *HEAVY, "dataset_version__summary", "dataset_version__preview", "dataset_version__manifest"
     )
+    parents = Checkpoint.objects.for_user(user).only("name").order_by("name", "pk")
     return page_of(
-        rows.prefetch_related("tags"),
+        rows.prefetch_related(
+            "tags", Prefetch("parents", parents), Prefetch("stage_changes", _changes())
+        ),
         key=key,
         descending=descending,
         cursor=filters.get("cursor") or "",
     )
 
 
-def language_models(*, user: User, team: Team | None) -> QuerySet[Checkpoint]:
-    """Checkpoints of the team that write text, the newest first."""
+def _changes() -> QuerySet[StageChange]:
+    return StageChange.objects.select_related("actor").order_by("-pk")
+
+
+def stage_changes(checkpoint: Checkpoint) -> QuerySet[StageChange]:
+    """Who put it into which stage, the last first."""
+    return _changes().filter(checkpoint=checkpoint)
+
+
+def also_in_production(checkpoint: Checkpoint, user: User) -> QuerySet[Checkpoint]:
+    """Others of the team that are in production for the same task."""
     rows: QuerySet[Checkpoint] = Checkpoint.objects.for_user(user).filter(
-        team=team, architecture="gpt2"
+        team=checkpoint.team, task=checkpoint.task, stage=Checkpoint.Stage.PRODUCTION
+    )
+    return rows.exclude(pk=checkpoint.pk).only("name").order_by("name", "pk")
+
+
+def has_archived(team: Team | None) -> bool:
+    """Whether the list leaves any out."""
+    return Checkpoint.objects.filter(team=team, stage=Checkpoint.Stage.ARCHIVED).exists()
+
+
+def writes_text(checkpoint: Checkpoint) -> bool:
+    """Whether the playground can ask it."""
+    return checkpoint.task == WRITING
+
+
+def language_models(
+    *, user: User, team: Team | None, also: Iterable[Any] = ()
+) -> QuerySet[Checkpoint]:
+    """Checkpoints of the team that write text, the newest first.
+
+    Args:
+        user: Who looks.
+        team: Whose.
+        also: Keys of archived ones that were asked for; the other archived ones are left out.
+    """
+    rows: QuerySet[Checkpoint] = Checkpoint.objects.for_user(user).filter(
+        ~Q(stage=Checkpoint.Stage.ARCHIVED) | Q(pk__in=list(also)), team=team, task=WRITING
     )
     return rows.defer(*HEAVY).order_by("-created_at", "-pk")
+
+
+def compared(*, user: User, keys: Iterable[Any]) -> list[Checkpoint]:
+    """The checkpoints of some keys that the person may see, in the order of the keys."""
+    keys = list(keys)
+    rows = (
+        Checkpoint.objects.for_user(user)
+        .filter(pk__in=keys)
+        .select_related("team", "owner", "job", "dataset_version__dataset")
+    )
+    return sorted(rows, key=lambda row: keys.index(row.pk))
+
+
+def comparable(checkpoint: Checkpoint, user: User) -> QuerySet[Checkpoint]:
+    """What a checkpoint can be compared with: the newest of its team."""
+    rows: QuerySet[Checkpoint] = Checkpoint.objects.for_user(user).filter(team=checkpoint.team)
+    return (
+        rows.exclude(pk=checkpoint.pk)
+        .exclude(stage=Checkpoint.Stage.ARCHIVED)
+        .only("name", "created_at")
+        .order_by("-created_at", "-pk")[:MOST_COMPARABLE]
+    )
+
+
+def statistics_of(checkpoint: Checkpoint, *, heavy: bool = False) -> CheckpointStatistics | None:
+    """What its values are, or the job that finds out; None when nobody asked yet.
+
+    Args:
+        checkpoint: Whose.
+        heavy: With the histograms of all tensors.
+    """
+    rows = CheckpointStatistics.objects.filter(checkpoint=checkpoint)
+    rows = rows.select_related("job", "owner").defer("job__spec", "job__report")
+    return (rows if heavy else rows.defer("histograms")).first()
 
 
 def imports_on_their_way(*, user: User, team: Team | None) -> QuerySet[CheckpointImport]:
@@ -130,44 +219,41 @@ def imports_on_their_way(*, user: User, team: Team | None) -> QuerySet[Checkpoin
     )
 
 
-def filter_choices(team: Team | None) -> dict[str, QuerySet[Any]]:
+def architecture_title(architecture: str) -> str:
+    """An architecture's name for people."""
+    return BACKBONES[architecture].title if architecture in BACKBONES else architecture
+
+
+def task_title(task: str) -> str:
+    """A task's name for people; empty when it is not known."""
+    return gettext(TASKS[task]) if task in TASKS else task
+
+
+def method_title(method: str) -> str:
+    """What made a checkpoint, for people; empty when it is not known."""
+    trained = dict(fields.choices("method"))
+    return str(trained.get(method) or OTHER_METHODS.get(method, method))
+
+
+def filter_choices(team: Team | None) -> dict[str, Any]:
     """What the list's filters offer: only what some checkpoint of the team has."""
     mine = Checkpoint.objects.filter(team=team)
+    kinds = list(mine.values_list("architecture", "task", "method").distinct())
+
+    def titled(place: int, title: Callable[[str], str]) -> list[tuple[str, str]]:
+        found = {(kind[place], title(kind[place])) for kind in kinds if kind[place]}
+        return sorted(found, key=lambda choice: choice[1])
+
     return {
+        "architecture": titled(0, architecture_title),
+        "task": titled(1, task_title),
+        "method": titled(2, method_title),
         "owner": User.objects.filter(pk__in=mine.values("owner")).order_by("name", "email"),
         "dataset": Dataset.objects.filter(
             pk__in=mine.values("dataset_version__dataset"), team=team
         ).order_by("name"),
         "tag": Tag.objects.filter(team=team, checkpoint__in=mine).distinct(),
     }
-
-
-def blocks(checkpoint: Checkpoint) -> list[Block]:
-    """The tensors of a checkpoint by block, in the order of the model, from the stored header."""
-    known = blocks_of(config_of(checkpoint.config))
-    found: dict[str, list[dict[str, Any]]] = {}
-    for tensor in checkpoint.tensors:
-        count = prod(tensor["shape"])
-        row = {
-            "name": tensor["name"],
-            "shape": " × ".join(map(str, tensor["shape"])) or gettext("scalar"),
-            "dtype": tensor["dtype"],
-            "parameters": count,
-            "size": count * DTYPE_BYTES.get(tensor["dtype"], 0),
-        }
-        name = known.get(tensor["name"]) or block_by_name(tensor["name"])
-        found.setdefault(name, []).append(row)
-
-    order = {block: place for place, block in enumerate(dict.fromkeys(known.values()))}
-    return [
-        Block(
-            name,
-            found[name],
-            sum(row["parameters"] for row in found[name]),
-            sum(row["size"] for row in found[name]),
-        )
-        for name in sorted(found, key=lambda name: (order.get(name, len(order)), natural_key(name)))
-    ]
 
 
 #: Score → (title, places shown).
@@ -184,28 +270,56 @@ SCORES: dict[str, tuple[Any, int]] = {
 }
 
 
-def scores(checkpoint: Checkpoint) -> list[tuple[str, str]]:
-    """Scores with their titles, as people read them."""
+#: The score that a list shows: the first of these that a checkpoint has.
+MAIN_SCORES = ("validation_loss", "validation_accuracy", "accuracy", "test_loss", "test_accuracy")
+
+
+def score_title(name: str) -> tuple[str, int]:
+    """A score's name for people, and the places it is shown with."""
+    title, places = SCORES.get(name, (name, 3))
+    return str(title), places
+
+
+def score_values(checkpoint: Checkpoint) -> list[tuple[str, float]]:
+    """The scores that are numbers, known ones first; the perplexity follows from the loss."""
     values = dict(checkpoint.scores)
     loss = values.get("validation_loss")
     if loss is not None and loss < 50 and not {"perplexity", "validation_perplexity"} & set(values):
         values["perplexity"] = exp(loss)
     known = {name: values.pop(name) for name in SCORES if name in values}
-    found = []
-    for name, value in (known | values).items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        title, places = SCORES.get(name, (name, 3))
-        found.append((str(title), f"{value:.{places}f}"))
-    return found
+    return [
+        (name, value)
+        for name, value in (known | values).items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+
+
+def scores(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+    """Scores with their titles, as people read them."""
+    return [_written(name, value) for name, value in score_values(checkpoint)]
+
+
+def main_score(checkpoint: Checkpoint) -> tuple[str, str] | None:
+    """The one score that stands for all, with its title."""
+    for name in MAIN_SCORES:
+        value = checkpoint.scores.get(name)
+        if isinstance(value, int | float):
+            return _written(name, value)
+    return None
+
+
+def _written(name: str, value: float) -> tuple[str, str]:
+    title, places = score_title(name)
+    return title, f"{value:.{places}f}"
 
 
 def settings_of(checkpoint: Checkpoint) -> list[tuple[str, Any]]:
     """The configuration with titles in the reader's language."""
+    backbone = BACKBONES.get(checkpoint.architecture)
+    known = backbone.config.model_fields if backbone is not None else {}
     rows: list[tuple[str, Any]] = []
-    fields = BACKBONES[checkpoint.architecture].config.model_fields
     for name, value in checkpoint.config.items():
-        field = fields.get(name)
+        field = known.get(name)
         if name == "architecture":
             continue
         title = gettext(field.title) if field is not None and field.title else name

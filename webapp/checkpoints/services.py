@@ -1,4 +1,4 @@
-"""What people and jobs do with checkpoints: make, import, copy, describe."""
+"""What people and jobs do with checkpoints: make, import, copy, describe, promote."""
 
 from __future__ import annotations
 
@@ -7,19 +7,35 @@ from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
+from django.db.models.functions import Now
 
 from training.backbones.contract import BackboneConfig
 from training.backbones.registry import config_of
-from training.spec import CopySpec, ImportSpec, ProbeSpec, SourceSpec, TokenizerSpec
+from training.spec import (
+    CopySpec,
+    ImportSpec,
+    ProbeSpec,
+    SourceSpec,
+    StatisticsSpec,
+    TokenizerSpec,
+)
 from training.weights.plan_settings import PlanSettings
+from training.weights.tasks import task_of
 from webapp.accounts import audit
 from webapp.accounts.models import Tag, Team, User
-from webapp.checkpoints.models import Checkpoint, CheckpointImport, TransferPlan
+from webapp.checkpoints.errors import StageMoved
+from webapp.checkpoints.models import (
+    Checkpoint,
+    CheckpointImport,
+    CheckpointStatistics,
+    StageChange,
+    TransferPlan,
+)
 from webapp.checkpoints.uploads import UploadedFiles, clean_path
 from webapp.datasets.models import DatasetVersion, Upload
 from webapp.datasets.services import upload_take
-from webapp.jobs.models import Job
-from webapp.jobs.services import job_create
+from webapp.jobs.models import Job, State
+from webapp.jobs.services import job_create, job_retry
 from webapp.runs import references
 
 
@@ -62,13 +78,16 @@ def checkpoint_create(
         if known is not None:
             return known
     parameters = card.get("parameters") or config_of(config).parameter_count()
+    architecture = str(card.get("architecture") or config.get("architecture", "gpt2"))
     checkpoint = Checkpoint.objects.create(
         name=name[:160],
         origin=origin,
         team=team,
         owner=owner,
         job=job,
-        architecture=card.get("architecture") or config.get("architecture", "gpt2"),
+        architecture=architecture,
+        task=task_of(architecture, config),
+        method=str(card.get("method") or "")[:40],
         config=dict(config),
         parameters=parameters,
         size=sum(int(entry["size"]) for entry in folder_manifest.values()),
@@ -264,6 +283,68 @@ def checkpoint_describe(
         tags=[tag.name for tag in wanted],
     )
     return checkpoint
+
+
+@transaction.atomic
+def checkpoint_promote(
+    *, checkpoint: Checkpoint, actor: User, stage: str, seen: str, reason: str = ""
+) -> None:
+    """Put a checkpoint into a stage, and keep who did it; the same stage again changes nothing.
+
+    Args:
+        checkpoint: Which.
+        actor: Who.
+        stage: One of :class:`Checkpoint.Stage`.
+        seen: The stage that the person saw: what somebody else did meanwhile is not overwritten.
+        reason: In their words.
+
+    Raises:
+        StageMoved: It is in another stage than the person saw.
+    """
+    if stage == seen:
+        return
+    rows = Checkpoint.objects.filter(pk=checkpoint.pk, stage=seen)
+    if not rows.update(stage=stage, updated_at=Now()):
+        raise StageMoved
+    checkpoint.refresh_from_db(fields=["stage", "updated_at"])
+    StageChange.objects.create(
+        checkpoint=checkpoint, actor=actor, before=seen, stage=stage, reason=reason
+    )
+    audit.record(
+        "checkpoint.promote",
+        actor=actor,
+        instance=checkpoint,
+        before=seen,
+        stage=stage,
+        reason=reason,
+    )
+
+
+@transaction.atomic
+def statistics_start(*, checkpoint: Checkpoint, actor: User) -> CheckpointStatistics:
+    """Queue the look at every value of a checkpoint's weights; once for the whole team.
+
+    Asked for again it gives what is there or on its way; a job that failed or was cancelled is
+    tried again.
+
+    Args:
+        checkpoint: Whose weights.
+        actor: Who asks.
+    """
+    # Held until the transaction ends, so that two who ask at once start one job.
+    Checkpoint.objects.select_for_update().only("pk").get(pk=checkpoint.pk)
+    known = CheckpointStatistics.objects.filter(checkpoint=checkpoint).select_related("job").first()
+    if known is not None:
+        if known.job.state in {State.FAILED, State.CANCELLED}:
+            job_retry(job=known.job, actor=actor)
+        return known
+    spec = StatisticsSpec(checkpoint=references.write("checkpoint", checkpoint.pk))
+    job = job_create(kind="statistics", spec=spec.model_dump(), team=checkpoint.team, owner=actor)
+    row = CheckpointStatistics.objects.create(
+        checkpoint=checkpoint, job=job, team=checkpoint.team, owner=actor
+    )
+    audit.record("checkpoint.statistics", actor=actor, instance=checkpoint, job=str(job.pk))
+    return row
 
 
 def tag_named(team: Team, word: str) -> Tag:

@@ -1,16 +1,21 @@
 from django.urls import path
 
-from webapp.checkpoints import copies, views
+from webapp.checkpoints import copies, views, views_library
 
 app_name = "checkpoints"
 urlpatterns = [
     path("", views.checkpoint_list, name="list"),
+    path("compare", views_library.checkpoint_compare, name="compare"),
     path("import", views.import_new, name="import"),
     path("import/<uuid:pk>", views.import_detail, name="import_detail"),
     path("import/<uuid:pk>/retry", views.import_retry, name="import_retry"),
     path("import/<uuid:pk>/cancel", views.import_cancel, name="import_cancel"),
     path("<uuid:pk>", views.checkpoint_detail, name="detail"),
     path("<uuid:pk>/describe", views.checkpoint_describe, name="describe"),
+    path("<uuid:pk>/stage", views_library.checkpoint_stage, name="stage"),
+    path("<uuid:pk>/layers", views_library.checkpoint_layers, name="layers"),
+    path("<uuid:pk>/statistics", views_library.checkpoint_statistics, name="statistics"),
+    path("<uuid:pk>/histogram", views_library.checkpoint_histogram, name="histogram"),
     path("<uuid:pk>/download", views.checkpoint_download, name="download"),
     path("<uuid:pk>/files/<path:path>", views.checkpoint_file, name="file"),
     path("<uuid:pk>/copy", copies.copy, name="copy"),

@@ -23,6 +23,7 @@ from webapp.checkpoints import downloads, selectors, services, uploads
 from webapp.checkpoints.forms import CheckpointFilter, DescribeForm, FolderForm, HubForm
 from webapp.checkpoints.lineage import lineage
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
+from webapp.checkpoints.views_library import layers_context, start_of
 from webapp.datasets.services import UploadRefused
 from webapp.htmx import PortalRequest, wants_fragment
 from webapp.jobs.errors import IllegalTransition
@@ -41,6 +42,7 @@ def checkpoint_list(request: PortalRequest) -> HttpResponse:
         "page": page,
         "can_write": can_write(request.user, team),
         "imports": selectors.imports_on_their_way(user=request.user, team=team),
+        "all_archived": not page.items and not form.is_filtered and selectors.has_archived(team),
     }
     template = "checkpoints/list.html" + ("#rows" if wants_fragment(request) else "")
     return render(request, template, context)
@@ -59,12 +61,13 @@ def checkpoint_detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
 def _detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
     tags = list(checkpoint.tags.all())
     return {
-        "checkpoint": checkpoint,
-        "can_write": can_write(request.user, checkpoint.team),
         "tags": tags,
         "made_by": selectors.made_by(checkpoint, request.user),
         "lineage": lineage(checkpoint, request.user),
-        "blocks": selectors.blocks(checkpoint),
+        "stages": Checkpoint.Stage.choices,
+        "changes": selectors.stage_changes(checkpoint),
+        "also": selectors.also_in_production(checkpoint, request.user),
+        **layers_context(request, checkpoint, request.GET.get("block", ""), start_of(request)),
         "scores": selectors.scores(checkpoint),
         "settings": selectors.settings_of(checkpoint),
         "folder": downloads.filename(checkpoint),

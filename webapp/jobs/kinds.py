@@ -46,5 +46,6 @@ KINDS: dict[str, Kind] = {
     "import_hub": Kind("import", "io", "webapp.checkpoints.jobs", network=True),
     "copy": Kind("transfer", "io", "webapp.checkpoints.jobs"),
     "probe": Kind("probe", "cpu", "webapp.checkpoints.probes"),
+    "statistics": Kind("statistics", "io", "webapp.checkpoints.statistics"),
     "generate": Kind("generate", "interactive", "webapp.playground.jobs", deadline_s=900),
 }

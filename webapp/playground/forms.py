@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django import forms
@@ -53,12 +54,21 @@ class GenerateForm(forms.Form):
 
     def __init__(self, *args: Any, user: User, team: Team | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        asked = [pk for name in ("checkpoint", "beside") if (pk := self._key(name)) is not None]
         for name in ("checkpoint", "beside"):
             field = self.fields[name]
-            field.queryset = language_models(user=user, team=team)  # type: ignore[attr-defined]
+            models = language_models(user=user, team=team, also=asked)
+            field.queryset = models  # type: ignore[attr-defined]
             field.error_messages["invalid_choice"] = _(
                 "This checkpoint is not there or writes no text. Choose one of the list."
             )
+
+    def _key(self, name: str) -> uuid.UUID | None:
+        """The checkpoint that was chosen, or that the page's address names: it may be archived."""
+        try:
+            return uuid.UUID(str(self[name].value()))
+        except ValueError:
+            return None
 
     def clean_prompt(self) -> str:
         # Browsers send line ends as two characters, which the model would read as two tokens.

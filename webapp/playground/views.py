@@ -59,8 +59,8 @@ def _initial(request: PortalRequest) -> dict[str, Any]:
     earlier = _uuid(request.GET.get("from", ""))
     if earlier is not None:
         return _typed(selectors.group(user=request.user, group=earlier))
-    chosen = _uuid(request.GET.get("checkpoint", ""))
-    return {"checkpoint": chosen} if chosen else {}
+    asked = {name: _uuid(request.GET.get(name, "")) for name in ("checkpoint", "beside")}
+    return {name: pk for name, pk in asked.items() if pk is not None}
 
 
 def _typed(generations: list[Generation]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from webapp.accounts import selectors as accounts
 from webapp.accounts.models import Membership, Team
+from webapp.checkpoints.lineage import Lineage, lineage
 from webapp.checkpoints.plans import CopyPreview
 from webapp.jobs.models import State
 from webapp.jobs.selectors import error_sentence
@@ -195,11 +196,21 @@ def detail_context(run: Run, user: Any) -> dict[str, Any]:
             "tags": run.tags.all(),
             "audit": selectors.audit_events(run),
             "derived": selectors.derived_runs(run)[:10],
+            "lineage": _lineage(run, user),
             "model": selectors.model_of(run),
             "chart": chart([run, selectors.twin_of(run)], pair=True),
             "metrics": metric_choices(pair=True),
         }
     )
+
+
+def _lineage(run: Run, user: Any) -> Lineage | None:
+    """The graph around what the run made, or around its source while it has made nothing."""
+    if run.checkpoint is not None:
+        return lineage(run.checkpoint, user)
+    if run.source_checkpoint is not None:
+        return lineage(run.source_checkpoint, user, here=run.pk)
+    return None
 
 
 def chart(runs: list[Run | None], *, pair: bool = False) -> str:

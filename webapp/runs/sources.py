@@ -120,7 +120,10 @@ def spec_config(spec: dict[str, Any], team: Team) -> GPT2Config:
 
 
 def search(team: Team, words: str, limit: int = 12) -> list[Source]:
-    """Checkpoints, then runs on their way to one, whose names contain the words; newest first."""
+    """Checkpoints, then runs on their way to one, whose names contain the words; newest first.
+
+    Archived checkpoints are left out: whoever wants one comes from its page.
+    """
     named = Q()
     for word in words.split():
         named &= Q(name__icontains=word)
@@ -129,7 +132,11 @@ def search(team: Team, words: str, limit: int = 12) -> list[Source]:
         .exclude(job__state__in=[State.FAILED, State.CANCELLED, State.SUCCEEDED])
         .select_related("job", "source_checkpoint", "team", "dataset_version__dataset")
     )
-    checkpoints = Checkpoint.objects.filter(named, team=team).defer("card", "manifest")
+    checkpoints = (
+        Checkpoint.objects.filter(named, team=team)
+        .exclude(stage=Checkpoint.Stage.ARCHIVED)
+        .defer("card", "manifest")
+    )
     found = [of_checkpoint(one) for one in checkpoints.order_by("-created_at")[:limit]]
     for run in runs.order_by("-created_at")[: limit - len(found)]:
         if (source := of_run(run)) is not None:

@@ -11,7 +11,12 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.factories import Cast, make_upload
-from tests.factories.checkpoints import make_checkpoint, make_import
+from tests.factories.checkpoints import (
+    make_checkpoint,
+    make_import,
+    make_statistics,
+    promote,
+)
 from tests.factories.playground import make_generation
 from tests.factories.runs import make_curve, make_run
 from training.spec import TrainingSpec
@@ -42,6 +47,8 @@ def _fill(cast: Cast, rounds: int) -> None:
         child = make_checkpoint(cast, parents=[base], dataset_version=run.dataset_version)
         Run.objects.filter(pk=run.pk).update(checkpoint=child)
         make_import(cast, checkpoint=child, source=base)
+        make_statistics(cast, child)
+        promote(child, cast.bob, "candidate", "archived")
         make_generation(cast, checkpoint=child, text="Text")
         make_upload(cast)
         with transaction.atomic():

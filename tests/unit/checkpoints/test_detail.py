@@ -33,8 +33,9 @@ def test_it_shows_what_it_is_and_what_one_can_do(client: Client, cast: Cast) -> 
     assert checkpoint.weights_sha256 in page
     assert "4.250" in page  # the loss
     assert "70.1" in page  # its perplexity
-    assert "transformer.h.1.mlp.c_fc.weight" in page
-    assert "8 × 32" in page
+    assert "transformer.wte.weight" in page  # of the first block; the others open on demand
+    assert f"/checkpoints/compare?ids={checkpoint.pk}" in page
+    assert "300 × 8" in page
     assert 'from_pretrained("whale")' in page.replace("&quot;", '"')
 
 
@@ -68,7 +69,19 @@ def test_lineage_shows_few_and_counts_the_rest(client: Client, cast: Cast) -> No
     client.force_login(cast.alice)
     page = _get(client, checkpoint)
     assert "3 more are not shown" in page
-    assert f"/checkpoints/?source={checkpoint.pk}" in page
+    assert f"/checkpoints/?source={checkpoint.pk}&amp;stage=all" in page
+
+
+def test_lineage_shows_scores_and_is_a_list_for_phones_too(client: Client, cast: Cast) -> None:
+    parent = make_checkpoint(cast, name="Parent", scores={"validation_loss": 3.0625})
+    checkpoint = make_checkpoint(cast, parents=[parent], scores={"validation_accuracy": 0.5})
+    client.force_login(cast.alice)
+    page = _get(client, checkpoint)
+    assert 'title="Validation loss">3.062</span>' in page
+    assert 'title="Accuracy">0.500</span>' in page
+    steps = page.split('<ol class="lineage-steps">')[1].split("</ol>")[0]
+    assert steps.index("Sources") < steps.index("Parent") < steps.index("Here")
+    assert f'href="/checkpoints/{parent.pk}"' in steps
 
 
 def test_relatives_of_other_teams_stay_hidden(client: Client, cast: Cast) -> None:

@@ -15,8 +15,10 @@ from tests.factories import Cast, make_upload
 from tests.factories.checkpoints import TINY
 from training.data.tokenizer import Tokenizer
 from training.interop.forms.gpt2 import FORM
+from training.spec import TokenizerSpec
+from training.weights.plan_settings import PlanSettings
 from webapp import storage
-from webapp.checkpoints import jobs, services
+from webapp.checkpoints import jobs, probes, services
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
 from webapp.datasets.models import Upload
 from webapp.jobs.errors import JobRefused
@@ -94,7 +96,8 @@ def test_uploaded_files_become_a_checkpoint_and_its_copy_another(
         name="Deeper",
         source=checkpoint,
         model=TINY.model_copy(update={"n_layer": 3}),
-        reinitialise=[],
+        settings=PlanSettings(new_layers="identity"),
+        tokenizer=TokenizerSpec(kind="source"),
         seed=0,
         owner=cast.alice,
     )
@@ -102,6 +105,19 @@ def test_uploaded_files_become_a_checkpoint_and_its_copy_another(
     assert copied.config["n_layer"] == 3
     assert list(copied.parents.all()) == [checkpoint]
     assert copied.weights_sha256 != checkpoint.weights_sha256
+
+    probe = row.probe_job
+    assert probe is not None
+    folder = tmp_path / "probe"
+    folder.mkdir()
+    spec = probes.inputs(probe, dict(probe.spec), folder)
+    assert (Path(spec["one"]) / "card.json").read_bytes() != (
+        Path(spec["other"]) / "card.json"
+    ).read_bytes()
+    probe.report = dict.fromkeys(probes.KEPT, 0.5)
+    probes.finish(probe, None)
+    copied.refresh_from_db()
+    assert copied.probe["largest"] == 0.5
 
 
 def test_uploads_are_stored_once_and_a_retry_finds_them(

@@ -6,9 +6,10 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.factories import Cast
-from tests.factories.checkpoints import make_checkpoint, make_import
+from tests.factories.checkpoints import make_checkpoint, make_import, promote
 from tests.factories.datasets import make_version
 from webapp.accounts.models import Tag, User
+from webapp.checkpoints.models import Checkpoint
 
 URL = "/checkpoints/"
 
@@ -52,7 +53,7 @@ def test_it_finds_by_name_note_tag_and_hash(alice: Client, cast: Cast) -> None:
     assert "Nothing fits" in alice.get(URL, {"q": "no such thing"}).content.decode()
 
 
-def test_it_filters_by_origin_data_owner_tag_and_source(alice: Client, cast: Cast) -> None:
+def test_it_filters_by_what_it_is_who_made_it_and_where_from(alice: Client, cast: Cast) -> None:
     version = make_version(cast, name="Sea")
     tag = Tag.objects.create(team=cast.team, name="best")
     base = make_checkpoint(cast, name="Base")
@@ -64,20 +65,36 @@ def test_it_filters_by_origin_data_owner_tag_and_source(alice: Client, cast: Cas
         dataset_version=version,
         tags=[tag],
         parents=[base],
+        card={"weights_sha256": "ab" * 32, "method": "transfer", "parameters": 8},
     )
+    other = {"architecture": "resnet", "task": "image_classification", "stage": "candidate"}
+    Checkpoint.objects.filter(name="Child").update(**other)
     for filters in (
         {"origin": "copied"},
         {"dataset": version.dataset_id},
         {"owner": cast.bob.pk},
         {"tag": tag.pk},
         {"source": base.pk},
+        {"architecture": "resnet"},
+        {"task": "image_classification"},
+        {"method": "transfer"},
+        {"stage": "candidate"},
     ):
         assert _names(alice.get(URL, filters)) == ["Child"], filters
 
 
 def test_filters_that_make_no_sense_do_not_filter(alice: Client, cast: Cast) -> None:
     make_checkpoint(cast, name="One")
-    nonsense = {"origin": "x", "owner": "me", "tag": "99", "sort": "?", "cursor": "%%", "source": 1}
+    nonsense = {
+        "origin": "x",
+        "task": "x",
+        "stage": "x",
+        "method": "x",
+        "owner": "me",
+        "tag": "99",
+        "sort": "?",
+    }
+    nonsense |= {"cursor": "%%", "source": "1"}
     assert _names(alice.get(URL, nonsense)) == ["One"]
 
 
@@ -129,14 +146,64 @@ def test_the_number_of_queries_does_not_grow(
     version = make_version(cast)
     tag = Tag.objects.create(team=cast.team, name="best")
     for _ in range(3):
-        make_checkpoint(cast, dataset_version=version, tags=[tag])
+        _full(cast, version, tag)
     make_import(cast)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(13):
         alice.get(URL)
     for _ in range(9):
-        make_checkpoint(cast, dataset_version=version, tags=[tag])
-    with django_assert_num_queries(10):
+        _full(cast, version, tag)
+    with django_assert_num_queries(13):
         alice.get(URL)
+
+
+def _full(cast: Cast, version: Any, tag: Tag) -> None:
+    checkpoint = make_checkpoint(
+        cast, dataset_version=version, tags=[tag], parents=[make_checkpoint(cast)]
+    )
+    promote(checkpoint, cast.bob, "candidate", "production")
+
+
+def test_archived_ones_come_only_when_asked_for(alice: Client, cast: Cast) -> None:
+    old = make_checkpoint(cast, name="Old")
+    promote(old, cast.alice, "archived")
+    assert "All are archived" in alice.get(URL).content.decode()
+    make_checkpoint(cast, name="New")
+    assert _names(alice.get(URL)) == ["New"]
+    assert _names(alice.get(URL, {"q": "old"})) == []
+    assert _names(alice.get(URL, {"stage": "archived"})) == ["Old"]
+    assert _names(alice.get(URL, {"stage": "all", "sort": "name"})) == ["New", "Old"]
+    assert _names(alice.get(URL, {"stage": "none"})) == ["New"]
+
+
+def test_a_row_names_its_sources_stage_and_task(alice: Client, cast: Cast) -> None:
+    parents = [make_checkpoint(cast, name=f"Parent {number}") for number in range(2)]
+    foreign = make_checkpoint(cast, name="Secret", team=cast.other_team, owner=cast.mallory)
+    child = make_checkpoint(
+        cast, name="Child", parents=[*parents, foreign], scores={"accuracy": 0.75}
+    )
+    promote(child, cast.bob, "production")
+    page = alice.get(URL, {"q": "Child"}).content.decode()
+    for parent in parents:
+        assert f'href="/checkpoints/{parent.pk}">{parent.name}</a>' in page
+    assert "Secret" not in page
+    assert 'class="stage stage-production" title="Bob, ' in page
+    assert "GPT-2 · language modelling" in page
+    assert "0.750" in page
+    assert "Accuracy" in page
+
+
+def test_a_filter_with_one_choice_is_not_shown(alice: Client, cast: Cast) -> None:
+    make_checkpoint(cast)
+    assert 'name="architecture"' not in alice.get(URL).content.decode()
+    Checkpoint.objects.filter(pk=make_checkpoint(cast).pk).update(architecture="bert")
+    assert 'name="architecture"' in alice.get(URL).content.decode()
+
+
+def test_two_can_be_ticked_and_compared_without_a_script(alice: Client, cast: Cast) -> None:
+    checkpoint = make_checkpoint(cast)
+    page = alice.get(URL).content.decode()
+    assert '<form method="get" action="/checkpoints/compare">' in page
+    assert f'name="ids" value="{checkpoint.pk}"' in page
 
 
 def test_imports_on_their_way_stand_above(alice: Client, cast: Cast) -> None:

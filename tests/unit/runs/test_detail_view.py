@@ -184,3 +184,27 @@ def test_a_run_that_failed_with_its_source_says_what_to_try_again_first(
     assert "Try that again first" in text
     assert "do-retry" not in text
     assert "do-retry" in alice.get(f"/runs/{first.pk}").text
+
+
+def test_lineage_leads_from_the_run_to_its_relatives(alice: Client, cast: Cast) -> None:
+    root = make_source(cast, name="Root")
+    source = make_source(cast, name="Source")
+    source.parents.add(root)
+    run = make_run(cast, source=source, name="At work")
+    page = alice.get(f"/runs/{run.pk}").content.decode()
+    for checkpoint in (root, source):
+        assert f'href="/checkpoints/{checkpoint.pk}" title="{checkpoint.name}"' in page
+    here = page.split('aria-current="true"><b>')[1]
+    assert here.startswith("At work")
+    # Once it has made a checkpoint, the graph is about that one, and leads to it.
+    made = make_source(cast, name="Made")
+    made.parents.add(source)
+    Run.objects.filter(pk=run.pk).update(checkpoint=made)
+    page = alice.get(f"/runs/{run.pk}").content.decode()
+    assert f'lineage-here origin-trained" href="/checkpoints/{made.pk}"' in page
+    assert f'href="/checkpoints/{root.pk}" title="Root"' in page
+
+
+def test_a_run_from_scratch_without_a_checkpoint_has_no_graph(alice: Client, cast: Cast) -> None:
+    page = alice.get(f"/runs/{make_run(cast).pk}").content.decode()
+    assert "lineage-node" not in page

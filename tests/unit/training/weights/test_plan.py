@@ -191,7 +191,9 @@ def test_tensors_are_grouped_by_block() -> None:
     ("name", "block"),
     [
         ("encoder.layer.3.output.bias", "encoder.layer.3"),
-        ("features.denseblock1.conv.weight", "features"),
+        ("features.denseblock1.conv.weight", "features.denseblock1.conv"),
+        ("layer1.0.conv1.weight", "layer1.0"),
+        ("conv1.weight", "conv1"),
         ("weight", "weight"),
     ],
 )
