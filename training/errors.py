@@ -107,6 +107,23 @@ MESSAGES: dict[str, str] = {
         "After copying, %(name)s is not equal to its source (%(count)s tensors in all). Nothing "
         "was kept."
     ),
+    # Merging checkpoints (training.weights.merge, merging).
+    "merge_architectures": _(
+        "Checkpoint %(number)d is of the architecture %(found)s and the first is of %(wanted)s. "
+        "Only models of one architecture can be merged."
+    ),
+    "merge_settings": _(
+        "Checkpoint %(number)d has %(found)s for %(name)s and the first has %(wanted)s. Only "
+        "models of the same settings can be merged."
+    ),
+    "merge_tensors": _(
+        "The tensor %(name)s is not the same size in checkpoint %(number)d as in the first, or is "
+        "missing there."
+    ),
+    "merge_tokenizers": _(
+        "Checkpoint %(number)d has another tokenizer than the first: the same row would stand for "
+        "another token."
+    ),
     # Tokenizers (training.data.tokenizer).
     "tokenizer_missing": _(
         "There is no tokenizer: the folder has neither tokenizer.json nor vocab.json with "
