@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 EXIT_DONE = 0
+#: ``diff``: the two are not the same. Not 1, which a crash gives, nor 2, which is argparse's.
+EXIT_DIFFERENT = 3
 #: The work was refused or failed for a reason that trying again does not mend (an ``error`` event
 #: says which).
 EXIT_REFUSED = 10

@@ -26,10 +26,7 @@ import numpy as np
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
 from training.weights.checkpoint import Checkpoint
-from training.weights.tensors import NUMPY_TYPES, MappedTensors
-
-#: Values of each model in memory at a time (16 MiB as float32).
-SLICE = 1 << 22
+from training.weights.tensors import NUMPY_TYPES, slices
 
 #: One slice of every model, flat float32, in the models' order → the merged slice.
 Combine = Callable[[list[np.ndarray]], np.ndarray]
@@ -101,11 +98,11 @@ class Merged(Mapping[str, np.ndarray]):
         """
         dtype, shape = self.layout(name)
         merged = np.empty(math.prod(shape), dtype)
-        for start, parts in _slices(self._tensors, name, self._infos[name].size):
+        for values, parts in slices(self._tensors, name, np.float32):
             # A sum may leave what a smaller type can hold: refused below, not warned of.
             with np.errstate(over="ignore", invalid="ignore"):
-                merged[start : start + SLICE] = self._combine(parts)
-            if not np.isfinite(merged[start : start + SLICE]).all():
+                merged[values] = self._combine(parts)
+            if not np.isfinite(merged[values]).all():
                 raise TrainingError("tensor_not_finite", name=name)
         return merged.reshape(shape)
 
@@ -114,15 +111,6 @@ class Merged(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._infos)
-
-
-def _slices(
-    tensors: Sequence[MappedTensors], name: str, size: int
-) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """(first value, the same slice of every model as float32) through a tensor."""
-    for start in range(0, size, SLICE):
-        count = min(SLICE, size - start)
-        yield start, [np.array(each.part(name, start, count), np.float32) for each in tensors]
 
 
 def interpolate(a: Checkpoint, b: Checkpoint, alpha: float) -> Merged:
@@ -259,8 +247,8 @@ def _edge(base: Checkpoint, model: Checkpoint, keep: float) -> float:
 
     def passing(count_of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         counts = np.zeros(1 << 16, np.int64)
-        for name, info in base.infos.items():
-            for _start, (a, b) in _slices((base.tensors(), model.tensors()), name, info.size):
+        for name in base.infos:
+            for _values, (a, b) in slices((base.tensors(), model.tensors()), name, np.float32):
                 counts += np.bincount(count_of(np.abs(b - a).view(np.uint32)), minlength=1 << 16)
         return counts
 

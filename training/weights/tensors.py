@@ -17,7 +17,7 @@ import json
 import math
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,8 @@ _NAMES: dict[np.dtype, str] = {dtype: name for name, dtype in NUMPY_TYPES.items(
 
 #: Copied, read back and hashed at a time: fits a core's own cache.
 _CHUNK_BYTES = 1 << 18
+#: Values of each model in memory at a time where several are gone through together (16 MiB as F32).
+SLICE = 1 << 22
 #: Where the kernel cannot copy between two files by itself, it is done by hand.
 _CANNOT_COPY = (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
 
@@ -103,6 +105,26 @@ class MappedTensors(Mapping[str, np.ndarray]):
 def open_tensors(path: Path) -> MappedTensors:
     """The tensors of one checked safetensors file."""
     return MappedTensors(read_header(path).tensors)
+
+
+def slices(
+    tensors: Sequence[MappedTensors], name: str, dtype: np.dtype | type
+) -> Iterator[tuple[slice, list[np.ndarray]]]:
+    """Go through a tensor that several models have, all of them at the same place.
+
+    Args:
+        tensors: The models; the tensor has the same number of values in each.
+        name: The tensor.
+        dtype: What the values are converted to.
+
+    Yields:
+        Which values of the flat tensor, and these of each model: arrays of one's own, flat.
+    """
+    size = tensors[0].infos[name].size
+    for start in range(0, size, SLICE):
+        count = min(SLICE, size - start)
+        parts = [np.array(each.part(name, start, count), dtype) for each in tensors]
+        yield slice(start, start + count), parts
 
 
 def raw_bytes(array: np.ndarray) -> memoryview:

@@ -15,7 +15,7 @@ import pytest
 from training.backbones.gpt2.config import GPT2Config
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
-from training.weights import merge as module
+from training.weights import tensors as module
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.weights.merge import (
     interpolate,
