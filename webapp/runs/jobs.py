@@ -157,7 +157,7 @@ def collect(job: Job, out: Path) -> Collected:
     folder = out / "checkpoint"
     header = read_header(folder / "model.safetensors")
     return Collected(
-        manifest=storage.store_folder(folder),
+        manifest=storage.store_folder(folder, link=True),
         card=json.loads((folder / "card.json").read_text()),
         config=read_config(read_config_json(folder / "config.json")).model_dump(mode="json"),
         tensors=[
