@@ -1,4 +1,4 @@
-"""Imports and copies: input files, outcome. See :mod:`webapp.jobs.kinds` for who calls what."""
+"""Imports, copies and merges: inputs and outcome. :mod:`webapp.jobs.kinds` says who calls what."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from webapp.datasets import uploads
 from webapp.datasets.models import Upload
 from webapp.jobs.errors import JobRefused
 from webapp.jobs.models import Job
+from webapp.runs.inputs import place_files
 
 #: Fields of a ``phase`` event that say how far a download is.
 PROGRESS = ("bytes", "total_bytes", "bytes_per_s")
 
 
 def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Put uploaded files, or the checkpoint to copy from, into ``folder``."""
+    """Put uploaded files, or the checkpoints and data that are read, into ``folder``."""
     row = _row(job)
     if job.kind == "import_folder":
         _store_uploads(row)
@@ -29,6 +30,20 @@ def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         assert row.source is not None
         storage.materialise(row.source.manifest, folder / "source")
         return spec | {"source": spec["source"] | {"checkpoint": str(folder / "source")}}
+    if job.kind == "merge":
+        return _merge_inputs(spec, folder)
+    return spec
+
+
+def _merge_inputs(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+    names = (*spec["checkpoints"], *([spec["base"]] if spec["base"] else []))
+    places = {name: place_files(name, folder / f"model-{n}") for n, name in enumerate(names)}
+    spec |= {
+        "checkpoints": [places[name] for name in spec["checkpoints"]],
+        "base": places.get(spec["base"], ""),
+    }
+    for number, data in enumerate((spec["evaluate"] or {}).get("data", [])):
+        data["path"] = place_files(data["path"], folder / f"data-{number}")
     return spec
 
 
@@ -69,7 +84,7 @@ def finish(job: Job, collected: StoredFolder) -> None:
         team=row.team,
         owner=row.owner,
         job=job,
-        parents=[row.source] if row.source else [],
+        parents=[row.source] if row.source else list(row.merged.all()),
         **collected.fields(),
     )
     row.save(update_fields=["checkpoint", "updated_at"])

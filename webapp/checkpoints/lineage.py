@@ -30,7 +30,7 @@ class Node:
         title: Its name.
         detail: How it was made.
         url: Its page.
-        kind: ``trained``, ``hub``, ``upload``, ``copied`` or ``run``.
+        kind: ``trained``, ``hub``, ``upload``, ``copied``, ``merged`` or ``run``.
         x: Left edge, pixels.
         y: Upper edge, pixels.
     """

@@ -1,4 +1,4 @@
-"""What people and jobs do with checkpoints: make, import, copy, describe."""
+"""What people and jobs do with checkpoints: make, import, copy, merge, describe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db import transaction
 
 from training.backbones.contract import BackboneConfig
 from training.backbones.registry import config_of
-from training.spec import CopySpec, ImportSpec, SourceSpec
+from training.spec import CopySpec, ImportSpec, MergeSpec, SourceSpec
 from webapp.accounts import audit
 from webapp.accounts.models import Tag, Team, User
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
@@ -167,13 +167,48 @@ def copy_start(
     return _on_its_way(name=name, origin=Checkpoint.Origin.COPIED, source=source, job=job)
 
 
-def _on_its_way(*, job: Job, **fields: Any) -> CheckpointImport:
-    row = CheckpointImport.objects.create(job=job, team=job.team, owner=job.owner, **fields)
+@transaction.atomic
+def merge_start(
+    *, name: str, spec: MergeSpec, parents: Iterable[Checkpoint], team: Team, owner: User
+) -> CheckpointImport:
+    """Queue a merge; where it is judged by data it needs TensorFlow, and so another worker.
+
+    Args:
+        name: For the new checkpoint.
+        spec: How, with checkpoints and data as references.
+        parents: What it is made of, a base included.
+        team: Whose it will be.
+        owner: Who asked.
+    """
+    job = job_create(
+        kind="merge",
+        spec=spec.model_dump(),
+        team=team,
+        owner=owner,
+        queue="train" if spec.evaluate is not None else None,
+    )
+    return _on_its_way(name=name, origin=Checkpoint.Origin.MERGED, merged=list(parents), job=job)
+
+
+#: Origin → what the audit trail calls its beginning.
+_BEGUN = {
+    Checkpoint.Origin.COPIED: "checkpoint.copy",
+    Checkpoint.Origin.MERGED: "checkpoint.merge",
+}
+
+
+def _on_its_way(
+    *, job: Job, origin: str, merged: Iterable[Checkpoint] = (), **fields: Any
+) -> CheckpointImport:
+    row = CheckpointImport.objects.create(
+        job=job, team=job.team, owner=job.owner, origin=origin, **fields
+    )
+    row.merged.set(merged)
     audit.record(
-        "checkpoint.copy" if row.source else "checkpoint.import",
+        _BEGUN.get(Checkpoint.Origin(origin), "checkpoint.import"),
         actor=job.owner,
         instance=row,
-        origin=row.origin,
+        origin=origin,
         repository=row.repository,
     )
     return row

@@ -6,6 +6,7 @@ app_name = "checkpoints"
 urlpatterns = [
     path("", views.checkpoint_list, name="list"),
     path("import", views.import_new, name="import"),
+    path("merge", views.checkpoint_merge, name="merge"),
     path("import/<uuid:pk>", views.import_detail, name="import_detail"),
     path("import/<uuid:pk>/retry", views.import_retry, name="import_retry"),
     path("import/<uuid:pk>/cancel", views.import_cancel, name="import_cancel"),

@@ -1,4 +1,4 @@
-"""Pages about checkpoints: the list, one checkpoint, import, copy, download."""
+"""Pages about checkpoints: the list, one checkpoint, import, copy, merge, download."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpResponse,
+    HttpResponseBase,
+    QueryDict,
+    StreamingHttpResponse,
+)
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import content_disposition_header
@@ -20,8 +27,15 @@ from training.errors import TrainingError
 from webapp import storage
 from webapp.accounts.permissions import check_can_edit, check_can_write, get_for_user
 from webapp.accounts.selectors import can_write
-from webapp.checkpoints import downloads, selectors, services, uploads
-from webapp.checkpoints.forms import CheckpointFilter, CopyForm, DescribeForm, FolderForm, HubForm
+from webapp.checkpoints import downloads, merges, selectors, services, uploads
+from webapp.checkpoints.forms import (
+    CheckpointFilter,
+    CopyForm,
+    DescribeForm,
+    FolderForm,
+    HubForm,
+    MergeForm,
+)
 from webapp.checkpoints.lineage import lineage
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
 from webapp.checkpoints.plans import CopyPreview
@@ -60,11 +74,15 @@ def checkpoint_detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
 
 def _detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
     tags = list(checkpoint.tags.all())
+    made_by = selectors.made_by(checkpoint, request.user)
+    merged = made_by if isinstance(made_by, CheckpointImport) and made_by.is_merge else None
     return {
         "checkpoint": checkpoint,
+        "judgement": merges.judgement(merged) if merged else None,
         "can_write": can_write(request.user, checkpoint.team),
         "tags": tags,
-        "made_by": selectors.made_by(checkpoint, request.user),
+        "made_by": made_by,
+        "merge_method": merges.METHODS[checkpoint.card["merge"]["method"]][0] if merged else "",
         "lineage": lineage(checkpoint, request.user),
         "blocks": selectors.blocks(checkpoint),
         "scores": selectors.scores(checkpoint),
@@ -164,6 +182,59 @@ def checkpoint_copy(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+def checkpoint_merge(request: PortalRequest) -> HttpResponse:
+    """Choose what is merged, how, and by which data it is judged; then start it."""
+    team = request.team
+    check_can_write(request.user, team)
+    assert team is not None
+    data = request.POST if request.method == "POST" else request.GET
+    chosen = _chosen(request, data)
+    initial = {
+        "name": gettext("%(name)s, merged") % {"name": chosen[0].name[:140]} if chosen else "",
+        "method": "interpolate",
+    }
+    posted = request.POST if request.method == "POST" else None
+    form = MergeForm(
+        posted, user=request.user, team=team, chosen=chosen, initial=initial | data.dict()
+    )
+    if posted is not None and form.is_valid() and form.spec is not None:
+        row = services.merge_start(
+            name=form.cleaned_data["name"],
+            spec=form.spec,
+            parents=form.parents(),
+            team=team,
+            owner=request.user,
+        )
+        return redirect("checkpoints:import_detail", row.pk)
+    template = "checkpoints/merge.html" + ("#form" if wants_fragment(request) else "")
+    status = 200 if posted is None else 422
+    return render(request, template, {"form": form, "chosen": chosen}, status=status)
+
+
+def _chosen(request: PortalRequest, data: QueryDict) -> list[Checkpoint]:
+    """The checkpoints that the address or the form names, in that order.
+
+    ``ids`` (several, or with commas between), one more by ``add``, one less by ``remove``; the
+    other way round by ``turn``.
+    """
+    words = [word for value in data.getlist("ids") for word in value.split(",") if word]
+    if more := data.get("add"):
+        words.append(str(more))
+    try:
+        keys = list(dict.fromkeys(uuid.UUID(word) for word in words))
+    except ValueError:
+        raise Http404 from None
+    keys = [key for key in keys if str(key) != data.get("remove")]
+    rows = Checkpoint.objects.for_user(request.user).filter(team=request.team, pk__in=keys)
+    found = rows.defer("card", "tensors").in_bulk()
+    if len(found) != len(keys):
+        raise Http404
+    if data.get("turn"):
+        keys.reverse()
+    return [found[key] for key in keys]
+
+
+@require_http_methods(["GET", "POST"])
 def import_new(request: PortalRequest) -> HttpResponse:
     """From the Hub or from a folder: two forms, one page."""
     team = request.team
@@ -235,7 +306,11 @@ def _import_folder(request: PortalRequest, form: FolderForm) -> CheckpointImport
 def import_detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     """How far an import or a copy has got; becomes the checkpoint's page when it is done."""
     row = get_for_user(
-        CheckpointImport.objects.select_related("job", "source", "owner"), request.user, pk=pk
+        CheckpointImport.objects.select_related("job", "source", "owner").prefetch_related(
+            "merged"
+        ),
+        request.user,
+        pk=pk,
     )
     if row.checkpoint_id is not None:
         url = reverse("checkpoints:detail", args=[row.checkpoint_id])

@@ -44,5 +44,6 @@ KINDS: dict[str, Kind] = {
     "import_folder": Kind("import", "io", "webapp.checkpoints.jobs"),
     "import_hub": Kind("import", "io", "webapp.checkpoints.jobs", network=True),
     "copy": Kind("transfer", "io", "webapp.checkpoints.jobs"),
+    "merge": Kind("merge", "io", "webapp.checkpoints.jobs"),
     "generate": Kind("generate", "interactive", "webapp.playground.jobs", deadline_s=900),
 }
