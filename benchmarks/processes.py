@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import time
 from dataclasses import dataclass
@@ -15,10 +16,14 @@ LOOK_S = 0.005
 
 @dataclass(frozen=True)
 class Took:
-    """Wall seconds, and peak resident memory of the first process, in bytes."""
+    """Wall seconds, peak resident memory of the first process in bytes, and processor seconds.
+
+    The last of all processes and threads together: what the command costs on a busy machine.
+    """
 
     seconds: float
     peak_bytes: int
+    cpu_seconds: float
 
     @property
     def peak_mib(self) -> float:
@@ -31,12 +36,13 @@ def timed(*command: str) -> Took:
     Raises:
         RuntimeError: It failed.
     """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began, peak = time.perf_counter(), 0
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     while process.poll() is None:
-        peak = max(peak, _high_water(process.pid))
+        peak = max(peak, high_water(process.pid))
         time.sleep(LOOK_S)
     seconds = time.perf_counter() - began
     assert process.stderr is not None
@@ -44,11 +50,13 @@ def timed(*command: str) -> Took:
         said = errors.read()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}\n{said[-3000:]}")
-    return Took(seconds, peak)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Took(seconds, peak, cpu)
 
 
-def _high_water(pid: int) -> int:
-    """``VmHWM``: the largest resident set that the program has had, bytes."""
+def high_water(pid: int | str = "self") -> int:
+    """``VmHWM``: the largest resident set that a program has had, bytes."""
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM"):

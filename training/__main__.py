@@ -2,10 +2,11 @@
 
     python -m training methods                            every method: JSON
     python -m training spec METHOD                        a complete spec with defaults, to edit
-    python -m training run|prepare|import|transfer|probe|statistics SPEC --out DIR
+    python -m training run|prepare|import|transfer|merge|evaluate|probe|statistics SPEC --out DIR
     python -m training generate SPEC                      text to the terminal
     python -m training serve                              requests as JSON lines on standard input
     python -m training inspect CHECKPOINT                 layers, shapes, sizes: JSON
+    python -m training diff A B [--text]                  what two checkpoints differ in: JSON
     python -m training estimate SPEC                      memory and time before starting: JSON
 
 A SPEC is JSON or YAML. ``docs/formats.md`` says what DIR holds and what the exit codes mean. Only
@@ -32,6 +33,7 @@ from pydantic import ValidationError
 
 from training import stopping
 from training.errors import (
+    EXIT_DIFFERENT,
     EXIT_DONE,
     EXIT_REFUSED,
     EXIT_STOPPED,
@@ -53,6 +55,8 @@ WORKERS = {
     "transfer": "training.weights.transfer",
     "probe": "training.engine.compare",
     "statistics": "training.weights.statistics",
+    "merge": "training.weights.merging",
+    "evaluate": "training.engine.evaluate",
 }
 
 
@@ -92,6 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     add("generate", _generate, "write text with a checkpoint").add_argument("spec", type=Path)
     add("serve", _serve, "answer requests on standard input, checkpoints kept in memory")
     add("inspect", _inspect, "what a checkpoint holds").add_argument("checkpoint", type=Path)
+    different = add(
+        "diff", _diff, "what two checkpoints differ in; exit code 0: nothing, 3: they do"
+    )
+    different.add_argument("first", type=Path)
+    different.add_argument("second", type=Path)
+    different.add_argument("--text", action="store_true", help="a table to read instead of JSON")
     add("estimate", _estimate, "memory and time of a run").add_argument("spec", type=Path)
     add("methods", _methods, "every method")
     add("spec", _spec, "a complete spec to edit").add_argument("method")
@@ -260,6 +270,16 @@ def _serve(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     _print_json(import_module("training.weights.inspect").inspect(options.checkpoint))
     return EXIT_DONE
+
+
+def _diff(options: argparse.Namespace) -> int:
+    differing = import_module("training.weights.diff")
+    found = differing.diff(options.first, options.second)
+    if options.text:
+        print(differing.as_text(found))
+    else:
+        _print_json(found)
+    return EXIT_DONE if found["equal"] else EXIT_DIFFERENT
 
 
 def _estimate(options: argparse.Namespace) -> int:

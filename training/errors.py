@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 EXIT_DONE = 0
+#: ``diff``: the two are not the same. Not 1, which a crash gives, nor 2, which is argparse's.
+EXIT_DIFFERENT = 3
 #: The work was refused or failed for a reason that trying again does not mend (an ``error`` event
 #: says which).
 EXIT_REFUSED = 10
@@ -120,6 +122,23 @@ MESSAGES: dict[str, str] = {
     "copy_not_exact": _(
         "After copying, %(name)s is not equal to its source (%(count)s tensors in all). Nothing "
         "was kept."
+    ),
+    # Merging checkpoints (training.weights.merge, merging).
+    "merge_architectures": _(
+        "Checkpoint %(number)d is of the architecture %(found)s and the first is of %(wanted)s. "
+        "Only models of one architecture can be merged."
+    ),
+    "merge_settings": _(
+        "Checkpoint %(number)d has %(found)s for %(name)s and the first has %(wanted)s. Only "
+        "models of the same settings can be merged."
+    ),
+    "merge_tensors": _(
+        "The tensor %(name)s is not the same size in checkpoint %(number)d as in the first, or is "
+        "missing there."
+    ),
+    "merge_tokenizers": _(
+        "Checkpoint %(number)d has another tokenizer than the first: the same row would stand for "
+        "another token."
     ),
     # Tokenizers (training.data.tokenizer).
     "tokenizer_missing": _(

@@ -387,6 +387,139 @@ class StatisticsSpec(Settings):
     checkpoint: str
 
 
+class ScoredDataSpec(Settings):
+    """A prepared data set that weights are scored on, and what it stands for in a merge."""
+
+    path: str = Field(title=_("Data"), description=_("A prepared data set."))
+    role: Literal["target", "source"] = Field(
+        "target",
+        title=_("Role"),
+        description=_(
+            "Target: what the model is to be good at. Source: what it should not forget."
+        ),
+    )
+
+
+class ScoringSpec(Settings):
+    """How weights are scored: as the report of a run scores them."""
+
+    method: Literal["causal_lm"] = Field(
+        "causal_lm", title=_("Method"), description=_("Whose scores are taken.")
+    )
+    data: list[ScoredDataSpec] = Field(
+        min_length=1, max_length=8, title=_("Data"), description=_("What is scored on.")
+    )
+    split: Literal["validation", "test"] = Field(
+        "validation", title=_("Split"), description=_("Which part of the data.")
+    )
+    sequence_length: int = Field(
+        128,
+        ge=8,
+        le=32_768,
+        title=_("Sequence length"),
+        description=_("Tokens a sequence holds; at most the model's context."),
+    )
+    batch_size: int = Field(
+        16, ge=1, le=4096, title=_("Batch size"), description=_("Sequences in memory at a time.")
+    )
+    batches: int = Field(
+        160, ge=1, title=_("Batches"), description=_("Most batches that are scored.")
+    )
+
+
+class EvaluateSpec(ScoringSpec):
+    """Score a checkpoint on prepared data."""
+
+    version: Literal[1] = SPEC_VERSION
+    checkpoint: str = Field(title=_("Checkpoint"), description=_("The model to score."))
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class MergeScoringSpec(ScoringSpec):
+    """What a merge is judged by."""
+
+    alphas: list[Share] = Field(
+        default_factory=lambda: [step / 10 for step in range(11)],
+        max_length=101,
+        title=_("Points"),
+        description=_("Shares at which an interpolation is scored; 0, 1 and its own always are."),
+    )
+
+
+class MergeSpec(Settings):
+    """Merge checkpoints of one architecture and tokenizer; see :mod:`training.weights.merge`."""
+
+    version: Literal[1] = SPEC_VERSION
+    method: Literal["interpolate", "soup_uniform", "soup_greedy", "task_arithmetic", "ties"] = (
+        Field("interpolate", title=_("Method"), description=_("How the weights are put together."))
+    )
+    checkpoints: list[str] = Field(
+        min_length=1,
+        max_length=16,
+        title=_("Checkpoints"),
+        description=_("What is merged; an interpolation goes from the first to the second."),
+    )
+    base: str = Field(
+        "",
+        title=_("Base"),
+        description=_("What all were fine-tuned from; for task arithmetic and TIES."),
+    )
+    alpha: Share | None = Field(
+        0.5,
+        title=_("Share of the second"),
+        description=_(
+            "0 is the first checkpoint, 1 the second. Empty: the point with the lowest loss on "
+            "the target."
+        ),
+    )
+    scale: float = Field(
+        1.0,
+        ge=-4,
+        le=4,
+        title=_("Scale"),
+        description=_("How much of what was learned is added to the base; below 0 takes it away."),
+    )
+    #: λ of each checkpoint for task arithmetic; empty: ``scale`` for all.
+    scales: list[Annotated[float, Field(ge=-4, le=4)]] = Field(
+        default_factory=list,
+        title=_("Scales"),
+        description=_("One for each checkpoint, in their order; empty: the same for all."),
+    )
+    keep_percent: float = Field(
+        20,
+        gt=0,
+        le=100,
+        title=_("Kept (%)"),
+        description=_("TIES keeps these largest changes of each checkpoint and drops the others."),
+    )
+    evaluate: MergeScoringSpec | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> MergeSpec:
+        needs_base = self.method in ("task_arithmetic", "ties")
+        count = len(self.checkpoints)
+        if self.method == "interpolate" and count != 2:
+            raise field_error("merge_two", "checkpoints", count=count)
+        if not needs_base and count < 2:
+            raise field_error("merge_several", "checkpoints")
+        if needs_base and not self.base:
+            raise field_error("merge_without_base", "base")
+        if self.scales and len(self.scales) != count:
+            raise field_error("merge_scales", "scales", count=count, found=len(self.scales))
+        judged = self.method == "soup_greedy" or (
+            self.method == "interpolate" and self.alpha is None
+        )
+        if judged and not self._has_target():
+            field = "evaluate" if self.method == "soup_greedy" else "alpha"
+            raise field_error("merge_without_target", field)
+        return self
+
+    def _has_target(self) -> bool:
+        return self.evaluate is not None and any(d.role == "target" for d in self.evaluate.data)
+
+
 class GenerateSpec(Settings):
     """One request to a language model (playground, ``python -m training generate``)."""
 
@@ -434,5 +567,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "transfer": CopySpec,
     "probe": ProbeSpec,
     "statistics": StatisticsSpec,
+    "merge": MergeSpec,
+    "evaluate": EvaluateSpec,
     "generate": GenerateSpec,
 }

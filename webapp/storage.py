@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -79,13 +79,15 @@ class StoredFile:
     size: int
 
 
-def store_file(path: Path, *, move: bool = False) -> StoredFile:
+def store_file(path: Path, *, move: bool = False, link: bool = False) -> StoredFile:
     """Put one file into the store; content that is there already is not written again.
 
     Args:
         path: The file; it must not change meanwhile.
         move: Give the file itself to the store (a rename where that is possible) rather than a
             copy. It is gone from ``path`` afterwards.
+        link: Share the file with the store, where one device holds both, rather than copy it. It
+            stays at ``path``, read-only from then on: for what nobody writes to any more.
 
     Raises:
         StoreFull: No space left.
@@ -96,7 +98,7 @@ def store_file(path: Path, *, move: bool = False) -> StoredFile:
     stored = StoredFile(_sha256(path), path.stat().st_size)
     if not _has(stored):
         if (local := _local_path(stored.sha256)) is not None:
-            _write_local(path, local, stored, move=move)
+            _write_local(path, local, stored, give=_renamed if move else _linked if link else None)
         else:
             with _reporting_full(), path.open("rb") as file:
                 _storage().save(_name(stored.sha256), File(file))
@@ -105,8 +107,12 @@ def store_file(path: Path, *, move: bool = False) -> StoredFile:
     return stored
 
 
-def store_folder(folder: Path) -> Manifest:
+def store_folder(folder: Path, *, link: bool = False) -> Manifest:
     """Put every file below a folder into the store; unfinished files (``.tmp-…``) are left out.
+
+    Args:
+        folder: What a job made.
+        link: See :func:`store_file`.
 
     Returns:
         The manifest, in the order of the paths.
@@ -123,7 +129,7 @@ def store_folder(folder: Path) -> Manifest:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise PathRefused(f"{relative} is neither file nor folder")
         if path.is_file():
-            stored = store_file(path)
+            stored = store_file(path, link=link)
             manifest[relative.as_posix()] = {"sha256": stored.sha256, "size": stored.size}
     return manifest
 
@@ -275,24 +281,21 @@ def _fetch(sha256: str, temporary: Path) -> str:
     if local is not None:
         if not local.is_file():
             raise BlobMissing(sha256)
-        try:
-            os.link(local, temporary)
+        if _linked(local, temporary):
             return _sha256(temporary)
-        except OSError as error:
-            # Another device, a file system without links, or a folder whose files are too much
-            # linked already: a copy does as well.
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
-                raise
     with open_blob(sha256) as source, temporary.open("xb") as file:
         return _copy(source, file)
 
 
-def _write_local(path: Path, target: Path, stored: StoredFile, *, move: bool) -> None:
+def _write_local(
+    path: Path, target: Path, stored: StoredFile, *, give: Callable[[Path, Path], bool] | None
+) -> None:
+    """Put a file at its place: the file itself where ``give`` can, else a copy."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(target)
     try:
         with _reporting_full():
-            if not (move and _renamed(path, temporary)):
+            if give is None or not give(path, temporary):
                 with path.open("rb") as source, temporary.open("xb") as file:
                     if (found := _copy(source, file)) != stored.sha256:
                         raise BlobCorrupt(stored.sha256, found)
@@ -309,6 +312,17 @@ def _renamed(path: Path, temporary: Path) -> bool:
         os.rename(path, temporary)
     except OSError as error:
         if error.errno != errno.EXDEV:
+            raise
+        return False
+    return True
+
+
+def _linked(path: Path, temporary: Path) -> bool:
+    try:
+        os.link(path, temporary)
+    except OSError as error:
+        # Another device, a file system without links, or a file that has too many already.
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             raise
         return False
     return True

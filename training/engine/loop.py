@@ -19,6 +19,7 @@ from training import stopping
 from training.engine import state
 from training.engine.optimizer import AdamW
 from training.engine.schedule import learning_rate
+from training.engine.scoring import Scorer
 from training.errors import TrainingError
 from training.events import EventLog
 from training.faults import fault_point
@@ -61,7 +62,7 @@ class Loop:
         self.saved_step = -1
         # Nothing here needs autograph, which would read the sources and take a second.
         self._step = tf.function(self._traced_step, autograph=False)
-        self._scores = tf.function(task.scores, autograph=False)
+        self._scorer = Scorer(task)
         self._earlier_s, self._started = position.elapsed_s, time.monotonic()
         self._recent: deque[tuple[float, int, int]] = deque()
         self._last_progress = 0.0
@@ -225,14 +226,12 @@ class Loop:
             stopping.Stopped: On request, when ``stoppable``: where the state on disk is all there
                 is to keep.
         """
-        sums: dict[str, float] = {}
-        for batch in self.task.evaluation_batches(split, limit):
-            found = self._scores(tuple(tf.constant(array) for array in batch))
-            for name, value in found.items():
-                sums[name] = sums.get(name, 0.0) + float(value)
+
+        def look_up() -> None:
             if stoppable and stopping.requested():
                 raise stopping.Stopped(max(self.saved_step, 0))
-        return self.task.summarise(sums) if sums else None
+
+        return self._scorer.scores(split, limit, look_up)
 
     def evaluate_for_report(self) -> dict[str, dict[str, float] | None]:
         """Validation and test, more of them than a look takes.

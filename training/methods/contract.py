@@ -88,6 +88,7 @@ class Method:
         data: Kinds of data sets it takes.
         backbones: Architectures it trains.
         load: Reads data and configuration.
+        load_split: The same for scoring weights on one split alone.
     """
 
     name: str
@@ -97,3 +98,4 @@ class Method:
     data: tuple[str, ...]
     backbones: tuple[str, ...]
     load: Callable[[RunSpec, Path, EventLog], Loaded]
+    load_split: Callable[[RunSpec, Path, EventLog, str], Loaded]

@@ -33,7 +33,7 @@ from training.weights.card import (
     read_card as read_card,
 )
 from training.weights.header import TensorInfo, read_header
-from training.weights.tensors import MappedTensors, write_tensors
+from training.weights.tensors import KnownFile, MappedTensors, write_tensors
 
 GENERATION_FILE = "generation_config.json"
 TOKENIZER_FILES = (
@@ -78,6 +78,14 @@ class Checkpoint:
         """Name → read-only array, mapped from the file when looked up."""
         return MappedTensors(self.infos)
 
+    def known_file(self) -> KnownFile:
+        """The weights' file with the hashes on the card."""
+        return KnownFile(
+            self.folder / WEIGHTS_FILE,
+            str(self.card["files"][WEIGHTS_FILE]["sha256"]),
+            {str(item["name"]): str(item["sha256"]) for item in self.card["tensors"]},
+        )
+
     @property
     def tokenizer_folder(self) -> Path:
         return self.folder
@@ -96,6 +104,8 @@ def write_checkpoint(
     *,
     dropout: Mapping[str, float] | None = None,
     extras: Callable[[Path], None] | None = None,
+    verbatim: Mapping[str, TensorInfo] | None = None,
+    twin: KnownFile | None = None,
 ) -> dict[str, Any]:
     """Write a checkpoint, whole or not at all.
 
@@ -112,6 +122,9 @@ def write_checkpoint(
             filled in.
         dropout: Rates for ``config.json``; the engine takes its own from the run's spec.
         extras: Called with the temporary folder to add files (``adapter/``).
+        verbatim: Tensors that are copied from a file as they are; see
+            :func:`training.weights.tensors.write_tensors`.
+        twin: A file whose hash the weights may turn out to have; see there.
 
     Returns:
         The complete card.
@@ -130,7 +143,7 @@ def write_checkpoint(
         folder, point="checkpoint", what="the checkpoint", last=write_card
     ) as temporary:
         described, file_sha256 = write_tensors(
-            temporary / WEIGHTS_FILE, tensors, point="checkpoint"
+            temporary / WEIGHTS_FILE, tensors, point="checkpoint", verbatim=verbatim, twin=twin
         )
         known = {WEIGHTS_FILE: file_sha256}
         _check_fit(config, {str(item["name"]): item for item in described})

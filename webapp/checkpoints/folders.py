@@ -49,7 +49,7 @@ def store_checkpoint(folder: Path) -> StoredFolder:
     card = read_card(folder)
     header = read_header(folder / "model.safetensors")
     return StoredFolder(
-        folder_manifest=storage.store_folder(folder),
+        folder_manifest=storage.store_folder(folder, link=True),
         card={key: value for key, value in card.items() if key != "tensors"},
         config=read_config(read_config_json(folder / "config.json")).model_dump(),
         tensors=[

@@ -1,4 +1,4 @@
-"""Forms of the checkpoint pages: filters, imports, copies, notes."""
+"""Forms of the checkpoint pages: filters, imports, stages, notes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports and copies: input files, outcome. See :mod:`webapp.jobs.kinds` for who calls what."""
+"""Imports, copies and merges: inputs and outcome. :mod:`webapp.jobs.kinds` says who calls what."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from webapp import storage
 from webapp.checkpoints import services
 from webapp.checkpoints.folders import StoredFolder, store_checkpoint
-from webapp.checkpoints.models import Checkpoint, CheckpointImport
+from webapp.checkpoints.models import CheckpointImport
 from webapp.datasets import uploads
 from webapp.datasets.models import Upload
 from webapp.jobs.errors import JobRefused
 from webapp.jobs.models import Job
-from webapp.runs import references
+from webapp.runs.inputs import place_files
 
 #: Fields of a ``phase`` event that say how far a download is.
 PROGRESS = ("bytes", "total_bytes", "bytes_per_s")
@@ -25,24 +25,31 @@ def name(job: Job) -> str:
 
 
 def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Put uploaded files, or the checkpoint to copy from, into ``folder``."""
+    """Put uploaded files, or the checkpoints and data that are read, into ``folder``."""
     row = _row(job)
     if job.kind == "import_folder":
         _store_uploads(row)
         storage.materialise(row.manifest, folder / "upload")
         return spec | {"path": str(folder / "upload")}
     if job.kind == "copy":
-        assert row.source is not None
-        storage.materialise(row.source.manifest, folder / "source")
-        spec["source"]["checkpoint"] = str(folder / "source")
-        if reference := spec["tokenizer"]["checkpoint"]:
-            _kind, pk = references.read(reference)
-            words = Checkpoint.objects.filter(team=row.team, pk=pk).first()
-            if words is None:
-                raise JobRefused("input_missing", detail=reference)
-            storage.materialise(words.manifest, folder / "tokenizer")
-            spec["tokenizer"]["checkpoint"] = str(folder / "tokenizer")
+        spec["source"]["checkpoint"] = place_files(spec["source"]["checkpoint"], folder / "source")
+        if words := spec["tokenizer"]["checkpoint"]:
+            spec["tokenizer"]["checkpoint"] = place_files(words, folder / "tokenizer")
         return spec
+    if job.kind == "merge":
+        return _merge_inputs(spec, folder)
+    return spec
+
+
+def _merge_inputs(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+    names = (*spec["checkpoints"], *([spec["base"]] if spec["base"] else []))
+    places = {name: place_files(name, folder / f"model-{n}") for n, name in enumerate(names)}
+    spec |= {
+        "checkpoints": [places[name] for name in spec["checkpoints"]],
+        "base": places.get(spec["base"], ""),
+    }
+    for number, data in enumerate((spec["evaluate"] or {}).get("data", [])):
+        data["path"] = place_files(data["path"], folder / f"data-{number}")
     return spec
 
 
@@ -83,7 +90,7 @@ def finish(job: Job, collected: StoredFolder) -> None:
         team=row.team,
         owner=row.owner,
         job=job,
-        parents=[row.source] if row.source else [],
+        parents=[row.source] if row.source else list(row.merged.all()),
         **collected.fields(),
     )
     row.save(update_fields=["checkpoint", "updated_at"])

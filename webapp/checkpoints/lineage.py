@@ -33,9 +33,9 @@ class Node:
         title: Its name.
         detail: How it was made.
         url: Its page.
-        kind: ``trained``, ``hub``, ``upload``, ``copied`` or ``run``.
         score: Title and value of its main score; None: it has none.
         is_here: Whether the page that shows the graph is about it.
+        kind: ``trained``, ``hub``, ``upload``, ``copied``, ``merged`` or ``run``.
         x: Left edge, pixels.
         y: Upper edge, pixels.
     """

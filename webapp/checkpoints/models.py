@@ -17,6 +17,7 @@ class Checkpoint(TeamOwned):
         HUB = "hub", _("imported from the Hub")
         UPLOAD = "upload", _("imported from an upload")
         COPIED = "copied", _("weights copied")
+        MERGED = "merged", _("merged")
 
     class Stage(models.TextChoices):
         NONE = "none", _("no stage")
@@ -144,7 +145,7 @@ class CheckpointStatistics(TeamOwned):
 
 
 class CheckpointImport(TeamOwned):
-    """A checkpoint on its way in: from the Hub, from uploaded files or copied from another."""
+    """A checkpoint on its way in: from the Hub, from files, copied from another or merged."""
 
     name = models.CharField(_("name"), max_length=160)
     origin = models.CharField(max_length=10, choices=Checkpoint.Origin)
@@ -161,6 +162,10 @@ class CheckpointImport(TeamOwned):
         blank=True,
         on_delete=models.PROTECT,
         related_name="copies_on_their_way",
+    )
+    #: The checkpoints that are merged; their order is in the job's spec.
+    merged = models.ManyToManyField(
+        Checkpoint, verbose_name=_("merged"), related_name="merges_on_their_way", blank=True
     )
     job = models.OneToOneField(
         "jobs.Job", on_delete=models.PROTECT, related_name="checkpoint_import"
@@ -179,6 +184,10 @@ class CheckpointImport(TeamOwned):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_merge(self) -> bool:
+        return self.origin == Checkpoint.Origin.MERGED
 
 
 class TransferPlan(TeamOwned):

@@ -9,6 +9,7 @@ from webapp import storage
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
 from webapp.jobs.errors import JobRefused
 from webapp.jobs.models import Job
+from webapp.runs.inputs import place_files
 
 #: Fields of the report that the checkpoint keeps.
 KEPT = ("largest", "mean", "scale", "divergence", "agreement", "inputs")
@@ -17,11 +18,13 @@ KEPT = ("largest", "mean", "scale", "divergence", "agreement", "inputs")
 def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Put both checkpoints into the folder."""
     row = _row(job)
-    if row.source is None or row.checkpoint is None:
+    if row.checkpoint is None:
         raise JobRefused("input_missing", detail=row.name)
-    storage.materialise(row.source.manifest, folder / "one")
     storage.materialise(row.checkpoint.manifest, folder / "other")
-    return spec | {"one": str(folder / "one"), "other": str(folder / "other")}
+    return spec | {
+        "one": place_files(spec["one"], folder / "one"),
+        "other": str(folder / "other"),
+    }
 
 
 def finish(job: Job, _collected: Any) -> None:
@@ -31,4 +34,4 @@ def finish(job: Job, _collected: Any) -> None:
 
 
 def _row(job: Job) -> CheckpointImport:
-    return CheckpointImport.objects.select_related("source", "checkpoint").get(probe_job=job)
+    return CheckpointImport.objects.select_related("checkpoint").get(probe_job=job)

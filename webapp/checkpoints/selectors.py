@@ -340,6 +340,7 @@ def made_by(checkpoint: Checkpoint, user: User) -> Model | None:
         CheckpointImport.objects.for_user(user)
         .filter(checkpoint=checkpoint)
         .select_related("source", "job")
+        .prefetch_related("merged")
         .first()
     )
 

@@ -1,4 +1,4 @@
-"""What people and jobs do with checkpoints: make, import, copy, describe, promote."""
+"""What people and jobs do with checkpoints: make, import, copy, merge, describe, promote."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from training.backbones.registry import config_of
 from training.spec import (
     CopySpec,
     ImportSpec,
+    MergeSpec,
     ProbeSpec,
     SourceSpec,
     StatisticsSpec,
@@ -226,13 +227,48 @@ def plan_forget(*, plan: TransferPlan, actor: User) -> None:
     plan.delete()
 
 
-def _on_its_way(*, job: Job, **fields: Any) -> CheckpointImport:
-    row = CheckpointImport.objects.create(job=job, team=job.team, owner=job.owner, **fields)
+@transaction.atomic
+def merge_start(
+    *, name: str, spec: MergeSpec, parents: Iterable[Checkpoint], team: Team, owner: User
+) -> CheckpointImport:
+    """Queue a merge; where it is judged by data it needs TensorFlow, and so another worker.
+
+    Args:
+        name: For the new checkpoint.
+        spec: How, with checkpoints and data as references.
+        parents: What it is made of, a base included.
+        team: Whose it will be.
+        owner: Who asked.
+    """
+    job = job_create(
+        kind="merge",
+        spec=spec.model_dump(),
+        team=team,
+        owner=owner,
+        queue="train" if spec.evaluate is not None else None,
+    )
+    return _on_its_way(name=name, origin=Checkpoint.Origin.MERGED, merged=list(parents), job=job)
+
+
+#: Origin → what the audit trail calls its beginning.
+_BEGUN = {
+    Checkpoint.Origin.COPIED: "checkpoint.copy",
+    Checkpoint.Origin.MERGED: "checkpoint.merge",
+}
+
+
+def _on_its_way(
+    *, job: Job, origin: str, merged: Iterable[Checkpoint] = (), **fields: Any
+) -> CheckpointImport:
+    row = CheckpointImport.objects.create(
+        job=job, team=job.team, owner=job.owner, origin=origin, **fields
+    )
+    row.merged.set(merged)
     audit.record(
-        "checkpoint.copy" if row.source else "checkpoint.import",
+        _BEGUN.get(Checkpoint.Origin(origin), "checkpoint.import"),
         actor=job.owner,
         instance=row,
-        origin=row.origin,
+        origin=origin,
         repository=row.repository,
     )
     return row

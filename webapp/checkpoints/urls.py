@@ -1,12 +1,13 @@
 from django.urls import path
 
-from webapp.checkpoints import copies, views, views_library
+from webapp.checkpoints import views, views_copy, views_library, views_merge
 
 app_name = "checkpoints"
 urlpatterns = [
     path("", views.checkpoint_list, name="list"),
     path("compare", views_library.checkpoint_compare, name="compare"),
     path("import", views.import_new, name="import"),
+    path("merge", views_merge.checkpoint_merge, name="merge"),
     path("import/<uuid:pk>", views.import_detail, name="import_detail"),
     path("import/<uuid:pk>/retry", views.import_retry, name="import_retry"),
     path("import/<uuid:pk>/cancel", views.import_cancel, name="import_cancel"),
@@ -18,8 +19,8 @@ urlpatterns = [
     path("<uuid:pk>/histogram", views_library.checkpoint_histogram, name="histogram"),
     path("<uuid:pk>/download", views.checkpoint_download, name="download"),
     path("<uuid:pk>/files/<path:path>", views.checkpoint_file, name="file"),
-    path("<uuid:pk>/copy", copies.copy, name="copy"),
-    path("<uuid:pk>/copy/plan.json", copies.plan_json, name="plan_json"),
-    path("<uuid:pk>/copy/plans/<uuid:plan>/delete", copies.plan_delete, name="plan_delete"),
-    path("<uuid:pk>/plan", copies.plan_of, name="plan"),
+    path("<uuid:pk>/copy", views_copy.copy, name="copy"),
+    path("<uuid:pk>/copy/plan.json", views_copy.plan_json, name="plan_json"),
+    path("<uuid:pk>/copy/plans/<uuid:plan>/delete", views_copy.plan_delete, name="plan_delete"),
+    path("<uuid:pk>/plan", views_copy.plan_of, name="plan"),
 ]

@@ -9,7 +9,13 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import content_disposition_header
@@ -19,7 +25,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from webapp import storage
 from webapp.accounts.permissions import check_can_edit, check_can_write, get_for_user
 from webapp.accounts.selectors import can_write
-from webapp.checkpoints import downloads, selectors, services, uploads
+from webapp.checkpoints import downloads, merges, selectors, services, uploads
 from webapp.checkpoints.forms import CheckpointFilter, DescribeForm, FolderForm, HubForm
 from webapp.checkpoints.lineage import lineage
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
@@ -60,9 +66,15 @@ def checkpoint_detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
 
 def _detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
     tags = list(checkpoint.tags.all())
+    made_by = selectors.made_by(checkpoint, request.user)
+    merged = made_by if isinstance(made_by, CheckpointImport) and made_by.is_merge else None
     return {
+        "checkpoint": checkpoint,
+        "judgement": merges.judgement(merged) if merged else None,
+        "can_write": can_write(request.user, checkpoint.team),
         "tags": tags,
-        "made_by": selectors.made_by(checkpoint, request.user),
+        "made_by": made_by,
+        "merge_method": merges.METHODS[checkpoint.card["merge"]["method"]][0] if merged else "",
         "lineage": lineage(checkpoint, request.user),
         "stages": Checkpoint.Stage.choices,
         "changes": selectors.stage_changes(checkpoint),
@@ -210,7 +222,11 @@ def _import_folder(request: PortalRequest, form: FolderForm) -> CheckpointImport
 def import_detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     """How far an import or a copy has got; becomes the checkpoint's page when it is done."""
     row = get_for_user(
-        CheckpointImport.objects.select_related("job", "source", "owner"), request.user, pk=pk
+        CheckpointImport.objects.select_related("job", "source", "owner").prefetch_related(
+            "merged"
+        ),
+        request.user,
+        pk=pk,
     )
     if row.checkpoint_id is not None:
         url = reverse("checkpoints:detail", args=[row.checkpoint_id])

@@ -44,7 +44,7 @@ def collect(job: Job, out: Path) -> Collected:
     """Store the prepared folder."""
     dataset = out / "dataset"
     return Collected(
-        manifest=storage.store_folder(dataset),
+        manifest=storage.store_folder(dataset, link=True),
         summary=json.loads((dataset / "dataset.json").read_text(encoding="utf-8")),
         preview=json.loads((dataset / "preview.json").read_text(encoding="utf-8")),
     )

@@ -47,5 +47,6 @@ KINDS: dict[str, Kind] = {
     "copy": Kind("transfer", "io", "webapp.checkpoints.jobs"),
     "probe": Kind("probe", "cpu", "webapp.checkpoints.probes"),
     "statistics": Kind("statistics", "io", "webapp.checkpoints.statistics"),
+    "merge": Kind("merge", "io", "webapp.checkpoints.jobs"),
     "generate": Kind("generate", "interactive", "webapp.playground.jobs", deadline_s=900),
 }

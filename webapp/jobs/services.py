@@ -28,6 +28,7 @@ def job_create(
     team: Team,
     owner: User,
     after: Job | Iterable[Job] | None = None,
+    queue: str | None = None,
 ) -> Job:
     """Make a job from a finished spec and queue it when the caller's transaction commits.
 
@@ -37,11 +38,12 @@ def job_create(
         team: Whose it is.
         owner: Who asked.
         after: The job, or the jobs, whose success this one waits for.
+        queue: Another than the kind's own, in the words of :class:`webapp.jobs.kinds.Kind`.
     """
     before = [after] if isinstance(after, Job) else list(after or ())
     job = Job.objects.create(
         kind=kind,
-        queue=_queue_for(KINDS[kind].queue, spec),
+        queue=_queue_for(queue or KINDS[kind].queue, spec),
         state=State.WAITING if before else State.QUEUED,
         spec=spec,
         code_version=code_version(),

@@ -204,7 +204,7 @@ class Supervisor:
 
     def _memory_limit(self) -> int | None:
         """Readers of people's files may not take more than the machine has, whatever they claim."""
-        if self.kind.queue != "io":
+        if self.job.queue != "io":
             return None
         return max(8 * 2**30, sandbox.physical_memory())
 

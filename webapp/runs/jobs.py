@@ -14,10 +14,8 @@ from training.weights.header import read_header
 from webapp import storage
 from webapp.checkpoints.models import Checkpoint
 from webapp.checkpoints.services import checkpoint_create
-from webapp.datasets.models import DatasetVersion
-from webapp.jobs.errors import JobRefused
 from webapp.jobs.models import Job
-from webapp.runs import references
+from webapp.runs.inputs import place_files
 from webapp.runs.models import Point, Run
 from webapp.runs.services import comparison_update
 
@@ -42,33 +40,14 @@ def name(job: Job) -> str:
 
 def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Put the data and the source into the folder and return the spec with their paths."""
-    spec["data"]["path"] = _place(spec["data"]["path"], folder / "data")
+    spec["data"]["path"] = place_files(spec["data"]["path"], folder / "data")
     if spec.get("source"):
-        spec["source"]["checkpoint"] = _place(spec["source"]["checkpoint"], folder / "source")
+        spec["source"]["checkpoint"] = place_files(spec["source"]["checkpoint"], folder / "source")
     if spec["tokenizer"].get("checkpoint"):
-        spec["tokenizer"]["checkpoint"] = _place(
+        spec["tokenizer"]["checkpoint"] = place_files(
             spec["tokenizer"]["checkpoint"], folder / "tokenizer"
         )
     return spec
-
-
-def _place(reference: str, folder: Path) -> str:
-    manifest = _manifest(reference)
-    if not manifest:
-        raise JobRefused("input_missing", detail=reference)
-    storage.materialise(manifest, folder)
-    return str(folder)
-
-
-def _manifest(reference: str) -> Mapping[str, Mapping[str, Any]]:
-    """The files that a ``store:`` reference names; none when they are not there."""
-    kind, pk = references.read(reference)
-    if kind == "dataset":
-        return DatasetVersion.objects.get(pk=pk).manifest
-    if kind == "checkpoint":
-        return Checkpoint.objects.get(pk=pk).manifest
-    run = Run.objects.select_related("checkpoint").get(pk=pk)
-    return run.checkpoint.manifest if run.checkpoint else {}
 
 
 def tier(step: int) -> int:
@@ -161,7 +140,7 @@ def collect(job: Job, out: Path) -> Collected:
     folder = out / "checkpoint"
     header = read_header(folder / "model.safetensors")
     return Collected(
-        manifest=storage.store_folder(folder),
+        manifest=storage.store_folder(folder, link=True),
         card=json.loads((folder / "card.json").read_text()),
         config=read_config(read_config_json(folder / "config.json")).model_dump(mode="json"),
         tensors=[

@@ -55,6 +55,30 @@ def test_moving_a_file_leaves_nothing_behind(tmp_path: Path, data_folder: Path) 
     assert len(stored_files(data_folder)) == 1
 
 
+def test_what_a_job_made_is_shared_with_the_store_and_not_copied(tmp_path: Path) -> None:
+    write(tmp_path / "in/a", b"hello")
+    manifest = storage.store_folder(tmp_path / "in", link=True)
+    path = storage.blob_path(manifest["a"]["sha256"])
+    assert path is not None
+    assert os.path.samefile(path, tmp_path / "in/a")
+    assert path.stat().st_mode & 0o222 == 0
+    assert storage.store_folder(tmp_path / "in", link=True) == manifest
+
+
+def test_what_a_job_made_on_another_device_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EXDEV, "other device")
+
+    monkeypatch.setattr(os, "link", refuse)
+    stored = storage.store_file(write(tmp_path / "a", b"hello"), link=True)
+    path = storage.blob_path(stored.sha256)
+    assert path is not None
+    assert path.read_bytes() == b"hello"
+    assert not os.path.samefile(path, tmp_path / "a")
+
+
 def test_a_folder_comes_back_as_it_was(tmp_path: Path) -> None:
     write(tmp_path / "in/config.json", b"{}")
     write(tmp_path / "in/adapter/a.safetensors", b"weights")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,20 @@ PROMPTS, PROMPT_WORDS = 3, 8
 class LoadedText:
     """Tokenizer, blocks and configuration of a run; see :class:`training.methods.contract.Loaded`.
 
+    Args:
+        spec: The run.
+        out: Its folder: keeps encoded text, and the tokenizer that is trained.
+        events: Told how far the encoding is.
+        splits: Which are read.
+
     Attributes:
         config: The model, its vocabulary set by the tokenizer.
         source: The opened source, or None.
     """
 
-    def __init__(self, spec: RunSpec, out: Path, events: EventLog) -> None:
+    def __init__(
+        self, spec: RunSpec, out: Path, events: EventLog, splits: Sequence[str] = SPLITS
+    ) -> None:
         self.spec = spec
         dataset = Path(spec.data.path)
         self.source = read_checkpoint(Path(spec.source.checkpoint)) if spec.source else None
@@ -59,10 +67,10 @@ class LoadedText:
             self.source.card.get("frozen", ()) if self.source else ()
         )
         self.blocks: dict[str, Blocks] = {}
-        for number, split in enumerate(SPLITS):
+        for number, split in enumerate(splits):
 
             def progress(share: float, number: int = number, split: str = split) -> None:
-                fraction = (number + share) / len(SPLITS)
+                fraction = (number + share) / len(splits)
                 events.emit("phase", name="tokenizing", fraction=fraction, detail=split)
 
             self.blocks[split] = load_blocks(
@@ -371,6 +379,10 @@ def _first_words(texts: Iterable[str]) -> Iterator[str]:
             return
 
 
+def _load_split(spec: RunSpec, out: Path, events: EventLog, split: str) -> LoadedText:
+    return LoadedText(spec, out, events, (split,))
+
+
 METHOD = Method(
     name="causal_lm",
     family="self_supervised",
@@ -379,4 +391,5 @@ METHOD = Method(
     data=("text",),
     backbones=("gpt2",),
     load=LoadedText,
+    load_split=_load_split,
 )

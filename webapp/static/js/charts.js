@@ -1,5 +1,6 @@
 // Curves with uPlot. An element with data-chart names, as JSON, where each run's curves come from:
-// [{url, name, dashed}]. Curves are asked for again, from the last step on, while a run is live.
+// [{url, name, dashed}], or what is drawn itself: [{series: {metric: {steps, values}}, name}], of
+// the metrics in data-chart-names and over what data-chart-x calls it. Curves are asked for again, from the last step on, while a run is live.
 (() => {
   "use strict";
 
@@ -48,7 +49,7 @@
   class Chart {
     constructor(element) {
       this.element = element;
-      this.runs = JSON.parse(element.dataset.chart).map((run) => ({ ...run, series: {}, live: true }));
+      this.runs = JSON.parse(element.dataset.chart).map((run) => ({ series: {}, ...run, live: Boolean(run.url) }));
       this.metric = this.tool("metric");
       this.smoothing = this.tool("smooth");
       this.log = this.tool("log");
@@ -73,13 +74,13 @@
     }
 
     get names() {
-      return (this.metric?.value || "loss,validation_loss").split(",");
+      return (this.metric?.value || this.element.dataset.chartNames || "loss,validation_loss").split(",");
     }
 
     async load() {
       clearTimeout(this.timer);
       const names = this.names;
-      await Promise.all(this.runs.map((run) => this.fetch(run, names)));
+      await Promise.all(this.runs.filter((run) => run.url).map((run) => this.fetch(run, names)));
       if (names.join() === this.names.join()) this.draw();
       if (this.runs.some((run) => run.live)) {
         this.timer = setTimeout(() => (document.hidden ? this.later() : this.load()), POLL_MS);
@@ -131,7 +132,7 @@
           if (!series?.steps.length) continue;
           const title = TITLES[name] || name;
           const both = this.names.length > 1;
-          const label = !several ? title : both ? `${run.name} · ${title}` : run.name;
+          const label = !several && run.url ? title : both ? `${run.name} · ${title}` : run.name;
           const noisy = name === "loss" || name === "gradient_norm";
           const line = { key: `${index}-${name}`, label, color, dash, name, steps: series.steps };
           if (noisy && weight) {
@@ -265,7 +266,9 @@
         rows.push(row);
       });
       const head = document.createElement("strong");
-      head.textContent = interpolate(gettext("step %s"), [u.data[0][idx].toLocaleString(document.documentElement.lang)]);
+      const place = u.data[0][idx].toLocaleString(document.documentElement.lang);
+      const named = this.element.dataset.chartX;
+      head.textContent = named ? `${named} ${place}` : interpolate(gettext("step %s"), [place]);
       this.tooltip.replaceChildren(head, ...rows);
       this.tooltip.hidden = false;
       const box = this.tooltip.getBoundingClientRect();

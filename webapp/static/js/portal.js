@@ -33,6 +33,12 @@
     if (form) form.requestSubmit();
   });
 
+  // A slider says where it stands.
+  document.addEventListener("input", (event) => {
+    const place = event.target.dataset?.shows;
+    if (place) document.querySelector(place).textContent = event.target.value;
+  });
+
   // Browsers give the clipboard only to pages on https or loopback; elsewhere the text is selected.
   async function copyText(element) {
     try {

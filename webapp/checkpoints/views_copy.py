@@ -22,7 +22,7 @@ from training.weights.plan import Plan
 from webapp import storage
 from webapp.accounts.permissions import check_can_edit, get_for_user
 from webapp.checkpoints import services
-from webapp.checkpoints.copy_forms import CopyForm
+from webapp.checkpoints.forms_copy import CopyForm
 from webapp.checkpoints.models import Checkpoint, TransferPlan
 from webapp.checkpoints.plans import COPY_BYTES_PER_S, CopyPreview
 from webapp.htmx import PortalRequest, wants_fragment

@@ -1,0 +1,152 @@
+"""``python -m training evaluate``: a checkpoint's scores on prepared data, as a run reports them.
+
+The same scores serve a merge (:mod:`training.weights.merging`), which asks for many of them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.durable import sweep, write_json
+from training.engine.devices import configure, default_threads
+from training.engine.precision import choose
+from training.engine.resources import Watch, require_memory
+from training.errors import TrainingError
+from training.estimate import estimate
+from training.events import EventLog
+from training.methods.registry import METHODS
+from training.settings import spec_sha256
+from training.spec import (
+    DataSpec,
+    DeviceSpec,
+    EvaluateSpec,
+    RunSpec,
+    ScoringSpec,
+    SourceSpec,
+    TokenizerSpec,
+    TrainingSpec,
+)
+from training.version import code_version
+from training.weights.checkpoint import Checkpoint, read_checkpoint
+
+REPORT_VERSION = 1
+
+
+class Judge:
+    """One data set, and a model of a checkpoint's shape that takes other weights.
+
+    Args:
+        checkpoint: Whose configuration, tokenizer and first weights.
+        dataset: A prepared data set.
+        spec: How it is scored.
+        out: Keeps the encoded text while this lives.
+        events: Told of what goes on.
+
+    Raises:
+        TrainingError: ``architecture_not_trained``, ``split_missing``, ``out_of_memory`` …
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, dataset: Path, spec: ScoringSpec, out: Path, events: EventLog
+    ) -> None:
+        self.spec = spec
+        context = checkpoint.config.context or spec.sequence_length
+        run = RunSpec(
+            method=spec.method,
+            data=DataSpec(path=str(dataset)),
+            tokenizer=TokenizerSpec(kind="source"),
+            source=SourceSpec(checkpoint=str(checkpoint.folder)),
+            training=TrainingSpec(
+                sequence_length=min(spec.sequence_length, context), batch_size=spec.batch_size
+            ),
+        )
+        loaded = METHODS[spec.method].load_split(run, out, events, spec.split)
+        events.emit("phase", name="loading", fraction=None, detail="TensorFlow")
+        devices = configure(DeviceSpec(), default_threads())
+        if devices.kind == "cpu":
+            require_memory(estimate(run, loaded.config, trainable_tensors=[]).memory_bytes)
+        precision = choose(run.training.precision, kind=devices.kind, width=loaded.config.n_embd)
+        task: Any = loaded.build(
+            compute_dtype=precision, fused=True, strategy=devices.strategy, events=events
+        )
+        from training.engine.scoring import Scorer
+
+        self._variables = task.model.named_variables
+        self._scorer = Scorer(task)
+
+    def scores(self, tensors: Mapping[str, np.ndarray] | None = None) -> dict[str, float]:
+        """Scores with these weights, every tensor of the model; none: those that it has.
+
+        Raises:
+            TrainingError: ``split_missing``.
+        """
+        if tensors is not None:
+            for name, variable in self._variables.items():
+                variable.assign(np.asarray(tensors[name], np.float32))
+        found = self._scorer.scores(self.spec.split, self.spec.batches)
+        if found is None:
+            raise TrainingError("split_missing", field="data", split=self.spec.split)
+        return found
+
+
+def describe_dataset(folder: Path) -> dict[str, Any]:
+    """``{name, sha256}`` of a prepared data set; without its description, only its name."""
+    try:
+        about = json.loads((folder / "dataset.json").read_bytes())
+    except FileNotFoundError:
+        about = {}
+    return {"name": folder.name, "sha256": about.get("sha256")}
+
+
+def run(spec: EvaluateSpec, out: Path, events: EventLog) -> dict[str, str]:
+    """Score a checkpoint on every data set, and write ``report.json``.
+
+    Args:
+        spec: Checkpoint, data, split.
+        out: The working directory; exists and is locked by the caller.
+        events: Gets ``phase`` and ``resources``.
+
+    Returns:
+        The fields of the ``finished`` event.
+
+    Raises:
+        TrainingError: A refusal.
+    """
+    started = time.monotonic()
+    sweep(out)
+    scores = []
+    with Watch(events):
+        events.emit("phase", name="loading", fraction=None, detail="")
+        checkpoint = read_checkpoint(Path(spec.checkpoint))
+        for number, data in enumerate(spec.data):
+            judge = Judge(checkpoint, Path(data.path), spec, out, events)
+            events.emit(
+                "phase", name="evaluating", fraction=number / len(spec.data), detail=spec.split
+            )
+            scores.append(
+                {"role": data.role, **describe_dataset(Path(data.path)), **judge.scores()}
+            )
+    write_json(
+        out / "report.json",
+        {
+            "version": REPORT_VERSION,
+            "command": "evaluate",
+            "method": spec.method,
+            "spec_sha256": spec_sha256(spec),
+            "code_version": code_version(),
+            "duration_s": round(time.monotonic() - started, 3),
+            "weights_sha256": checkpoint.weights_sha256,
+            "split": spec.split,
+            "scores": scores,
+        },
+        point="report",
+    )
+    shutil.rmtree(out / "cache", ignore_errors=True)
+    return {"report": "report.json"}
