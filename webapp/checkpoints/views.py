@@ -82,6 +82,7 @@ def _detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
         "can_write": can_write(request.user, checkpoint.team),
         "tags": tags,
         "made_by": made_by,
+        "merge_parents": merges.parents(merged) if merged else [],
         "merge_method": merges.METHODS[checkpoint.card["merge"]["method"]][0] if merged else "",
         "lineage": lineage(checkpoint, request.user),
         "blocks": selectors.blocks(checkpoint),
@@ -193,7 +194,8 @@ def checkpoint_merge(request: PortalRequest) -> HttpResponse:
         "name": gettext("%(name)s, merged") % {"name": chosen[0].name[:140]} if chosen else "",
         "method": "interpolate",
     }
-    posted = request.POST if request.method == "POST" else None
+    # Without JavaScript a button asks for the settings of another method: nothing is checked then.
+    posted = request.POST if request.method == "POST" and "show" not in data else None
     form = MergeForm(
         posted, user=request.user, team=team, chosen=chosen, initial=initial | data.dict()
     )
@@ -208,7 +210,9 @@ def checkpoint_merge(request: PortalRequest) -> HttpResponse:
         return redirect("checkpoints:import_detail", row.pk)
     template = "checkpoints/merge.html" + ("#form" if wants_fragment(request) else "")
     status = 200 if posted is None else 422
-    return render(request, template, {"form": form, "chosen": chosen}, status=status)
+    addresses = ",".join(str(one.pk) for one in chosen)
+    context = {"form": form, "chosen": chosen, "addresses": addresses}
+    return render(request, template, context, status=status)
 
 
 def _chosen(request: PortalRequest, data: QueryDict) -> list[Checkpoint]:
@@ -324,6 +328,7 @@ def import_detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         "can_write": can_write(request.user, row.team),
         "sentence": error_sentence(row.job),
         "progress": selectors.transfer_progress(row),
+        "merge_parents": merges.parents(row) if row.is_merge else [],
     }
     template = "checkpoints/import_detail.html" + ("#progress" if wants_fragment(request) else "")
     return render(request, template, context)
