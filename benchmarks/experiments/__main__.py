@@ -8,6 +8,8 @@ from importlib import import_module
 #: Name → module whose ``main(arguments)`` runs it.
 EXPERIMENTS = {
     "transfer": "benchmarks.experiments.transfer",
+    "merge": "benchmarks.experiments.merge",
+    "wise_ft": "benchmarks.experiments.wise_ft",
     "kills": "benchmarks.experiments.kills",
     "weight_copy": "benchmarks.experiments.weight_copy",
 }

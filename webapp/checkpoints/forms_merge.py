@@ -34,6 +34,7 @@ class MergeForm(forms.Form):
         required=False,
         label=_(str(MergeSpec.model_fields["base"].title)),
         help_text=_("What all were fine-tuned from."),
+        empty_label=_("Choose …"),
     )
     alpha = forms.FloatField(
         required=False,

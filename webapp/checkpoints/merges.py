@@ -148,7 +148,7 @@ def judgement(row: CheckpointImport) -> Judgement | None:
         (str(ROLES[data["role"]]), versions.get(key, data["name"]))
         for key, data in zip(keys, found["data"], strict=True)
     ]
-    names = _parent_names(row)
+    names = [parent.name for parent in parents(row)]
     best = found["best"]["point"] if found["best"] else None
     rows = [
         Row(
@@ -162,12 +162,12 @@ def judgement(row: CheckpointImport) -> Judgement | None:
     return Judgement(columns, rows, _chart(found, columns), _sentence(found, rows))
 
 
-def _parent_names(row: CheckpointImport) -> list[str]:
-    """The parents' names in the order of the report's places: a base first."""
+def parents(row: CheckpointImport) -> list[Checkpoint]:
+    """What is merged, in the order of the spec and of the report's places: a base first."""
     spec = row.job.spec
-    by_key = {parent.pk: parent.name for parent in row.merged.all()}
+    by_key = {parent.pk: parent for parent in row.merged.all()}
     written = [*([spec["base"]] if spec["base"] else []), *spec["checkpoints"]]
-    return [by_key.get(references.read(name)[1], "–") for name in written]
+    return [by_key[references.read(name)[1]] for name in written]
 
 
 def _title(point: dict[str, Any], names: list[str]) -> str:

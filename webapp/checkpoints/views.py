@@ -74,6 +74,7 @@ def _detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
         "can_write": can_write(request.user, checkpoint.team),
         "tags": tags,
         "made_by": made_by,
+        "merge_parents": merges.parents(merged) if merged else [],
         "merge_method": merges.METHODS[checkpoint.card["merge"]["method"]][0] if merged else "",
         "lineage": lineage(checkpoint, request.user),
         "stages": Checkpoint.Stage.choices,
@@ -240,6 +241,7 @@ def import_detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         "can_write": can_write(request.user, row.team),
         "sentence": error_sentence(row.job),
         "progress": selectors.transfer_progress(row),
+        "merge_parents": merges.parents(row) if row.is_merge else [],
     }
     template = "checkpoints/import_detail.html" + ("#progress" if wants_fragment(request) else "")
     return render(request, template, context)

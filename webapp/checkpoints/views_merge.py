@@ -28,7 +28,8 @@ def checkpoint_merge(request: PortalRequest) -> HttpResponse:
         "name": gettext("%(name)s, merged") % {"name": chosen[0].name[:140]} if chosen else "",
         "method": "interpolate",
     }
-    posted = request.POST if request.method == "POST" else None
+    # Without JavaScript a button asks for the settings of another method: nothing is checked then.
+    posted = request.POST if request.method == "POST" and "show" not in data else None
     form = MergeForm(
         posted, user=request.user, team=team, chosen=chosen, initial=initial | data.dict()
     )
@@ -43,7 +44,9 @@ def checkpoint_merge(request: PortalRequest) -> HttpResponse:
         return redirect("checkpoints:import_detail", row.pk)
     template = "checkpoints/merge.html" + ("#form" if wants_fragment(request) else "")
     status = 200 if posted is None else 422
-    return render(request, template, {"form": form, "chosen": chosen}, status=status)
+    addresses = ",".join(str(one.pk) for one in chosen)
+    context = {"form": form, "chosen": chosen, "addresses": addresses}
+    return render(request, template, context, status=status)
 
 
 def _chosen(request: PortalRequest, data: QueryDict) -> list[Checkpoint]:

@@ -90,6 +90,16 @@ def test_another_method_shows_its_own_settings_and_keeps_what_was_typed(
     assert "field-error" not in page
 
 
+def test_without_scripts_a_button_shows_another_method_s_settings(
+    client: Client, cast: Cast, two: list[Checkpoint]
+) -> None:
+    client.force_login(cast.alice)
+    answer = post(client, two, method="ties", name="", show="1")
+    assert answer.status_code == 200
+    assert 'name="keep_percent"' in answer.content.decode()
+    assert not CheckpointImport.objects.exists()
+
+
 def test_it_becomes_a_job_with_a_frozen_spec(
     client: Client, cast: Cast, two: list[Checkpoint]
 ) -> None:
