@@ -132,16 +132,16 @@ def checkpoint_statistics(request: PortalRequest, pk: uuid.UUID) -> HttpResponse
     The part of the page that polls this becomes the whole layer table, with its new columns, when
     they are there.
     """
+    light = Checkpoint.objects.select_related("team").defer(*selectors.HEAVY)
+    checkpoint = get_for_user(light, request.user, pk=pk)
     if request.method == "POST":
-        checkpoint = get_for_user(Checkpoint.objects.select_related("team"), request.user, pk=pk)
         check_can_edit(request.user, checkpoint)
         services.statistics_start(checkpoint=checkpoint, actor=request.user)
     if not wants_fragment(request):
         return redirect(reverse("checkpoints:detail", args=[pk]) + "#layers")
-    checkpoint = _with_tensors(request, pk)
     statistics = selectors.statistics_of(checkpoint)
     if statistics is not None and statistics.values:
-        context = layers_context(request, checkpoint, "", 0)
+        context = layers_context(request, _with_tensors(request, pk), "", 0)
         response = render(request, "checkpoints/layers.html#panel", context)
         response["HX-Retarget"], response["HX-Reswap"] = "#layers", "outerHTML"
         return response

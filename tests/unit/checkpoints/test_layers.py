@@ -77,13 +77,26 @@ def test_a_long_block_comes_in_parts(alice: Client, cast: Cast) -> None:
         assert "head.w0<" in _layers(alice, checkpoint, block="head", **{"from": nonsense})
 
 
+@pytest.mark.parametrize("count", [4, 4000])
+def test_rows_and_drawings_take_a_fixed_number_of_queries(
+    alice: Client, cast: Cast, count: int, django_assert_num_queries: Any
+) -> None:
+    checkpoint = _many(cast, count, "head.w{}")
+    make_statistics(cast, checkpoint)
+    with django_assert_num_queries(6):
+        _layers(alice, checkpoint, block="head")
+    with django_assert_num_queries(5):
+        alice.get(f"/checkpoints/{checkpoint.pk}/histogram?tensor=head.w1", headers=HTMX)
+
+
 def test_another_team_s_tensors_are_not_there(client: Client, cast: Cast) -> None:
     checkpoint = make_checkpoint(cast)
     make_statistics(cast, checkpoint)
     client.force_login(cast.mallory)
     for path in ("layers", "statistics", "histogram?tensor=transformer.wte.weight"):
-        answer = client.get(f"/checkpoints/{checkpoint.pk}/{path}", headers=HTMX)
-        assert answer.status_code == 404, path
+        for headers in ({}, HTMX):
+            answer = client.get(f"/checkpoints/{checkpoint.pk}/{path}", headers=headers)
+            assert answer.status_code == 404, path
 
 
 def test_no_file_is_read(alice: Client, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
