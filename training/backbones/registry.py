@@ -9,13 +9,33 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, SerializeAsAny
 from pydantic_core import PydanticCustomError
 
+from training.backbones.bert.config import PRESETS as BERT_PRESETS
+from training.backbones.bert.config import BertConfig
 from training.backbones.contract import Backbone, BackboneConfig
+from training.backbones.distilbert.config import PRESETS as DISTILBERT_PRESETS
+from training.backbones.distilbert.config import DistilBertConfig
 from training.backbones.gpt2.config import PRESETS as GPT2_PRESETS
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.roberta.config import PRESETS as ROBERTA_PRESETS
+from training.backbones.roberta.config import RobertaConfig
+
+_MODEL = "training.backbones.%s.model"
 
 BACKBONES: dict[str, Backbone] = {
     "gpt2": Backbone(
-        "GPT-2", "text", GPT2Config, dict(GPT2_PRESETS), "training.backbones.gpt2.model", "GPT2"
+        "GPT-2", "text", GPT2Config, dict(GPT2_PRESETS), _MODEL % "gpt2", "GPT2", writes=True
+    ),
+    "bert": Backbone("BERT", "text", BertConfig, dict(BERT_PRESETS), _MODEL % "bert", "Bert"),
+    "distilbert": Backbone(
+        "DistilBERT",
+        "text",
+        DistilBertConfig,
+        dict(DISTILBERT_PRESETS),
+        _MODEL % "distilbert",
+        "DistilBert",
+    ),
+    "roberta": Backbone(
+        "RoBERTa", "text", RobertaConfig, dict(ROBERTA_PRESETS), _MODEL % "roberta", "Roberta"
     ),
 }
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from training.backbones.contract import BackboneConfig
-from training.data.tokenizer import Tokenizer
+from training.data.tokenizers import TextTokenizer, read_tokenizer
 from training.durable import durable_folder
 from training.errors import TrainingError
 from training.interop.forms import form_of
@@ -63,7 +63,7 @@ class ForeignModel:
 
     config: BackboneConfig
     tensors: MappedTensors
-    tokenizer: Tokenizer
+    tokenizer: TextTokenizer
     dropout: dict[str, float]
 
 
@@ -104,9 +104,10 @@ def read_folder(folder: Path) -> ForeignModel:
     names = choose_files(names)
     payload = read_config_json(folder / CONFIG_FILE)
     form = form_of(payload)
-    config = form.read(payload)
-    infos = _match_names(_read_infos(folder, names), config, form)
-    tokenizer = Tokenizer.load(folder)
+    foreign = _read_infos(folder, names)
+    config = form.read(payload, foreign)
+    infos = _match_names(foreign, config, form)
+    tokenizer = read_tokenizer(folder, config.architecture)
     if tokenizer.size > (config.vocabulary or 0):
         raise TrainingError(
             "vocabulary_too_small", vocabulary=config.vocabulary, tokens=tokenizer.size
@@ -204,14 +205,18 @@ def _match_names(
     bare = not any(name.startswith(form.prefix) for name in infos)
     found: dict[str, TensorInfo] = {}
     for foreign, info in infos.items():
-        kept = not bare or foreign in config.TIED or foreign in specs
-        name = foreign if kept else form.prefix + foreign
+        name = foreign
+        for old, new in form.renamed.items():
+            if name.endswith(old):
+                name = name.removesuffix(old) + new
+        if bare and name not in config.TIED and name not in specs:
+            name = form.prefix + name
         if not form.buffers.fullmatch(name):
             found[name] = info
     if missing := [name for name in specs if name not in found]:
         raise TrainingError("tensors_missing", count=len(missing), names=_some(missing))
     for head, same in config.TIED.items():
-        if head in found and head not in specs:
+        if head in found and head not in specs and same in specs:
             _require_same(head, found[head], same, found[same])
             del found[head]
     if extra := sorted(name for name in found if name not in specs):

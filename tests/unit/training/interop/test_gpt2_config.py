@@ -158,7 +158,7 @@ def test_every_key_that_transformers_writes_is_known() -> None:
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_ours_to_theirs_and_back_is_the_same(preset: str) -> None:
-    payload = FORM.write(PRESETS[preset], end_of_text=5, dropout={"attn_pdrop": 0.2})
+    payload = FORM.write(PRESETS[preset], special={"eos_token_id": 5}, dropout={"attn_pdrop": 0.2})
     assert read_config(json.loads(json.dumps(payload))) == PRESETS[preset]
     assert FORM.dropout_of(payload) == {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.2}
 
@@ -179,7 +179,7 @@ def test_transformers_reads_every_field_that_we_write() -> None:
         scale_attn_weights=False,
         scale_attn_by_inverse_layer_idx=True,
     )
-    theirs = Theirs(**FORM.write(config, end_of_text=5))
+    theirs = Theirs(**FORM.write(config, special={"eos_token_id": 5}))
     for name in HONOURED:
         assert getattr(theirs, name) == getattr(config, name), name
     assert theirs.eos_token_id == 5
