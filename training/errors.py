@@ -51,6 +51,7 @@ MESSAGES: dict[str, str] = {
     "architecture_not_trained": _(
         "The method %(method)s does not train %(architecture)s models, but: %(known)s."
     ),
+    "architecture_not_writing": _("A %(architecture)s model writes no text. These do: %(known)s."),
     "sequence_too_long_for_source": _(
         "The source's context holds %(context)s tokens at most. Choose a shorter sequence."
     ),

@@ -6,6 +6,7 @@ Without arguments it writes ``tests/parity/reference/`` anew:
   ``expected.safetensors`` PyTorch's logits for given tokens;
 - ``ours/NAME.safetensors``: PyTorch's logits for a checkpoint that our code wrote; the weights
   follow from a seed, so only their hash is kept (``ours/hashes.json``);
+- ``text/``, ``text_folders/``: see :mod:`tests.parity.make_text`;
 - ``tokens.json``: the ids that ``transformers`` gives the texts of ``fixtures.TEXTS``.
 
 ``--save FOLDER`` writes one GPT-2 of the published size, random, with its logits, for
@@ -34,6 +35,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from tests.parity import make_text
 from tests.parity.fixtures import (
     OURS,
     REFERENCE,
@@ -100,6 +102,7 @@ def write_references() -> None:
     for name, changes in THEIRS.items():
         save_theirs(name, changes, REFERENCE / "theirs" / name)
         print(f"theirs/{name}")
+    make_text.write_references()
     hashes = {}
     for name, (config, _dtype) in OURS.items():
         with tempfile.TemporaryDirectory() as scratch:

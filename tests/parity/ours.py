@@ -10,12 +10,15 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from tests.parity.fixtures import TEXTS, TOLERANCE
+from tests.parity.text import comparable, inputs
+from training.backbones.contract import BackboneConfig
 from training.data.tokenizer import Tokenizer
 from training.events import EventLog
 from training.interop import importing
@@ -30,6 +33,24 @@ def logits_of(checkpoint: Checkpoint, tokens: np.ndarray) -> np.ndarray:
     model = GPT2(checkpoint.config)
     model.load_named(checkpoint.tensors())
     return np.asarray(model(tokens))
+
+
+def outputs_of(config: BackboneConfig, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Our outputs for ``tests.parity.text.inputs``, by the names that both sides use."""
+    from training.backbones.registry import model_class
+
+    model = model_class(config.architecture)(config)
+    model.load_named(tensors)
+    given = inputs(config)
+    found = {"output": model(**given)}
+    if getattr(config, "pooled", False) and config.model_dump()["head"] in ("none", "pretraining"):
+        hidden = model.hidden(**given)
+        first = hidden.numpy().reshape(*given["tokens"].shape, -1)[:, 0]
+        if config.model_dump()["head"] == "none":
+            found["pooled"] = model.pooled(first)
+        else:
+            found["next_sentence"] = model.next_sentence(first)
+    return comparable(config, {key: np.asarray(value) for key, value in found.items()})
 
 
 def import_folder(folder: Path, out: Path) -> Checkpoint:

@@ -110,6 +110,18 @@ def causal_mask(queries: Any, keys: Any, window: int | None = None) -> Any:
     return tf.where(seen, 0.0, HIDDEN)
 
 
+def vocabulary_scores(hidden: Any, table: Any, compute: tf.DType) -> Any:
+    """A score of every token, float32 [rows, vocab], from hidden states and a table [vocab, width].
+
+    In bfloat16 the mean row of the table is subtracted first: pretrained logits share a large
+    offset per position, which softmax ignores and bfloat16 would spend its digits on.
+    """
+    if compute != tf.float32:
+        table = table - tf.stop_gradient(tf.reduce_mean(table, 0, keepdims=True))
+    scores = tf.matmul(tf.cast(hidden, compute), tf.cast(table, compute), transpose_b=True)
+    return tf.cast(scores, tf.float32)
+
+
 def new_cache(count: int, shape: list[int], dtype: Any) -> Cache:
     """An empty cache for ``count`` blocks; shape: [batch, heads, length, head size]."""
     zeros = tf.zeros(shape, dtype)

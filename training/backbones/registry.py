@@ -16,6 +16,8 @@ from training.backbones.distilbert.config import PRESETS as DISTILBERT_PRESETS
 from training.backbones.distilbert.config import DistilBertConfig
 from training.backbones.gpt2.config import PRESETS as GPT2_PRESETS
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.opt.config import PRESETS as OPT_PRESETS
+from training.backbones.opt.config import OPTConfig
 from training.backbones.roberta.config import PRESETS as ROBERTA_PRESETS
 from training.backbones.roberta.config import RobertaConfig
 
@@ -33,6 +35,9 @@ BACKBONES: dict[str, Backbone] = {
         dict(DISTILBERT_PRESETS),
         _MODEL % "distilbert",
         "DistilBert",
+    ),
+    "opt": Backbone(
+        "OPT", "text", OPTConfig, dict(OPT_PRESETS), _MODEL % "opt", "OPT", writes=True
     ),
     "roberta": Backbone(
         "RoBERTa", "text", RobertaConfig, dict(ROBERTA_PRESETS), _MODEL % "roberta", "Roberta"

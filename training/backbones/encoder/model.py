@@ -11,7 +11,14 @@ from typing import Any
 import tensorflow as tf
 
 from training.backbones.encoder.config import EncoderConfig
-from training.backbones.layers import ACTIVATIONS, HIDDEN, Transformer, dropped, embed
+from training.backbones.layers import (
+    ACTIVATIONS,
+    HIDDEN,
+    Transformer,
+    dropped,
+    embed,
+    vocabulary_scores,
+)
 
 
 class Encoder(Transformer):
@@ -107,9 +114,8 @@ class Encoder(Transformer):
         names = self.names
         x = ACTIVATIONS[names.transform_activation](self.linear(hidden, names.transform))
         x = self.norm(tf.cast(x, tf.float32), names.transform_norm)
-        tokens = tf.cast(self.value(names.tokens), self.compute)
-        scores = tf.matmul(tf.cast(x, self.compute), tokens, transpose_b=True)
-        return tf.cast(scores, tf.float32) + self.value(names.token_bias)
+        scores = vocabulary_scores(x, self.value(names.tokens), self.compute)
+        return scores + self.value(names.token_bias)
 
     def classify(self, first: Any, *, training: bool = False, seed: Any = None) -> Any:
         """Scores of the labels, float32 [batch, labels], from first states [batch, width]."""

@@ -27,6 +27,7 @@ from training.backbones.layers import (
     embed,
     layer_norm,
     new_cache,
+    vocabulary_scores,
 )
 from training.backbones.named import NamedModel
 from training.spec import LoraSpec
@@ -103,19 +104,10 @@ class GPT2(NamedModel):
         return [causal_mask(queries, keys)] * self.config.n_layer
 
     def head(self, hidden: Any) -> Any:
-        """Logits float32 [rows, vocab].
-
-        In bfloat16 the mean row of the table is subtracted first: pretrained logits share a large
-        offset per position, which softmax ignores and bfloat16 would spend its digits on.
-        """
+        """Logits float32 [rows, vocab]."""
         tied = self.config.tie_word_embeddings
         table = self.value("transformer.wte.weight" if tied else "lm_head.weight")
-        if self.compute != tf.float32:
-            table = table - tf.stop_gradient(tf.reduce_mean(table, 0, keepdims=True))
-        logits = tf.matmul(
-            tf.cast(hidden, self.compute), tf.cast(table, self.compute), transpose_b=True
-        )
-        return tf.cast(logits, tf.float32)
+        return vocabulary_scores(hidden, table, self.compute)
 
     def _norm(self, x: Any, name: str) -> Any:
         epsilon = tf.constant(self.config.layer_norm_epsilon, tf.float32)

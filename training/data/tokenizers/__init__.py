@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from training.backbones.registry import BACKBONES
 from training.data.text_tokenizer import TextTokenizer as TextTokenizer
 from training.data.text_tokenizer import declared, read_object
 from training.data.tokenizer import Tokenizer
@@ -23,8 +24,17 @@ def read_tokenizer(folder: Path, architecture: str) -> TextTokenizer:
         TrainingError: ``tokenizer_*``.
     """
     folder = Path(folder)
-    if _is_word_piece(folder, architecture):
+    if not BACKBONES[architecture].writes and _is_word_piece(folder, architecture):
         return WordPieceTokenizer.load(folder)
+    return read_byte_level(folder, architecture)
+
+
+def read_byte_level(folder: Path, architecture: str) -> Tokenizer:
+    """The same for a model that writes text, whose tokens have to stand for bytes.
+
+    Raises:
+        TrainingError: ``tokenizer_*``.
+    """
     style = _style(folder, architecture)
     return FramedTokenizer.load_as(folder, style) if style else Tokenizer.load(folder)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from training.data.text_tokenizer import (
     special_token,
     write_files,
 )
-from training.data.tokenizer import END_OF_TEXT, Tokenizer, read_byte_pairs
+from training.data.tokenizer import Tokenizer, read_byte_pairs
 from training.errors import TrainingError
 
 
@@ -35,7 +35,7 @@ class Style:
 
     Attributes:
         tokenizer_class: In ``transformers``.
-        specials: Special tokens by their names there, in the order of their published ids.
+        specials: Special tokens by their names there.
         before: Which of them stand before a text.
         after: Which stand after it.
         optional: Whether a folder may also have neither.
@@ -115,16 +115,6 @@ class FramedTokenizer(Tokenizer):
             self.before = tuple(self._places[key] for key in style.before)
             self.after = tuple(self._places[key] for key in style.after)
         super().__init__(vocabulary, merges, list(listed.values()), self.names["eos_token"])
-
-    @classmethod
-    def train_as(cls, texts: Iterable[str], vocabulary_size: int, style: Style) -> FramedTokenizer:
-        """Learn a vocabulary; see :meth:`Tokenizer.train`. The special tokens come first."""
-        specials = list(dict.fromkeys(style.specials.values()))
-        learned = Tokenizer.train(texts, vocabulary_size - len(specials) + 1)
-        strings = sorted(learned.vocabulary, key=learned.vocabulary.__getitem__)
-        strings.remove(END_OF_TEXT)
-        vocabulary = {string: number for number, string in enumerate([*specials, *strings])}
-        return cls(vocabulary, learned.merges, [], style=style, names=style.specials)
 
     @classmethod
     def load_as(cls, folder: Path, style: Style) -> FramedTokenizer:

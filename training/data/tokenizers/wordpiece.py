@@ -19,9 +19,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tokenizers
-from tokenizers import models, normalizers, pre_tokenizers, trainers
-
 from training.data.text_tokenizer import (
     Frame,
     TextTokenizer,
@@ -39,7 +36,7 @@ from training.data.text_tokenizer import (
 )
 from training.errors import TrainingError
 
-#: By ``transformers``' names, in the order of a new vocabulary.
+#: By ``transformers``' names.
 SPECIALS = {
     "pad_token": "[PAD]",
     "unk_token": "[UNK]",
@@ -50,8 +47,6 @@ SPECIALS = {
 
 #: Longer words are unknown as a whole; ``transformers`` has no setting for it.
 LONGEST_WORD = 100
-#: A vocabulary of natural text is settled long before this; the trainer's counts stay in memory.
-TRAINING_CHARACTERS = 200_000_000
 
 #: White space always parts words, so that a text may be cut before it.
 _CUT = re.compile(r"(?<=[^ \t\n\r])(?=[ \t\n\r])")
@@ -94,38 +89,6 @@ class WordPieceTokenizer(TextTokenizer):
         self.after = (vocabulary[self.names["sep_token"]],)
         self.end_of_text = self.after[0]
         self._start(self._as_json())
-
-    @classmethod
-    def train(
-        cls,
-        texts: Iterable[str],
-        vocabulary_size: int,
-        *,
-        lowercase: bool = True,
-        strip_accents: bool | None = None,
-    ) -> WordPieceTokenizer:
-        """Learn a vocabulary; the same texts give the same one.
-
-        Args:
-            texts: Documents; the first 200 million characters are looked at.
-            vocabulary_size: Tokens wanted, the five special ones (the first) among them.
-            lowercase: Whether capitals are folded.
-            strip_accents: Whether accents go; None: as capitals do.
-        """
-        backend = tokenizers.Tokenizer(models.WordPiece(unk_token=SPECIALS["unk_token"]))
-        backend.normalizer = normalizers.BertNormalizer(
-            lowercase=lowercase, strip_accents=strip_accents
-        )
-        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer = trainers.WordPieceTrainer(
-            vocab_size=vocabulary_size,
-            min_frequency=2,
-            special_tokens=list(SPECIALS.values()),
-            show_progress=False,
-        )
-        backend.train_from_iterator(_at_most(texts, TRAINING_CHARACTERS), trainer)
-        vocabulary = json.loads(backend.to_str())["model"]["vocab"]
-        return cls(vocabulary, lowercase=lowercase, strip_accents=strip_accents)
 
     @classmethod
     def load(cls, folder: Path) -> WordPieceTokenizer:
@@ -296,14 +259,3 @@ class WordPieceTokenizer(TextTokenizer):
                 "vocab": self._pieces_known,
             },
         }
-
-
-def _at_most(texts: Iterable[str], characters: int) -> Iterator[str]:
-    for text in texts:
-        if characters <= 0:
-            return
-        for piece in pieces_of(text, _CUT):
-            yield piece[:characters]
-            characters -= len(piece)
-            if characters <= 0:
-                return

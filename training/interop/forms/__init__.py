@@ -11,6 +11,7 @@ from training.interop.forms.bert import FORM as BERT
 from training.interop.forms.distilbert import FORM as DISTILBERT
 from training.interop.forms.form import Form
 from training.interop.forms.gpt2 import FORM as GPT2
+from training.interop.forms.opt import FORM as OPT
 from training.interop.forms.roberta import FORM as ROBERTA
 
 #: By ``model_type``, which is the architecture's name in the registry too.
@@ -21,6 +22,7 @@ FORMS: dict[str, Form] = {
         BERT,
         DISTILBERT,
         ROBERTA,
+        OPT,
     )
 }
 
