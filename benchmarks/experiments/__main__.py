@@ -9,6 +9,7 @@ from importlib import import_module
 EXPERIMENTS = {
     "transfer": "benchmarks.experiments.transfer",
     "kills": "benchmarks.experiments.kills",
+    "minilm": "benchmarks.experiments.minilm",
 }
 
 

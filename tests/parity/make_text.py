@@ -22,6 +22,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from tests.parity.fixtures import TEXTS, weights
+from tests.parity.minilm import MOST_TOKENS, SENTENCES, VECTORS
 from tests.parity.text import (
     CASES,
     FOLDERS,
@@ -131,6 +132,26 @@ def _token_ids() -> dict[str, Any]:
             "as_tokens": [foreign(text)["input_ids"] for text in texts],
         }
     return found
+
+
+def write_minilm(folder: Path) -> None:
+    """Vectors of a sentence encoder: mean over real tokens, length one."""
+    model = transformers.AutoModel.from_pretrained(folder).float().eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    found = []
+    for sentence in SENTENCES:
+        read = tokenizer(
+            sentence,
+            split_special_tokens=True,
+            truncation=True,
+            padding=False,
+            max_length=MOST_TOKENS,
+            return_tensors="pt",
+        )
+        with torch.no_grad():
+            mean = model(**read).last_hidden_state.mean(1)
+        found.append(torch.nn.functional.normalize(mean)[0])
+    save_file({"vectors": torch.stack(found)}, VECTORS)
 
 
 # --- folders that transformers saved ---------------------------------------------------------
