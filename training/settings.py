@@ -42,6 +42,7 @@ PROBLEMS: dict[str, str] = {
     "labels_twice": _("Two labels have the same name."),
     "padding_outside": _("The padding token is not in the vocabulary, or leaves no position."),
     "nothing_left_to_train": _("Validation and test share leave nothing to train on."),
+    "architecture_not_trained": _("There is no way to train %(architecture)s yet."),
     "architecture_unknown": _("There is no such architecture. Known: %(known)s."),
     "missing": _("This field is needed."),
     "extra_forbidden": _("There is no such setting."),

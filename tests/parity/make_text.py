@@ -13,6 +13,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,10 @@ from tests.parity.text import (
     write_case,
 )
 from training.backbones.contract import BackboneConfig
+from training.backbones.gpt3.config import GPT3Config
 from training.interop.forms import read_config
+from training.interop.huggingface import export
+from training.weights.checkpoint import read_checkpoint
 from training.weights.header import read_header
 
 _SMALL = {
@@ -75,8 +79,14 @@ def write_references() -> None:
 
 def open_ours(folder: Path, config: BackboneConfig) -> Any:
     """A checkpoint of ours as the class that its ``config.json`` names."""
-    name = json.loads((folder / "config.json").read_text())["architectures"][0]
     further = {}
+    if isinstance(config, GPT3Config):
+        # The dense one leaves as a GPT-2 by itself; the others are called so for PyTorch's sake.
+        dense = folder.with_name("dense")
+        checkpoint = read_checkpoint(folder)
+        export(replace(checkpoint, config=config.model_copy(update={"window": None})), dense)
+        folder, further = dense, {"attn_implementation": "eager"}
+    name = json.loads((folder / "config.json").read_text())["architectures"][0]
     if name in ("BertModel", "RobertaModel") and not getattr(config, "pooled", True):
         further["add_pooling_layer"] = False
     model, info = getattr(transformers, name).from_pretrained(
@@ -85,7 +95,25 @@ def open_ours(folder: Path, config: BackboneConfig) -> Any:
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if info.get(kind):
             raise SystemExit(f"{folder}: {kind}: {sorted(info[kind])[:5]}")
+    if isinstance(config, GPT3Config) and config.window is not None:
+        _band(model, config.window)
     return model.eval()
+
+
+def _band(model: Any, window: int) -> None:
+    """Let tokens see themselves and the ``window - 1`` before, in layers 1, 3, 5 … of a GPT-2."""
+
+    def banded(module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        time = given[0].shape[1]
+        place = torch.arange(time)
+        distance = place[:, None] - place[None, :]
+        seen = (distance >= 0) & (distance < window)
+        mask = torch.zeros(time, time).masked_fill(~seen, torch.finfo(torch.float32).min)
+        return given, named | {"attention_mask": mask[None, None]}
+
+    for layer, block in enumerate(model.transformer.h):
+        if layer % 2:
+            block.attn.register_forward_pre_hook(banded, with_kwargs=True)
 
 
 def outputs_of(model: Any, config: BackboneConfig) -> dict[str, np.ndarray]:

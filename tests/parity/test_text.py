@@ -56,6 +56,11 @@ def _function(config: BackboneConfig) -> dict[str, object]:
         "activation_function": "gelu",
         "layer_norm_eps": 1e-3,
         "pad_token_id": 0,
+        "n_head": 2,
+        "layer_norm_epsilon": 1e-3,
+        "scale_attn_weights": False,
+        "scale_attn_by_inverse_layer_idx": True,
+        "window": 4,
     }
     return {name: other[name] for name in config.FUNCTION}
 
@@ -64,7 +69,13 @@ def _function(config: BackboneConfig) -> dict[str, object]:
     ("name", "field"),
     [
         (name, field)
-        for name in ("bert-pooler", "distilbert-plain", "roberta-padding", "opt-plain")
+        for name in (
+            "bert-pooler",
+            "distilbert-plain",
+            "roberta-padding",
+            "opt-plain",
+            "gpt3-banded",
+        )
         for field in _function(CASES[name])
     ],
 )

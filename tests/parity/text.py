@@ -16,6 +16,7 @@ from tests.parity.fixtures import REFERENCE, TEXTS, weights
 from training.backbones.bert.config import BertConfig
 from training.backbones.contract import BackboneConfig
 from training.backbones.distilbert.config import DistilBertConfig
+from training.backbones.gpt3.config import GPT3Config
 from training.backbones.opt.config import OPTConfig
 from training.backbones.roberta.config import RobertaConfig
 from training.data.text_tokenizer import TextTokenizer
@@ -120,6 +121,24 @@ _CASES: dict[str, tuple[type[BackboneConfig], dict[str, Any], dict[str, dict[str
             "untied": {"tie_word_embeddings": False},
         },
     ),
+    "gpt3": (
+        GPT3Config,
+        {"vocab_size": 61, "n_positions": 16, "n_embd": 24, "n_layer": 3, "n_head": 3},
+        {
+            "banded": {"window": 3, "n_layer": 4},
+            "itself-only": {"window": 1},
+            # PyTorch opens this one as the GPT-2 that its export is.
+            "dense": {"window": None},
+            "variant": {
+                "window": 5,
+                "n_inner": 40,
+                "activation_function": "gelu",
+                "layer_norm_epsilon": 1e-2,
+                "tie_word_embeddings": False,
+                "scale_attn_by_inverse_layer_idx": True,
+            },
+        },
+    ),
 }
 
 CASES: dict[str, BackboneConfig] = {
@@ -135,9 +154,11 @@ def inputs(config: BackboneConfig) -> dict[str, np.ndarray]:
     rows = config.vocabulary
     assert rows is not None
     found = {
-        "tokens": generator(3, "tokens").integers(padding + 1, rows, (BATCH, TIME), dtype=np.int32),
-        "attention_mask": np.ones((BATCH, TIME), np.int32),
+        "tokens": generator(3, "tokens").integers(padding + 1, rows, (BATCH, TIME), dtype=np.int32)
     }
+    if config.architecture == "gpt3":
+        return found
+    found["attention_mask"] = np.ones((BATCH, TIME), np.int32)
     found["attention_mask"][1, 8:] = 0
     if config.architecture == "opt":
         found["attention_mask"][0, :3] = 0
@@ -158,7 +179,7 @@ def comparable(config: BackboneConfig, outputs: dict[str, np.ndarray]) -> dict[s
 
     A causal model's padding before a text sees nothing at all, and each side makes up its own.
     """
-    real = inputs(config)["attention_mask"].astype(bool)
+    real = inputs(config).get("attention_mask", np.ones((BATCH, TIME))).astype(bool)
     return {
         key: np.where(real[..., None], value, 0) if value.ndim == 3 else value
         for key, value in outputs.items()

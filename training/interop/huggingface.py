@@ -23,7 +23,7 @@ import numpy as np
 
 from training.backbones.contract import BackboneConfig
 from training.data.tokenizers import TextTokenizer, read_tokenizer
-from training.durable import durable_folder
+from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
 from training.interop.forms import form_of
 from training.interop.forms.form import Form, read_config_json
@@ -138,6 +138,8 @@ def check_finite(tensors: Mapping[str, np.ndarray]) -> Iterator[int]:
 def export(checkpoint: Checkpoint, destination: Path) -> None:
     """Write a checkpoint as a plain Hugging Face folder, byte for byte what the checkpoint holds.
 
+    Only ``config.json`` may differ: a GPT-3 that is dense throughout leaves as the GPT-2 it is.
+
     Raises:
         TrainingError: ``disk_full``; nothing is left behind.
     """
@@ -145,6 +147,10 @@ def export(checkpoint: Checkpoint, destination: Path) -> None:
         for name in (WEIGHTS_FILE, CONFIG_FILE, GENERATION_FILE, *TOKENIZER_FILES):
             if (checkpoint.folder / name).is_file():
                 shutil.copyfile(checkpoint.folder / name, temporary / name)
+        payload = read_config_json(temporary / CONFIG_FILE)
+        exported = form_of(payload).exported(checkpoint.config, payload)
+        if exported != payload:
+            (temporary / CONFIG_FILE).write_bytes(json_bytes(exported))
 
 
 def _list(folder: Path) -> list[str]:

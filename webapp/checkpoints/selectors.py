@@ -112,7 +112,8 @@ def checkpoint_page(*, user: User, team: Team | None, filters: Mapping[str, Any]
 def language_models(*, user: User, team: Team | None) -> QuerySet[Checkpoint]:
     """Checkpoints of the team that write text, the newest first."""
     rows: QuerySet[Checkpoint] = Checkpoint.objects.for_user(user).filter(
-        team=team, architecture="gpt2"
+        team=team,
+        architecture__in=[name for name, backbone in BACKBONES.items() if backbone.writes],
     )
     return rows.defer(*HEAVY).order_by("-created_at", "-pk")
 

@@ -57,7 +57,7 @@ class GPT2(NamedModel):
         dropout: float = 0.0,
         lora: LoraSpec | None = None,
     ) -> None:
-        super().__init__(dtype="float32", name="gpt2")
+        super().__init__(dtype="float32", name=config.architecture)
         self.config, self.lora, self.rate = config, lora, dropout
         self.compute = tf.as_dtype(compute_dtype)
         self.adapted = set(adapted_matrices(config, lora)) if lora else set()

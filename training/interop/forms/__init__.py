@@ -11,6 +11,7 @@ from training.interop.forms.bert import FORM as BERT
 from training.interop.forms.distilbert import FORM as DISTILBERT
 from training.interop.forms.form import Form
 from training.interop.forms.gpt2 import FORM as GPT2
+from training.interop.forms.gpt3 import FORM as GPT3
 from training.interop.forms.opt import FORM as OPT
 from training.interop.forms.roberta import FORM as ROBERTA
 
@@ -19,6 +20,7 @@ FORMS: dict[str, Form] = {
     form.model_type: form
     for form in (
         GPT2,
+        GPT3,
         BERT,
         DISTILBERT,
         ROBERTA,

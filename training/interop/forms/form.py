@@ -139,6 +139,8 @@ class Form:
         buffers: Names (with the prefix) that are stored but no version computes with.
         decide: (config.json, tensors' names, what the class decided) → further fields of ``own``.
         tell: Our configuration → the keys that :attr:`decide` reads.
+        exported: (Our configuration, our ``config.json``) → the one of an export, where another
+            architecture says the same in a form that others read.
     """
 
     config: type[BackboneConfig]
@@ -159,6 +161,9 @@ class Form:
         lambda payload, names, decided: {}
     )
     tell: Callable[[BackboneConfig], dict[str, Any]] = lambda config: {}
+    exported: Callable[[BackboneConfig, dict[str, Any]], dict[str, Any]] = lambda config, payload: (
+        payload
+    )
 
     @property
     def honoured(self) -> frozenset[str]:
