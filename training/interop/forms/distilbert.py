@@ -36,6 +36,8 @@ FORM = Form(
     | {
         # How positions start; they are stored like any others.
         "sinusoidal_pos_embds",
+        # In the published folder; no version reads it.
+        "tie_weights_",
         # Heads that this model lacks; their tensors would be refused as extra.
         "qa_dropout",
     },
