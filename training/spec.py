@@ -347,7 +347,7 @@ class PrepareSpec(Settings):
 
 
 class ImportSpec(Settings):
-    """Bring a foreign GPT-2 in: from the Hub (the only job with a network) or from a folder."""
+    """Bring a foreign model in: from the Hub (the only job with a network) or from a folder."""
 
     version: Literal[1] = SPEC_VERSION
     kind: Literal["hub", "folder"]

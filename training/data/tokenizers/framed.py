@@ -124,19 +124,22 @@ class FramedTokenizer(Tokenizer):
             TrainingError: ``tokenizer_*``; ``tokenizer_unsupported`` for another frame.
         """
         parts = read_byte_pairs(folder, plain=False)
+        known = parts.vocabulary.keys() | {token["content"] for token in parts.added}
+        needed = {"bos_token", "eos_token", *style.before, *style.after}
         names = {
-            key: next(declared(folder, key), content) for key, content in style.specials.items()
+            key: name
+            for key, usual in style.specials.items()
+            if (name := next(declared(folder, key), usual)) in known or key in needed
         }
         frame: Frame = (
             tuple(names[key] for key in style.before),
             tuple(names[key] for key in style.after),
         )
-        found = frame if parts.frame is None else parts.frame
-        if style.optional:
-            # This setting has the last word in transformers, too; without files, so has its lack.
-            for bos in declared(folder, "add_bos_token", bool):
-                found = frame if bos else ((), ())
-        bare: list[Frame] = [((), ())] if style.optional else []
+        found, bare = parts.frame, list[Frame]([((), ())] if style.optional else [])
+        if found is None:
+            # Without tokenizer.json, as transformers takes it: bare if nothing is said.
+            bos = not style.optional or next(declared(folder, "add_bos_token", bool), False)
+            found = frame if bos else bare[0]
         require_known([("post_processor", found, (frame, *bare))])
         prefix_space = parts.prefix_space
         for space in declared(folder, "add_prefix_space", bool):
@@ -154,7 +157,7 @@ class FramedTokenizer(Tokenizer):
     @property
     def special_ids(self) -> dict[str, int]:
         keys = ("bos_token", "eos_token", "pad_token")
-        return {f"{key}_id": self._places[key] for key in keys}
+        return {f"{key}_id": self._places[key] for key in keys if key in self._places}
 
     @functools.cached_property
     def sha256(self) -> str:
