@@ -166,20 +166,26 @@ def write_minilm(folder: Path) -> None:
     """Vectors of a sentence encoder: mean over real tokens, length one."""
     model = transformers.AutoModel.from_pretrained(folder).float().eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    found = []
-    for sentence in SENTENCES:
-        read = tokenizer(
-            sentence,
-            split_special_tokens=True,
-            truncation=True,
-            padding=False,
-            max_length=MOST_TOKENS,
-            return_tensors="pt",
+    vectors = {}
+    for name, as_text in (("vectors", True), ("as_tokens", False)):
+        vectors[name] = torch.stack(
+            [_vector(model, tokenizer, text, as_text) for text in SENTENCES]
         )
-        with torch.no_grad():
-            mean = model(**read).last_hidden_state.mean(1)
-        found.append(torch.nn.functional.normalize(mean)[0])
-    save_file({"vectors": torch.stack(found)}, VECTORS)
+    save_file(vectors, VECTORS)
+
+
+def _vector(model: Any, tokenizer: Any, sentence: str, as_text: bool) -> torch.Tensor:
+    read = tokenizer(
+        sentence,
+        split_special_tokens=as_text,
+        truncation=True,
+        padding=False,
+        max_length=MOST_TOKENS,
+        return_tensors="pt",
+    )
+    with torch.no_grad():
+        mean = model(**read).last_hidden_state.mean(1)
+    return torch.nn.functional.normalize(mean)[0]
 
 
 # --- folders that transformers saved ---------------------------------------------------------

@@ -1,14 +1,14 @@
 """Sentences for MiniLM, and where PyTorch's vectors of them lie; imports no PyTorch.
 
-The vectors come from ``.venv-parity/bin/python -m tests.parity.make --minilm FOLDER``, with special
-tokens quoted in a text taken as text (``split_special_tokens=True``).
+The vectors come from ``.venv-parity/bin/python -m tests.parity.make --minilm FOLDER``.
 """
 
 from __future__ import annotations
 
 from tests.parity.fixtures import REFERENCE
 
-#: ``vectors`` float32 [sentences, 384].
+#: ``vectors`` float32 [sentences, 384], special tokens quoted in a text being text there
+#: (``split_special_tokens=True``); ``as_tokens`` with ``transformers``' default, being tokens.
 VECTORS = REFERENCE / "minilm.safetensors"
 #: As its own settings have it.
 MOST_TOKENS = 256

@@ -147,6 +147,8 @@ def test_token_ids_equal_those_of_transformers(name: str, tmp_path: Path) -> Non
 
     for each in (tokenizer, again):
         assert [each.encode_input(text) for text in texts] == expected["as_text"]
+        as_tokens = [each.encode_input(text, as_tokens=True) for text in texts]
+        assert as_tokens == expected["as_tokens"]
     # A special token quoted in a text is that token there unless it is told otherwise; elsewhere
     # the two ways give the same ids.
     differing = {i for i in range(len(texts)) if expected["as_text"][i] != expected["as_tokens"][i]}

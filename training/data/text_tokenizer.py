@@ -3,11 +3,14 @@
 Documents are data, not commands: the characters of a special token inside a text (``[SEP]``,
 ``</s>``, ``<|endoftext|>``) are encoded as ordinary text, never as that token. Otherwise a document
 that merely quotes them would cut itself in two, and a prompt could end itself. Only here do ids
-differ from those of ``transformers``, unless it is told ``split_special_tokens=True``.
+differ from those of ``transformers``, unless it is told ``split_special_tokens=True``. Where the
+token is meant, as in a text with a ``[MASK]`` to fill in, :meth:`TextTokenizer.encode_input` takes
+it for one on request.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -62,6 +65,11 @@ class TextTokenizer:
         self._backend = tokenizers.Tokenizer.from_str(json.dumps(pipeline))
         self._backend.encode_special_tokens = True
 
+    @functools.cached_property
+    def _literal(self) -> tokenizers.Tokenizer:
+        """The same encoder, to which a special token quoted in a text is that token."""
+        return tokenizers.Tokenizer.from_str(self._backend.to_str())
+
     @property
     def special_ids(self) -> dict[str, int]:
         """``config.json``'s keys for special tokens → ids."""
@@ -89,14 +97,22 @@ class TextTokenizer:
         """Ids of a text alone; special tokens inside are ordinary text."""
         return self.encode_batch([text])[0]
 
-    def encode_input(self, text: str, most: int | None = None) -> list[int]:
+    def encode_input(
+        self, text: str, most: int | None = None, *, as_tokens: bool = False
+    ) -> list[int]:
         """Ids as the model wants them, with the special tokens around.
 
         Args:
             text: What to encode.
             most: Ids at most; the text's last ones are left out. None: all.
+            as_tokens: Let special tokens quoted in the text be those tokens, as ``transformers``
+                does: for a ``[MASK]`` to fill in, never for documents.
         """
-        ids = self.encode(text)
+        ids = (
+            self._literal.encode(text, add_special_tokens=False).ids
+            if as_tokens
+            else self.encode(text)
+        )
         if most is not None:
             ids = ids[: max(0, most - len(self.before) - len(self.after))]
         return [*self.before, *ids, *self.after]

@@ -41,6 +41,7 @@ def sentence_embeddings(
     *,
     most_tokens: int | None = None,
     batch_size: int = 32,
+    as_tokens: bool = False,
 ) -> np.ndarray:
     """A vector for each text; the cosine of two is their dot product.
 
@@ -50,6 +51,7 @@ def sentence_embeddings(
         texts: Sentences or paragraphs.
         most_tokens: Longer texts are cut to so many tokens; None: to the model's context.
         batch_size: Texts computed together.
+        as_tokens: See :meth:`TextTokenizer.encode_input`.
 
     Returns:
         float32 [texts, width].
@@ -57,7 +59,10 @@ def sentence_embeddings(
     most = min(most_tokens or model.config.context, model.config.context)
     found = [np.zeros([0, model.blocks.width], np.float32)]
     for start in range(0, len(texts), batch_size):
-        ids = [tokenizer.encode_input(text, most) for text in texts[start : start + batch_size]]
+        ids = [
+            tokenizer.encode_input(text, most, as_tokens=as_tokens)
+            for text in texts[start : start + batch_size]
+        ]
         longest = max(map(len, ids))
         padding = tokenizer.special_ids["pad_token_id"]
         tokens = np.full([len(ids), longest], padding, np.int32)
