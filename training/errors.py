@@ -53,6 +53,7 @@ MESSAGES: dict[str, str] = {
     "architecture_not_trained": _(
         "The method %(method)s does not train %(architecture)s models, but: %(known)s."
     ),
+    "architecture_not_writing": _("A %(architecture)s model writes no text. These do: %(known)s."),
     "sequence_too_long_for_source": _(
         "The source's context holds %(context)s tokens at most. Choose a shorter sequence."
     ),
@@ -145,6 +146,10 @@ MESSAGES: dict[str, str] = {
         "There is no tokenizer: the folder has neither tokenizer.json nor vocab.json with "
         "merges.txt. Add those files and try again."
     ),
+    "tokenizer_missing_vocabulary": _(
+        "There is no tokenizer: the folder has neither tokenizer.json nor vocab.txt. Add one of "
+        "them and try again."
+    ),
     "tokenizer_too_large": _(
         "%(file)s is too large for a tokenizer: at most %(limit)s are read. Check that it is the "
         "right file."
@@ -153,8 +158,8 @@ MESSAGES: dict[str, str] = {
         "The tokenizer's %(file)s cannot be read (%(detail)s). Download or save it again."
     ),
     "tokenizer_unsupported": _(
-        "The tokenizer is of another kind than GPT-2's byte-level BPE, the one that Graft reads: "
-        "%(item)s is %(value)s instead of %(wanted)s. Choose a model with GPT-2's tokenizer."
+        "The tokenizer is of a kind that Graft does not read for this model: %(item)s is %(value)s "
+        "instead of %(wanted)s. Choose a model with its architecture's own tokenizer."
     ),
     # Packing text into sequences (training.data.packing).
     "split_missing": _(

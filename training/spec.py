@@ -7,12 +7,13 @@ everything about layout stays in the portal's forms.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from training.backbones.gpt2.config import GPT2Config
-from training.backbones.registry import AnyConfig
+from training.backbones.registry import BACKBONES, AnyConfig, config_of
 from training.errors import gettext_noop as _
 from training.settings import Settings, field_error
 from training.weights.plan_settings import PlanSettings
@@ -245,6 +246,23 @@ class DeviceSpec(Settings):
     )
 
 
+def trained_config(values: Mapping[str, Any]) -> GPT2Config:
+    """The configuration of a model that runs train, from its fields.
+
+    Raises:
+        ValueError: Values that it cannot have, or an architecture that no method trains.
+    """
+    config = config_of(values)
+    if not isinstance(config, GPT2Config):
+        raise field_error("architecture_not_trained", "", architecture=config.architecture)
+    return config
+
+
+def _trained(value: Any) -> Any:
+    known = isinstance(value, Mapping) and value.get("architecture", "gpt2") in BACKBONES
+    return trained_config(value) if known else value
+
+
 class RunSpec(Settings):
     """One run, complete: two processes given equal specs produce equal curves on a CPU."""
 
@@ -262,7 +280,7 @@ class RunSpec(Settings):
     data: DataSpec
     tokenizer: TokenizerSpec = Field(default_factory=TokenizerSpec)
     #: With a source and no model, the source's own architecture is used.
-    model: GPT2Config | None = None
+    model: Annotated[GPT2Config | None, BeforeValidator(_trained), SerializeAsAny()] = None
     source: SourceSpec | None = None
     training: TrainingSpec = Field(default_factory=TrainingSpec)
     evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)
@@ -330,7 +348,7 @@ class PrepareSpec(Settings):
 
 
 class ImportSpec(Settings):
-    """Bring a foreign GPT-2 in: from the Hub (the only job with a network) or from a folder."""
+    """Bring a foreign model in: from the Hub (the only job with a network) or from a folder."""
 
     version: Literal[1] = SPEC_VERSION
     kind: Literal["hub", "folder"]

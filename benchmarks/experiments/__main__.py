@@ -12,6 +12,7 @@ EXPERIMENTS = {
     "wise_ft": "benchmarks.experiments.wise_ft",
     "kills": "benchmarks.experiments.kills",
     "weight_copy": "benchmarks.experiments.weight_copy",
+    "minilm": "benchmarks.experiments.minilm",
 }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
+from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import GPT2Config
 from training.data.tokenizer import Tokenizer
 from training.weights.checkpoint import write_checkpoint
@@ -62,7 +63,7 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.train(TEXTS * 4, 288)
 
 
-def weights(config: GPT2Config, dtype: str, seed: int = 7) -> dict[str, np.ndarray]:
+def weights(config: BackboneConfig, dtype: str, seed: int = 7) -> dict[str, np.ndarray]:
     """Large random weights, the layer norms' and biases among them."""
     kinds = {"float32": np.dtype("float32"), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
     found = {}

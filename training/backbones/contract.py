@@ -81,6 +81,11 @@ class BackboneConfig(Settings):
         return None
 
     @property
+    def position_offset(self) -> int:
+        """Row of the position embedding that the first token gets; those before it are reserved."""
+        return 0
+
+    @property
     def vocabulary(self) -> int | None:
         """Rows of the token embedding; None where it reads no text."""
         return None
@@ -111,6 +116,7 @@ class Backbone:
         presets: Named sizes.
         module: Where the Keras model is; imported only by a process that computes with it.
         model: The class in that module: ``model(config, compute_dtype="float32", …)``.
+        writes: Whether it writes text: its model has ``new_cache`` and ``extend``.
     """
 
     title: str
@@ -119,3 +125,4 @@ class Backbone:
     presets: dict[str, BackboneConfig]
     module: str
     model: str
+    writes: bool = False

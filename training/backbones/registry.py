@@ -9,13 +9,43 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, SerializeAsAny
 from pydantic_core import PydanticCustomError
 
+from training.backbones.bert.config import PRESETS as BERT_PRESETS
+from training.backbones.bert.config import BertConfig
 from training.backbones.contract import Backbone, BackboneConfig
+from training.backbones.distilbert.config import PRESETS as DISTILBERT_PRESETS
+from training.backbones.distilbert.config import DistilBertConfig
 from training.backbones.gpt2.config import PRESETS as GPT2_PRESETS
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.gpt3.config import PRESETS as GPT3_PRESETS
+from training.backbones.gpt3.config import GPT3Config
+from training.backbones.opt.config import PRESETS as OPT_PRESETS
+from training.backbones.opt.config import OPTConfig
+from training.backbones.roberta.config import PRESETS as ROBERTA_PRESETS
+from training.backbones.roberta.config import RobertaConfig
+
+_MODEL = "training.backbones.%s.model"
 
 BACKBONES: dict[str, Backbone] = {
     "gpt2": Backbone(
-        "GPT-2", "text", GPT2Config, dict(GPT2_PRESETS), "training.backbones.gpt2.model", "GPT2"
+        "GPT-2", "text", GPT2Config, dict(GPT2_PRESETS), _MODEL % "gpt2", "GPT2", writes=True
+    ),
+    "gpt3": Backbone(
+        "GPT-3", "text", GPT3Config, dict(GPT3_PRESETS), _MODEL % "gpt3", "GPT3", writes=True
+    ),
+    "bert": Backbone("BERT", "text", BertConfig, dict(BERT_PRESETS), _MODEL % "bert", "Bert"),
+    "distilbert": Backbone(
+        "DistilBERT",
+        "text",
+        DistilBertConfig,
+        dict(DISTILBERT_PRESETS),
+        _MODEL % "distilbert",
+        "DistilBert",
+    ),
+    "opt": Backbone(
+        "OPT", "text", OPTConfig, dict(OPT_PRESETS), _MODEL % "opt", "OPT", writes=True
+    ),
+    "roberta": Backbone(
+        "RoBERTa", "text", RobertaConfig, dict(ROBERTA_PRESETS), _MODEL % "roberta", "Roberta"
     ),
 }
 

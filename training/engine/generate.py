@@ -81,7 +81,7 @@ class Generator:
 
     def __init__(self, model: Any, tokenizer: Tokenizer) -> None:
         self.model, self.tokenizer = model, tokenizer
-        self.context = model.config.n_positions
+        self.context = model.config.context
         self._extend = tf.function(model.extend, autograph=False)
         self._free: dict[int, list[Any]] = {}
 
@@ -123,7 +123,7 @@ class Generator:
         """Token after token, ``max_tokens`` at most; end-of-text is the caller's to see."""
         random = np.random.Generator(np.random.Philox(key=request.seed))
         # An empty prompt continues the token that stands between documents.
-        ids = self.tokenizer.encode(request.prompt) or [self.tokenizer.end_of_text]
+        ids = self.tokenizer.encode_input(request.prompt) or [self.tokenizer.end_of_text]
         wanted = min(self.context, len(ids) + request.max_tokens)
         length = _fitting(wanted, self.context)
         free = self._free.setdefault(length, [])

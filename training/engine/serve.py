@@ -25,6 +25,7 @@ from typing import IO, Any
 import psutil
 from pydantic import ValidationError
 
+from training.backbones.registry import BACKBONES
 from training.engine.devices import configure, default_threads
 from training.errors import TrainingError
 from training.settings import problems
@@ -42,15 +43,23 @@ def open_generator(folder: Path) -> Any:
     """A generator over a checkpoint's weights, float32.
 
     Raises:
-        TrainingError: ``checkpoint_*``, ``weights_*``, ``config_*``, ``tokenizer_*``.
+        TrainingError: ``checkpoint_*``, ``weights_*``, ``config_*``, ``tokenizer_*``,
+            ``architecture_not_writing``.
     """
     checkpoint = read_checkpoint(folder)
+    if not BACKBONES[checkpoint.config.architecture].writes:
+        raise TrainingError(
+            "architecture_not_writing",
+            field="checkpoint",
+            architecture=BACKBONES[checkpoint.config.architecture].title,
+            known=", ".join(backbone.title for backbone in BACKBONES.values() if backbone.writes),
+        )
     configure(DeviceSpec(), default_threads())
     from training.backbones.registry import model_class
-    from training.data.tokenizer import Tokenizer
+    from training.data.tokenizers import read_byte_level
     from training.engine.generate import Generator
 
-    tokenizer = Tokenizer.load(checkpoint.tokenizer_folder)
+    tokenizer = read_byte_level(folder, checkpoint.config.architecture)
     model = model_class(checkpoint.config.architecture)(checkpoint.config)
     model.load_named(checkpoint.tensors())
     return Generator(model, tokenizer)

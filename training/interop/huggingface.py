@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from training.backbones.contract import BackboneConfig
-from training.data.tokenizer import Tokenizer
-from training.durable import durable_folder
+from training.data.tokenizers import TextTokenizer, read_tokenizer
+from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
 from training.interop.forms import form_of
 from training.interop.forms.form import Form, read_config_json
@@ -63,7 +63,7 @@ class ForeignModel:
 
     config: BackboneConfig
     tensors: MappedTensors
-    tokenizer: Tokenizer
+    tokenizer: TextTokenizer
     dropout: dict[str, float]
 
 
@@ -104,9 +104,10 @@ def read_folder(folder: Path) -> ForeignModel:
     names = choose_files(names)
     payload = read_config_json(folder / CONFIG_FILE)
     form = form_of(payload)
-    config = form.read(payload)
-    infos = _match_names(_read_infos(folder, names), config, form)
-    tokenizer = Tokenizer.load(folder)
+    foreign = _read_infos(folder, names)
+    config = form.read(payload, foreign)
+    infos = _match_names(foreign, config, form)
+    tokenizer = read_tokenizer(folder, config.architecture)
     if tokenizer.size > (config.vocabulary or 0):
         raise TrainingError(
             "vocabulary_too_small", vocabulary=config.vocabulary, tokens=tokenizer.size
@@ -137,6 +138,8 @@ def check_finite(tensors: Mapping[str, np.ndarray]) -> Iterator[int]:
 def export(checkpoint: Checkpoint, destination: Path) -> None:
     """Write a checkpoint as a plain Hugging Face folder, byte for byte what the checkpoint holds.
 
+    Only ``config.json`` may differ: a GPT-3 that is dense throughout leaves as the GPT-2 it is.
+
     Raises:
         TrainingError: ``disk_full``; nothing is left behind.
     """
@@ -144,6 +147,10 @@ def export(checkpoint: Checkpoint, destination: Path) -> None:
         for name in (WEIGHTS_FILE, CONFIG_FILE, GENERATION_FILE, *TOKENIZER_FILES):
             if (checkpoint.folder / name).is_file():
                 shutil.copyfile(checkpoint.folder / name, temporary / name)
+        payload = read_config_json(temporary / CONFIG_FILE)
+        exported = form_of(payload).exported(checkpoint.config, payload)
+        if exported != payload:
+            (temporary / CONFIG_FILE).write_bytes(json_bytes(exported))
 
 
 def _list(folder: Path) -> list[str]:
@@ -204,14 +211,18 @@ def _match_names(
     bare = not any(name.startswith(form.prefix) for name in infos)
     found: dict[str, TensorInfo] = {}
     for foreign, info in infos.items():
-        kept = not bare or foreign in config.TIED or foreign in specs
-        name = foreign if kept else form.prefix + foreign
+        name = foreign
+        for old, new in form.renamed.items():
+            if name.endswith(old):
+                name = name.removesuffix(old) + new
+        if bare and name not in config.TIED and name not in specs:
+            name = form.prefix + name
         if not form.buffers.fullmatch(name):
             found[name] = info
     if missing := [name for name in specs if name not in found]:
         raise TrainingError("tensors_missing", count=len(missing), names=_some(missing))
     for head, same in config.TIED.items():
-        if head in found and head not in specs:
+        if head in found and head not in specs and same in specs:
             _require_same(head, found[head], same, found[same])
             del found[head]
     if extra := sorted(name for name in found if name not in specs):

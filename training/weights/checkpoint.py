@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from training.backbones.contract import BackboneConfig
+from training.backbones.registry import BACKBONES
 from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
 from training.faults import fault_point
@@ -41,6 +42,7 @@ TOKENIZER_FILES = (
     "tokenizer_config.json",
     "vocab.json",
     "merges.txt",
+    "vocab.txt",
     "special_tokens_map.json",
 )
 
@@ -49,9 +51,10 @@ WEIGHT_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 class SavesItself(Protocol):
-    """What a checkpoint needs of a tokenizer (:class:`training.data.tokenizer.Tokenizer`)."""
+    """What a checkpoint needs of a tokenizer (:class:`training.data.tokenizers.TextTokenizer`)."""
 
-    end_of_text: int
+    @property
+    def special_ids(self) -> Mapping[str, int]: ...
 
     def save(self, folder: Path, context: int | None = None) -> None: ...
 
@@ -147,23 +150,18 @@ def write_checkpoint(
         )
         known = {WEIGHTS_FILE: file_sha256}
         _check_fit(config, {str(item["name"]): item for item in described})
-        end_of_text = None if tokenizer is None else tokenizer.end_of_text
+        special = {} if tokenizer is None else dict(tokenizer.special_ids)
         types = {str(item["dtype"]) for item in described}
         stored = WEIGHT_TYPES[types.pop()] if len(types) == 1 else "float32"
         _write_json(
             temporary / CONFIG_FILE,
             FORMS[config.architecture].write(
-                config, end_of_text=end_of_text, dtype=stored, dropout=dropout
+                config, special=special, dtype=stored, dropout=dropout
             ),
         )
-        _write_json(
-            temporary / GENERATION_FILE,
-            {
-                "_from_model_config": True,
-                "bos_token_id": end_of_text,
-                "eos_token_id": end_of_text,
-            },
-        )
+        if BACKBONES[config.architecture].writes:
+            ends = {"bos_token_id": None, "eos_token_id": None} | special
+            _write_json(temporary / GENERATION_FILE, {"_from_model_config": True} | ends)
         if tokenizer is not None:
             tokenizer.save(temporary, config.context)
         fault_point("checkpoint.tokenizer")
@@ -200,8 +198,8 @@ def read_checkpoint(folder: Path, *, verify: bool = False) -> Checkpoint:
             raise TrainingError("checkpoint_missing", folder=folder.name, file=name)
     payload = read_config_json(folder / CONFIG_FILE)
     form = form_of(payload)
-    config = form.read(payload)
     infos = read_header(folder / WEIGHTS_FILE).tensors
+    config = form.read(payload, infos)
     _check_fit(
         config, {name: {"dtype": info.dtype, "shape": info.shape} for name, info in infos.items()}
     )

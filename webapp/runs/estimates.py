@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from training.backbones.gpt2.config import GPT2Config
 from training.estimate import Estimate, assumed_speed, estimate, flops_per_token
-from training.spec import RunSpec
+from training.spec import RunSpec, trained_config
 from webapp.accounts.models import Team
 from webapp.jobs.models import State, Worker
 from webapp.jobs.processes import host_of
@@ -92,7 +92,7 @@ def measured_speed(spec: RunSpec, config: GPT2Config, team: Team) -> float | Non
             continue
         try:
             old_spec = RunSpec.model_validate(run.job.spec)
-            old_config = GPT2Config.model_validate(run.checkpoint.config)
+            old_config = trained_config(run.checkpoint.config)
         except ValueError:  # a spec of another version
             continue
         work = estimate(old_spec, old_config).flops

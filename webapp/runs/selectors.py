@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
 from training.backbones.gpt2.config import GPT2Config
+from training.spec import trained_config
 from webapp.accounts.models import AuditEvent, Tag, User
 from webapp.datasets.models import Dataset
 from webapp.jobs.models import Job, JobEvent, State
@@ -340,7 +341,7 @@ def derived_runs(run: Run) -> QuerySet[Any]:
 def model_of(run: Run) -> GPT2Config | None:
     """The model, as far as it is known."""
     if run.checkpoint is not None:
-        return GPT2Config.model_validate(run.checkpoint.config)
+        return trained_config(run.checkpoint.config)
     from webapp.runs.sources import run_config
 
     try:

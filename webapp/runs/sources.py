@@ -8,11 +8,16 @@ from typing import Any
 from django.db.models import Q
 
 from training.backbones.gpt2.config import PRESETS, GPT2Config
+from training.backbones.registry import BACKBONES
+from training.spec import trained_config
 from webapp.accounts.models import Team
 from webapp.checkpoints.models import Checkpoint
 from webapp.jobs.models import ENDED, State
 from webapp.runs import references
 from webapp.runs.models import Run
+
+#: Architectures that runs train.
+TRAINED = [name for name, backbone in BACKBONES.items() if issubclass(backbone.config, GPT2Config)]
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def source_of(reference: str, team: Team) -> Source | None:
     except ValueError:
         return None
     if kind == "checkpoint":
-        checkpoint = Checkpoint.objects.filter(team=team, pk=pk).first()
+        checkpoint = Checkpoint.objects.filter(team=team, pk=pk, architecture__in=TRAINED).first()
         return of_checkpoint(checkpoint) if checkpoint else None
     if kind == "run":
         run = (
@@ -68,7 +73,7 @@ def of_checkpoint(checkpoint: Checkpoint) -> Source:
     return Source(
         reference=references.write("checkpoint", checkpoint.pk),
         name=checkpoint.name,
-        config=GPT2Config.model_validate(checkpoint.config),
+        config=trained_config(checkpoint.config),
         shapes={item["name"]: tuple(item["shape"]) for item in checkpoint.tensors},
         checkpoint=checkpoint,
     )
@@ -101,7 +106,7 @@ def spec_config(spec: dict[str, Any], team: Team) -> GPT2Config:
     source = spec.get("source")
     of_source = source_of(source["checkpoint"], team) if source else None
     if spec.get("model"):
-        config = GPT2Config.model_validate(spec["model"])
+        config = trained_config(spec["model"])
     elif of_source is not None:
         config = of_source.config
     else:
@@ -133,7 +138,7 @@ def search(team: Team, words: str, limit: int = 12) -> list[Source]:
         .select_related("job", "source_checkpoint", "team", "dataset_version__dataset")
     )
     checkpoints = (
-        Checkpoint.objects.filter(named, team=team)
+        Checkpoint.objects.filter(named, team=team, architecture__in=TRAINED)
         .exclude(stage=Checkpoint.Stage.ARCHIVED)
         .defer("card", "manifest")
     )

@@ -5,7 +5,8 @@ import tensorflow as tf
 from tests.integration.training.reference import gpt2_logits
 from training.backbones.gpt2.config import GPT2Config
 from training.backbones.gpt2.lora import initial_factors, merge
-from training.backbones.gpt2.model import GPT2, embed, gelu_tanh, layer_norm
+from training.backbones.gpt2.model import GPT2
+from training.backbones.layers import embed, gelu_tanh, layer_norm
 from training.spec import LoraSpec
 from training.weights.initial import initial_tensors
 

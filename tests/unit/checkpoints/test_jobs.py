@@ -38,7 +38,7 @@ def _foreign_folder(folder: Path) -> Path:
     )
     tokenizer = Tokenizer.train(["a small text, and another one"], TINY.vocab_size)
     tokenizer.save(folder)
-    config = FORM.write(TINY, end_of_text=tokenizer.end_of_text)
+    config = FORM.write(TINY, special=tokenizer.special_ids)
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from training.backbones.blocks import STD, Activation, dense, norm, table
 from training.backbones.contract import BackboneConfig, TensorSpec
 from training.errors import gettext_noop as _
 from training.settings import field_error
-
-Activation = Literal["gelu_new", "gelu", "relu", "silu", "tanh"]
-
 
 EMBEDDING, HEAD = "transformer.wte.weight", "lm_head.weight"
 
@@ -115,58 +114,30 @@ class GPT2Config(BackboneConfig):
 
     def tensors(self) -> list[TensorSpec]:
         """Every tensor of the language model in a fixed order; a tied head has none of its own."""
-        width, std = self.n_embd, 0.02
-        residual_std = std / math.sqrt(2 * self.n_layer)
-
-        def norm(name: str, block: str, role: str) -> list[TensorSpec]:
-            axes = ("width",)
-            return [
-                TensorSpec(
-                    f"{name}.weight", (width,), "ones", 0, block, f"{role}.scale".strip("."), axes
-                ),
-                TensorSpec(
-                    f"{name}.bias", (width,), "zeros", 0, block, f"{role}.bias".strip("."), axes
-                ),
-            ]
-
-        def dense(
-            name: str, block: str, role: str, sizes: dict[str, int], std: float
-        ) -> list[TensorSpec]:
-            (rows, columns), axes = sizes.values(), tuple(sizes)
-            return [
-                TensorSpec(
-                    f"{name}.weight",
-                    (rows, columns),
-                    "normal",
-                    std,
-                    block,
-                    f"{role}.kernel",
-                    axes,
-                    inputs=(0,),
-                ),
-                TensorSpec(f"{name}.bias", (columns,), "zeros", 0, block, f"{role}.bias", axes[1:]),
-            ]
-
-        def table(name: str, block: str, role: str, axis: str, rows: int) -> TensorSpec:
-            return TensorSpec(name, (rows, width), "normal", std, block, role, (axis, "width"))
-
+        width, heads = ("width", self.n_embd), ("heads", self.n_embd)
+        qkv, inner = ("qkv", 3 * self.n_embd), ("inner", self.inner)
+        tokens, positions = ("vocabulary", self.vocab_size), ("position", self.n_positions)
+        residual_std = STD / math.sqrt(2 * self.n_layer)
+        matrix = partial(dense, inputs=0)
         found = [
-            table(EMBEDDING, "embeddings", "token", "vocabulary", self.vocab_size),
-            table("transformer.wpe.weight", "embeddings", "position", "position", self.n_positions),
+            table(EMBEDDING, tokens, width, "embeddings", "token"),
+            table("transformer.wpe.weight", positions, width, "embeddings", "position"),
         ]
         for layer in range(self.n_layer):
             name, block = f"transformer.h.{layer}", f"layer.{layer}"
-            qkv, out = {"width": width, "qkv": 3 * width}, {"heads": width, "width": width}
-            up, down = {"width": width, "inner": self.inner}, {"inner": self.inner, "width": width}
-            found += norm(f"{name}.ln_1", block, "attention.norm")
-            found += dense(f"{name}.attn.c_attn", block, "attention.qkv", qkv, std)
-            found += dense(f"{name}.attn.c_proj", block, "attention.output", out, residual_std)
-            found += norm(f"{name}.ln_2", block, "feed_forward.norm")
-            found += dense(f"{name}.mlp.c_fc", block, "feed_forward.in", up, std)
-            found += dense(f"{name}.mlp.c_proj", block, "feed_forward.out", down, residual_std)
-        found += norm("transformer.ln_f", "final_norm", "")
+            found += norm(f"{name}.ln_1", self.n_embd, block, "attention.norm")
+            found += matrix(f"{name}.attn.c_attn", (width, qkv), block, "attention.qkv")
+            found += matrix(
+                f"{name}.attn.c_proj", (heads, width), block, "attention.output", std=residual_std
+            )
+            found += norm(f"{name}.ln_2", self.n_embd, block, "feed_forward.norm")
+            found += matrix(f"{name}.mlp.c_fc", (width, inner), block, "feed_forward.in")
+            found += matrix(
+                f"{name}.mlp.c_proj", (inner, width), block, "feed_forward.out", std=residual_std
+            )
+        found += norm("transformer.ln_f", self.n_embd, "final_norm", "")
         if not self.tie_word_embeddings:
-            head = table(HEAD, "head", "token", "vocabulary", self.vocab_size)
+            head = table(HEAD, tokens, width, "head", "token")
             found.append(replace(head, inputs=(1,)))
         return found
 

@@ -2,10 +2,7 @@
 
 - Radford et al., 2019, "Language Models are Unsupervised Multitask Learners".
 
-Variables carry Hugging Face's tensor names. The residual stream stays float32 and flat,
-[batch · time, width]; matrix products run in the compute type (bfloat16 where asked, with float32
-master weights). Dropout is stateless: its masks follow from a seed pair alone, so that a resumed
-run draws the same ones.
+Variables carry Hugging Face's tensor names; :mod:`training.backbones.layers` has the parts.
 
 Details people get wrong: the tanh GELU (``gelu_new``) is GPT-2's, not the exact one; the head has
 no bias; layer norms come before each half block and once more at the end; positions are learned.
@@ -21,65 +18,20 @@ import tensorflow as tf
 
 from training.backbones.gpt2.config import GPT2Config
 from training.backbones.gpt2.lora import adapted_matrices, factor_names, factor_specs
+from training.backbones.layers import (
+    ACTIVATIONS,
+    Cache,
+    attend_to_cache,
+    attention_weights,
+    causal_mask,
+    dropped,
+    embed,
+    layer_norm,
+    new_cache,
+    vocabulary_scores,
+)
 from training.backbones.named import NamedModel
 from training.spec import LoraSpec
-
-
-@tf.custom_gradient
-def gelu_tanh(x: tf.Tensor) -> Any:
-    """0.5 x (1 + tanh(sqrt(2/π) (x + 0.044715 x³))), without ``tf.nn.gelu``'s slow power."""
-    c = tf.constant(math.sqrt(2 / math.pi), x.dtype)
-    square = x * x
-    t = tf.tanh(c * x * (1 + 0.044715 * square))
-
-    def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        slope = c * (1 + 0.134145 * square)
-        return upstream * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope)
-
-    return 0.5 * x * (1 + t), gradient
-
-
-ACTIVATIONS: dict[str, Any] = {
-    "gelu_new": gelu_tanh,
-    "gelu": lambda x: tf.nn.gelu(x, approximate=False),
-    "relu": tf.nn.relu,
-    "silu": tf.nn.silu,
-    "tanh": tf.tanh,
-}
-
-
-@tf.custom_gradient
-def layer_norm(x: tf.Tensor, scale: tf.Tensor, bias: tf.Tensor, epsilon: tf.Tensor) -> Any:
-    """Layer norm over the last axis of [rows, width], float32, with the variance not corrected."""
-    centred = x - tf.reduce_mean(x, -1, keepdims=True)
-    inverse = tf.math.rsqrt(tf.reduce_mean(centred * centred, -1, keepdims=True) + epsilon)
-    normal = centred * inverse
-
-    def gradient(upstream: tf.Tensor) -> tuple[Any, ...]:
-        g = upstream * scale
-        dx = inverse * (
-            g
-            - tf.reduce_mean(g, -1, keepdims=True)
-            - normal * tf.reduce_mean(g * normal, -1, keepdims=True)
-        )
-        return dx, tf.reduce_sum(upstream * normal, 0), tf.reduce_sum(upstream, 0), None
-
-    return normal * scale + bias, gradient
-
-
-@tf.custom_gradient
-def embed(table: tf.Tensor, tokens: tf.Tensor) -> Any:
-    """Rows of a table [vocab, width] for tokens of any shape, with a dense gradient.
-
-    TensorFlow's own is sparse, and adding a tied head's dense one to it copies both into one long
-    list of rows first.
-    """
-
-    def gradient(upstream: tf.Tensor) -> tuple[Any, None]:
-        rows = tf.reshape(upstream, [-1, table.shape[1]])
-        return tf.math.unsorted_segment_sum(rows, tf.reshape(tokens, [-1]), table.shape[0]), None
-
-    return tf.gather(table, tokens), gradient
 
 
 class GPT2(NamedModel):
@@ -108,7 +60,7 @@ class GPT2(NamedModel):
         lora: LoraSpec | None = None,
         frozen: Collection[str] = (),
     ) -> None:
-        super().__init__(dtype="float32", name="gpt2")
+        super().__init__(dtype="float32", name=config.architecture)
         self.config, self.lora, self.rate = config, lora, dropout
         self.compute = tf.as_dtype(compute_dtype)
         self.adapted = set(adapted_matrices(config, lora)) if lora else set()
@@ -134,36 +86,34 @@ class GPT2(NamedModel):
         positions = self.value("transformer.wpe.weight")[:time]
         x = embed(self.value("transformer.wte.weight"), tokens) + positions
         x = tf.reshape(x, [-1, self.config.n_embd])
-        x = _dropout(x, rate, seed, 0)
-        future = tf.linalg.band_part(tf.ones([time, time], tf.float32), -1, 0)
-        mask = (1 - future) * -1e9
+        x = dropped(x, rate, seed, 0)
+        masks = self.masks(tf.range(time), tf.range(time))
         for layer in range(self.config.n_layer):
             site = 1 + 3 * layer
 
             def attend(q: Any, k: Any, v: Any, layer: int = layer, site: int = site) -> Any:
-                weights = self._attention_weights(q, k, mask, layer)
-                weights = _dropout(weights, rate, seed, site)
-                return tf.matmul(weights, v)
+                weights = self._attention_weights(q, k, masks[layer], layer)
+                return tf.matmul(dropped(weights, rate, seed, site), v)
 
             half = self._attention_block(x, layer, batch, time, attend)
-            x = x + _dropout(half, rate, seed, site + 1)
-            x = x + _dropout(self._feed_forward_block(x, layer), rate, seed, site + 2)
+            x = x + dropped(half, rate, seed, site + 1)
+            x = x + dropped(self._feed_forward_block(x, layer), rate, seed, site + 2)
         return self._norm(x, "transformer.ln_f")
 
-    def head(self, hidden: Any) -> Any:
-        """Logits float32 [rows, vocab].
+    def masks(self, queries: Any, keys: Any) -> list[Any]:
+        """For each layer what is added to its attention's scores, float32 [queries, keys].
 
-        In bfloat16 the mean row of the table is subtracted first: pretrained logits share a large
-        offset per position, which softmax ignores and bfloat16 would spend its digits on.
+        Args:
+            queries: Positions, int32 [queries].
+            keys: Positions, int32 [keys].
         """
+        return [causal_mask(queries, keys)] * self.config.n_layer
+
+    def head(self, hidden: Any) -> Any:
+        """Logits float32 [rows, vocab]."""
         tied = self.config.tie_word_embeddings
         table = self.value("transformer.wte.weight" if tied else "lm_head.weight")
-        if self.compute != tf.float32:
-            table = table - tf.stop_gradient(tf.reduce_mean(table, 0, keepdims=True))
-        logits = tf.matmul(
-            tf.cast(hidden, self.compute), tf.cast(table, self.compute), transpose_b=True
-        )
-        return tf.cast(logits, tf.float32)
+        return vocabulary_scores(hidden, table, self.compute)
 
     def _norm(self, x: Any, name: str) -> Any:
         epsilon = tf.constant(self.config.layer_norm_epsilon, tf.float32)
@@ -191,9 +141,7 @@ class GPT2(NamedModel):
         return tf.cast(self._linear(mixed, f"{block}.attn.c_proj"), tf.float32)
 
     def _attention_weights(self, q: Any, k: Any, mask: Any, layer: int) -> Any:
-        """softmax(q kᵀ · scale + mask); the softmax in float32."""
-        scores = tf.matmul(q * tf.cast(self._attention_scale(layer), q.dtype), k, transpose_b=True)
-        return tf.cast(tf.nn.softmax(tf.cast(scores, tf.float32) + mask), q.dtype)
+        return attention_weights(q, k, self._attention_scale(layer), mask)
 
     def _attention_scale(self, layer: int) -> float:
         scale = 1.0
@@ -212,15 +160,11 @@ class GPT2(NamedModel):
 
     # --- one token after the other -----------------------------------------------------------
 
-    def new_cache(self, length: int, batch: int = 1) -> list[tuple[tf.Variable, tf.Variable]]:
+    def new_cache(self, length: int, batch: int = 1) -> Cache:
         """Keys and values of every layer, [batch, heads, length, head size] each, to write into."""
         config = self.config
         shape = [batch, config.n_head, length, config.n_embd // config.n_head]
-        zeros = tf.zeros(shape, self.compute)
-        return [
-            (tf.Variable(zeros, trainable=False), tf.Variable(zeros, trainable=False))
-            for _ in range(config.n_layer)
-        ]
+        return new_cache(config.n_layer, shape, self.compute)
 
     def extend(self, tokens: Any, start: Any, last: Any, cache: Any) -> Any:
         """Read tokens [batch, time] at positions ``start`` on, and give the logits at ``last``.
@@ -238,33 +182,19 @@ class GPT2(NamedModel):
             float32 [batch, vocab].
         """
         batch, time = tokens.shape
-        length = cache[0][0].shape[2]
         at = start + tf.range(time)
         x = tf.gather(self.value("transformer.wte.weight"), tokens)
         x += tf.gather(self.value("transformer.wpe.weight"), at)
         x = tf.reshape(x, [-1, self.config.n_embd])
-        mask = tf.where(tf.range(length)[None, :] <= at[:, None], 0.0, -1e9)
+        masks = self.masks(at, tf.range(cache[0][0].shape[2]))
         for layer in range(self.config.n_layer):
-            keys, values = cache[layer]
 
-            def attend(
-                q: Any, k: Any, v: Any, layer: int = layer, keys: Any = keys, values: Any = values
-            ) -> Any:
-                keys[:, :, start : start + time, :].assign(k)
-                values[:, :, start : start + time, :].assign(v)
-                weights = self._attention_weights(q, keys.read_value(), mask, layer)
-                return tf.matmul(weights, values.read_value())
+            def weights(q: Any, k: Any, layer: int = layer) -> Any:
+                return self._attention_weights(q, k, masks[layer], layer)
 
+            attend = attend_to_cache(cache, layer, start, weights)
             x = x + self._attention_block(x, layer, batch, time, attend)
             x = x + self._feed_forward_block(x, layer)
         x = self._norm(x, "transformer.ln_f")
         rows = tf.reshape(x, [batch, time, self.config.n_embd])[:, last]
         return self.head(rows)
-
-
-def _dropout(x: Any, rate: float, seed: Any, site: int) -> Any:
-    """Zero a share of x and scale the rest up; the mask follows from (seed, site) alone."""
-    if not rate:
-        return x
-    own = tf.random.fold_in(seed, site)
-    return tf.nn.experimental.stateless_dropout(x, rate, own, rng_alg="philox")

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from training.backbones.contract import BackboneConfig
 from training.errors import TrainingError
+from training.interop.forms.bert import FORM as BERT
+from training.interop.forms.distilbert import FORM as DISTILBERT
 from training.interop.forms.form import Form
 from training.interop.forms.gpt2 import FORM as GPT2
+from training.interop.forms.gpt3 import FORM as GPT3
+from training.interop.forms.opt import FORM as OPT
+from training.interop.forms.roberta import FORM as ROBERTA
 
 #: By ``model_type``, which is the architecture's name in the registry too.
-FORMS: dict[str, Form] = {form.model_type: form for form in (GPT2,)}
+FORMS: dict[str, Form] = {
+    form.model_type: form
+    for form in (
+        GPT2,
+        GPT3,
+        BERT,
+        DISTILBERT,
+        ROBERTA,
+        OPT,
+    )
+}
 
 
 def form_of(payload: Mapping[str, Any]) -> Form:
@@ -27,10 +42,10 @@ def form_of(payload: Mapping[str, Any]) -> Form:
     return FORMS[found]
 
 
-def read_config(payload: Mapping[str, Any]) -> BackboneConfig:
-    """Our configuration of a ``config.json`` that we can represent exactly.
+def read_config(payload: Mapping[str, Any], names: Collection[str] = ()) -> BackboneConfig:
+    """Our configuration of a ``config.json`` that we can represent exactly; see :meth:`Form.read`.
 
     Raises:
         TrainingError: ``config_*``, naming the field.
     """
-    return form_of(payload).read(payload)
+    return form_of(payload).read(payload, names)

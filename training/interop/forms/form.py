@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,9 +132,15 @@ class Form:
         only: Further keys that are read at these values alone.
         dropout: Keys of dropout rates: used in training only, and kept through a round trip so that
             fine-tuning elsewhere goes on as before.
+        dropout_if_given: Further ones, which mean "as the others" where they are missing.
         written: Further keys that ``transformers`` writes, with the values that we mean.
         prefix: Of the tensors' names, which are met with and without it.
+        renamed: Ends of tensors' names in old folders → as they are called now.
         buffers: Names (with the prefix) that are stored but no version computes with.
+        decide: (config.json, tensors' names, what the class decided) → further fields of ``own``.
+        tell: Our configuration → the keys that :attr:`decide` reads.
+        exported: (Our configuration, our ``config.json``) → the one of an export, where another
+            architecture says the same in a form that others read.
     """
 
     config: type[BackboneConfig]
@@ -146,9 +152,18 @@ class Form:
     ignored: frozenset[str] = frozenset()
     only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     dropout: tuple[str, ...] = ()
+    dropout_if_given: tuple[str, ...] = ()
     written: Mapping[str, Any] = field(default_factory=dict)
     prefix: str = ""
+    renamed: Mapping[str, str] = field(default_factory=dict)
     buffers: re.Pattern[str] = re.compile(r"(?!)")
+    decide: Callable[[Mapping[str, Any], Collection[str], dict[str, Any]], dict[str, Any]] = (
+        lambda payload, names, decided: {}
+    )
+    tell: Callable[[BackboneConfig], dict[str, Any]] = lambda config: {}
+    exported: Callable[[BackboneConfig, dict[str, Any]], dict[str, Any]] = lambda config, payload: (
+        payload
+    )
 
     @property
     def honoured(self) -> frozenset[str]:
@@ -157,19 +172,26 @@ class Form:
 
     @property
     def all_ignored(self) -> frozenset[str]:
-        return IGNORED | self.ignored | frozenset(self.dropout)
+        rates = frozenset((*self.dropout, *self.dropout_if_given))
+        return (IGNORED | self.ignored | rates) - self.honoured
 
     @property
     def all_only(self) -> dict[str, tuple[Any, ...]]:
         return ONLY | dict(self.only)
 
-    def read(self, payload: Mapping[str, Any]) -> BackboneConfig:
+    def read(self, payload: Mapping[str, Any], names: Collection[str] = ()) -> BackboneConfig:
         """Our configuration of one that we can represent exactly.
+
+        Args:
+            payload: ``config.json``.
+            names: Of the tensors beside it, which decide what no key does (whether a BERT has a
+                pooler); none: they are not known, and that is taken to be there.
 
         Raises:
             TrainingError: ``config_*``, naming the field.
         """
         values = self._decided_by_class(payload.get("architectures"))
+        values |= self.decide(payload, names, values)
         ignored, only, honoured = self.all_ignored, self.all_only, self.honoured
         for key, value in payload.items():
             if key in ("model_type", "architectures") or key in ignored:
@@ -214,7 +236,7 @@ class Form:
         """The dropout rates of a foreign configuration, for :meth:`write`."""
         return {
             key: float(value)
-            for key in self.dropout
+            for key in (*self.dropout, *self.dropout_if_given)
             if isinstance(value := payload.get(key), int | float) and 0 <= value < 1
         }
 
@@ -222,7 +244,7 @@ class Form:
         self,
         config: BackboneConfig,
         *,
-        end_of_text: int | None,
+        special: Mapping[str, int] | None = None,
         dtype: str = "float32",
         dropout: Mapping[str, float] | None = None,
     ) -> dict[str, Any]:
@@ -230,7 +252,7 @@ class Form:
 
         Args:
             config: The model.
-            end_of_text: Id of the token that begins and ends a document; None: it has none.
+            special: The tokenizer's ids for ``bos_token_id``, ``eos_token_id``, ``pad_token_id``.
             dtype: What the weights are stored as: ``float32``, ``float16`` or ``bfloat16``.
             dropout: Rates by :attr:`dropout`; none: 0, since ours is a setting of the run.
         """
@@ -244,14 +266,16 @@ class Form:
         return {
             "model_type": self.model_type,
             "architectures": classes[:1],
-            **{name: fields[name] for name in fields if name in self.honoured},
             **dict.fromkeys(self.dropout, 0.0),
             **(dropout or {}),
             **self.written,
             "initializer_range": 0.02,
-            "bos_token_id": end_of_text,
-            "eos_token_id": end_of_text,
+            "bos_token_id": None,
+            "eos_token_id": None,
+            **(special or {}),
             "dtype": dtype,
+            **self.tell(config),
+            **{name: fields[name] for name in fields if name in self.honoured},
         }
 
 

@@ -98,14 +98,14 @@ class TextTask:
     def __init__(
         self, loaded: LoadedText, compute_dtype: str, fused: bool, strategy: Any, events: EventLog
     ) -> None:
-        from training.backbones.gpt2.model import GPT2
+        from training.backbones.registry import model_class
         from training.engine.generate import Generator
 
         self.loaded, self.spec, self.fused = loaded, loaded.spec, fused
         training = self.spec.training
         events.emit("phase", name="building", fraction=None, detail="")
         with strategy.scope():
-            self.model = GPT2(
+            self.model = model_class(loaded.config.architecture)(
                 loaded.config,
                 compute_dtype=compute_dtype,
                 dropout=training.dropout,
@@ -389,7 +389,7 @@ METHOD = Method(
     title=_("Causal language modelling"),
     summary=_("Predict each token from those before it: GPT-2's own way to learn from text."),
     data=("text",),
-    backbones=("gpt2",),
+    backbones=("gpt2", "gpt3"),
     load=LoadedText,
     load_split=_load_split,
 )

@@ -14,15 +14,22 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.parity.fixtures import REFERENCE
+from tests.parity.text import FOLDERS
 from training.errors import TrainingError
 from training.events import EventLog
 from training.interop import importing
+from training.interop.forms import form_of
+from training.interop.forms.form import read_config_json
 from training.spec import ImportSpec
 
 THEIRS = REFERENCE / "theirs"
 
 
-def copy_of(name: str, tmp_path: Path) -> Path:
+#: A folder of each architecture.
+ONE_OF_EACH = {"gpt2": THEIRS / "default"} | {path.name: path for path in FOLDERS.iterdir()}
+
+
+def copy_of(name: str | Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(THEIRS / name, tmp_path / "folder"))
 
 
@@ -205,6 +212,72 @@ def test_an_untied_head_that_is_missing_is_named(tmp_path: Path) -> None:
     edit_config(folder, tie_word_embeddings=False)
     error = refused(folder, tmp_path)
     assert error.params == {"count": 1, "names": "lm_head.weight"}
+
+
+@pytest.mark.parametrize("name", sorted(ONE_OF_EACH))
+def test_every_architecture_refuses_missing_extra_and_infinite_tensors(
+    tmp_path: Path, name: str
+) -> None:
+    stored = load_file(ONE_OF_EACH[name] / "model.safetensors")
+    first = next(tensor for tensor in stored if ".0." in tensor)
+
+    def take_away(tensors: dict[str, np.ndarray]) -> None:
+        del tensors[first]
+
+    def add(tensors: dict[str, np.ndarray]) -> None:
+        tensors["another.weight"] = np.ones((2, 3), "f4")
+
+    def spoil(tensors: dict[str, np.ndarray]) -> None:
+        tensors[first].reshape(-1)[-1] = np.nan
+
+    for number, (change, code) in enumerate(
+        ((take_away, "tensors_missing"), (add, "tensors_extra"), (spoil, "tensor_not_finite"))
+    ):
+        (tmp_path / str(number)).mkdir()
+        folder = copy_of(ONE_OF_EACH[name], tmp_path / str(number))
+        edit_weights(folder, change)
+        assert refused(folder, tmp_path / str(number)).code == code
+
+
+@pytest.mark.parametrize("name", sorted(ONE_OF_EACH))
+def test_every_architecture_refuses_a_key_that_it_does_not_know(tmp_path: Path, name: str) -> None:
+    folder = copy_of(ONE_OF_EACH[name], tmp_path)
+    edit_config(folder, residual_scale=2.0)
+    assert refused(folder, tmp_path).params == {"name": "residual_scale"}
+
+
+@pytest.mark.parametrize("name", ["bert-published", "roberta-published", "opt"])
+def test_every_tied_tensor_must_have_the_values_of_the_other(tmp_path: Path, name: str) -> None:
+    source = ONE_OF_EACH[name]
+    tied = form_of(read_config_json(source / "config.json")).config.TIED
+    stored = load_file(source / "model.safetensors")
+    for number, (head, same) in enumerate(tied.items()):
+        for scale, code in ((1, None), (2, "head_not_tied")):
+            place = tmp_path / f"{number}-{scale}"
+            place.mkdir()
+            folder = copy_of(source, place)
+            edit_weights(
+                folder, lambda found, h=head, s=same, k=scale: found.update({h: k * stored[s]})
+            )
+            if code is None:
+                run(folder, place)
+            else:
+                assert refused(folder, place).code == code
+
+
+def test_a_tied_tensor_of_a_head_that_is_not_there_is_extra(tmp_path: Path) -> None:
+    folder = copy_of(ONE_OF_EACH["bert-sentence"], tmp_path)
+    name = "cls.predictions.decoder.bias"
+    edit_weights(folder, lambda found: found.update({name: np.zeros(180, "f4")}))
+    assert refused(folder, tmp_path).code == "tensors_extra"
+
+
+def test_a_bert_without_a_tokenizer_is_told_what_it_needs(tmp_path: Path) -> None:
+    folder = copy_of(ONE_OF_EACH["bert-sentence"], tmp_path)
+    (folder / "vocab.txt").unlink()
+    error = refused(folder, tmp_path)
+    assert error.code == "tokenizer_missing_vocabulary"
+    assert "vocab.txt" in str(error)
 
 
 def test_a_vocabulary_with_fewer_rows_than_tokens_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What BERT, DistilBERT and RoBERTa have in common; each of them says its names and sizes."""
