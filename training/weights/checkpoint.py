@@ -107,6 +107,7 @@ def write_checkpoint(
     *,
     dropout: Mapping[str, float] | None = None,
     extras: Callable[[Path], None] | None = None,
+    prove: Callable[[Path, Mapping[str, str]], None] | None = None,
     verbatim: Mapping[str, TensorInfo] | None = None,
     twin: KnownFile | None = None,
 ) -> dict[str, Any]:
@@ -125,6 +126,8 @@ def write_checkpoint(
             filled in.
         dropout: Rates for ``config.json``; the engine takes its own from the run's spec.
         extras: Called with the temporary folder to add files (``adapter/``).
+        prove: Called with the temporary folder and each tensor's hash once the weights are written;
+            what it refuses is not kept.
         verbatim: Tensors that are copied from a file as they are; see
             :func:`training.weights.tensors.write_tensors`.
         twin: A file whose hash the weights may turn out to have; see there.
@@ -149,6 +152,8 @@ def write_checkpoint(
             temporary / WEIGHTS_FILE, tensors, point="checkpoint", verbatim=verbatim, twin=twin
         )
         known = {WEIGHTS_FILE: file_sha256}
+        if prove is not None:
+            prove(temporary, {str(item["name"]): str(item["sha256"]) for item in described})
         _check_fit(config, {str(item["name"]): item for item in described})
         special = {} if tokenizer is None else dict(tokenizer.special_ids)
         types = {str(item["dtype"]) for item in described}

@@ -736,7 +736,11 @@ class _Planner:
             reason = reason or why
         if spec.role == "scale" or spec.role == "bias":
             steps = [*steps, *self._final_norm(spec, shape)]
-        at = (0,) * len(shape)
+        shifted = self.source.position_offset != self.target.position_offset
+        at = tuple(
+            self.target.position_offset if shifted and label == "position" else 0
+            for label in spec.axes or ("",) * len(shape)
+        )
         part = Part(
             source=one.name,
             source_shape=self.available[one.name],
@@ -751,6 +755,8 @@ class _Planner:
     ) -> tuple[list[Any], Reason | None]:
         """Steps along one axis, and what to say of them."""
         want = spec.shape[axis]
+        if label == "position" and self.source.position_offset != self.target.position_offset:
+            return self._fit_shifted(axis, have, want)
         if label == "vocabulary" and not self.same_tokenizer:
             if self.token_rows is None or axis != 0:
                 raise _CannotFit("tokenizer_differs")
@@ -769,6 +775,14 @@ class _Planner:
             case "width" | "heads" | "inner":
                 return self._fit_width(spec, label, axis, have, want, cut)
         raise self._shape_differs(spec, one)
+
+    def _fit_shifted(self, axis: int, have: int, want: int) -> tuple[list[Any], Reason]:
+        """Positions where the two architectures reserve another number of rows at the beginning."""
+        start, place = self.source.position_offset, self.target.position_offset
+        rows = min(have - start, want - place)
+        sizes = {"source": have - start, "target": want - place, "rows": rows}
+        cut = Slice(axis=axis, start=start, stop=start + rows)
+        return [cut], Reason(code="positions", params=sizes)
 
     def _fit_positions(
         self, spec: TensorSpec, axis: int, have: int, want: int, cut: list[Any]

@@ -10,11 +10,24 @@ from training.errors import gettext_noop as _
 #: Task → its title for people.
 TASKS: dict[str, str] = {
     "causal_language_modelling": _("language modelling"),
+    "masked_language_modelling": _("filling in masked words"),
+    "text_classification": _("text classification"),
+    "text_features": _("features of text"),
 }
 
 #: (architecture, the configuration's ``head`` where the architecture has several) → task.
 TASK_OF: dict[tuple[str, str | None], str] = {
-    ("gpt2", None): "causal_language_modelling",
+    **{(name, None): "causal_language_modelling" for name in ("gpt2", "gpt3", "opt")},
+    **{
+        (name, head): task
+        for name in ("bert", "distilbert", "roberta")
+        for head, task in {
+            "none": "text_features",
+            "masked_lm": "masked_language_modelling",
+            "pretraining": "masked_language_modelling",
+            "classification": "text_classification",
+        }.items()
+    },
 }
 
 

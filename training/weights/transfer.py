@@ -7,13 +7,16 @@ equals its source), and ``report.json``. Parents are only read: going back to th
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from training.backbones.contract import BackboneConfig
 from training.data.packing import documents
+from training.data.text_tokenizer import TextTokenizer
 from training.data.tokenizer import Tokenizer
+from training.data.tokenizers import read_tokenizer
 from training.durable import json_bytes, sweep, write_json
 from training.errors import TrainingError
 from training.events import EventLog
@@ -22,7 +25,7 @@ from training.spec import CopySpec
 from training.version import code_version
 from training.weights.card import WEIGHTS_FILE
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from training.weights.copy import apply_plan, initial_weights, verify
+from training.weights.copy import apply_plan, initial_weights, verbatim, verify
 from training.weights.header import shapes
 from training.weights.plan import make_plan
 from training.weights.tensors import open_tensors
@@ -72,23 +75,27 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
 
     events.emit("phase", name="copying", fraction=None, detail="")
     own = base.tensors() if base is not None else initial_weights(target, spec.seed)
-    copied = apply_plan(plan, source.tensors(), own)
-    folder = out / "checkpoint"
+    tensors = source.tensors()
+    as_they_are = verbatim(plan, tensors)
+    stored = source.known_file()
     proof: dict[str, Any] = {}
 
-    def prove(temporary: Path) -> None:
+    def prove(temporary: Path, written: Mapping[str, str]) -> None:
         """Read back what was written, before it gets its name."""
         events.emit("phase", name="verifying", fraction=None, detail="")
-        written = open_tensors(temporary / WEIGHTS_FILE)
-        verification = verify(plan, source.tensors(), written)
+        known = {
+            name: (written[name], stored.tensors[info.name]) for name, info in as_they_are.items()
+        }
+        result = open_tensors(temporary / WEIGHTS_FILE)
+        verification = verify(plan, source.tensors(), result, known=known)
         verification.require_exact()
         proof.update(verification.to_json())
         (temporary / PLAN_FILE).write_bytes(json_bytes({"plan": plan.to_json(), "proof": proof}))
 
     card = write_checkpoint(
-        folder,
+        out / "checkpoint",
         target,
-        copied,
+        apply_plan(plan, tensors, own),
         words.tokenizer,
         {
             "method": "transfer",
@@ -103,7 +110,9 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
             **({"frozen": plan.frozen} if plan.frozen else {}),
         },
         dropout=source.dropout,
-        extras=prove,
+        prove=prove,
+        verbatim=as_they_are,
+        twin=stored,
     )
     weights = plan.counts() | {"verified": True}
     events.emit("weights", **weights)
@@ -138,7 +147,7 @@ class _Words:
             afresh.
     """
 
-    tokenizer: Tokenizer | None
+    tokenizer: TextTokenizer | None
     same: bool
     rows: list[list[int]] | None = None
 
@@ -146,12 +155,15 @@ class _Words:
 def _words(spec: CopySpec, source: Checkpoint, events: EventLog) -> _Words:
     if source.config.vocabulary is None:
         return _Words(None, same=True)
-    ours = Tokenizer.load(source.tokenizer_folder)
+    ours = _tokenizer_of(source)
+    other: TextTokenizer = ours
     match spec.tokenizer.kind:
+        case "source" if spec.base:
+            other = _tokenizer_of(read_checkpoint(Path(spec.base)))
         case "source":
-            other = Tokenizer.load(Path(spec.base)) if spec.base else ours
+            pass
         case "checkpoint":
-            other = Tokenizer.load(read_checkpoint(Path(spec.tokenizer.checkpoint)).folder)
+            other = _tokenizer_of(read_checkpoint(Path(spec.tokenizer.checkpoint)))
         case "gpt2":
             other = Tokenizer.gpt2()
         case _:
@@ -163,6 +175,10 @@ def _words(spec: CopySpec, source: Checkpoint, events: EventLog) -> _Words:
         return _Words(ours, same=True)
     by_token = spec.settings.vocabulary == "tokens"
     return _Words(other, same=False, rows=token_rows(ours, other) if by_token else None)
+
+
+def _tokenizer_of(checkpoint: Checkpoint) -> TextTokenizer:
+    return read_tokenizer(checkpoint.tokenizer_folder, checkpoint.config.architecture)
 
 
 def _with_rows(config: BackboneConfig, words: _Words) -> BackboneConfig:

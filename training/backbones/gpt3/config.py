@@ -43,6 +43,10 @@ class GPT3Config(GPT2Config):
     )
 
     @property
+    def layers_differ(self) -> bool:
+        return not self.dense or super().layers_differ
+
+    @property
     def dense(self) -> bool:
         """Whether every layer sees everything, as in GPT-2."""
         return self.window is None or self.window >= self.n_positions

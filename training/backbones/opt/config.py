@@ -115,6 +115,10 @@ class OPTConfig(BackboneConfig):
         return 2
 
     @property
+    def identity_growth(self) -> bool:
+        return self.do_layer_norm_before
+
+    @property
     def vocabulary(self) -> int:
         return self.vocab_size
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from tests.integration.training.tiny import write_dataset
 from training import faults
+from training.data.tokenizer import Tokenizer
 from training.engine import evaluate
 from training.errors import TrainingError
 from training.events import EventLog, read_events
@@ -40,17 +41,12 @@ def random(tmp_path: Path, trained: Path) -> Write:
     """Writes a checkpoint with the trained one's shape and tokenizer, and random weights."""
     model = read_checkpoint(trained)
 
-    class Tokenizer:
-        end_of_text = 0
-
-        def save(self, folder: Path, context: int | None = None) -> None:
-            for name in ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"):
-                (folder / name).write_bytes((trained / name).read_bytes())
+    tokenizer = Tokenizer.load(trained)
 
     def write(seed: int) -> Path:
         folder = tmp_path / f"random-{seed}"
         tensors = initial_tensors(model.config.tensors(), seed)
-        write_checkpoint(folder, model.config, tensors, Tokenizer(), {})
+        write_checkpoint(folder, model.config, tensors, tokenizer, {})
         return folder
 
     return write

@@ -19,6 +19,7 @@ from training.events import EventLog, read_events
 from training.spec import CopySpec
 from training.weights import transfer
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
+from training.weights.copy import apply_plan
 from training.weights.initial import initial_tensors
 
 TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
@@ -115,15 +116,76 @@ def test_a_copy_that_went_wrong_is_never_kept(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoil(plan: Any, tensors: Any, initial: Any) -> dict[str, np.ndarray]:
-        spoilt = {name: np.array(array) for name, array in tensors.items()}
-        spoilt["transformer.h.0.ln_1.bias"][3] = 1
+        spoilt = {
+            name: np.array(array) for name, array in apply_plan(plan, tensors, initial).items()
+        }
+        spoilt["transformer.wpe.weight"][3] = 1
         return spoilt
 
     monkeypatch.setattr(transfer, "apply_plan", spoil)
     with pytest.raises(TrainingError) as caught:
-        run(source, tmp_path / "out")
+        run(source, tmp_path / "out", model=SMALL.model_copy(update={"n_positions": 24}))
     assert caught.value.code == "copy_not_exact"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["events.jsonl"]
+
+
+def test_a_source_that_is_not_what_its_card_says_is_not_copied(
+    source: Path, tmp_path: Path
+) -> None:
+    weights = source / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(TrainingError) as caught:
+        run(source, tmp_path / "out")
+    assert caught.value.code == "copy_not_exact"
+    assert not (tmp_path / "out" / "checkpoint").exists()
+
+
+def test_a_kept_base_keeps_what_is_not_copied(source: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    write_checkpoint(base, SMALL, initial_tensors(SMALL.tensors(), 9), TOKENIZER, {})
+    run(source, tmp_path / "out", base=str(base), settings={"rules": ["skip layer.1"]})
+    made = read_checkpoint(tmp_path / "out" / "checkpoint")
+    theirs, ours = read_checkpoint(base).tensors(), read_checkpoint(source).tensors()
+    for name, array in made.tensors().items():
+        assert np.array_equal(array, (theirs if ".h.1." in name else ours)[name]), name
+    assert len(made.card["parents"]) == 2
+
+
+def test_another_vocabulary_goes_by_token_and_freezing_is_kept(
+    source: Path, tmp_path: Path
+) -> None:
+    words = Tokenizer.train(["so it went on, and on and on"] * 3, 272)
+    other = tmp_path / "words"
+    config = SMALL.model_copy(update={"vocab_size": words.size})
+    write_checkpoint(other, config, initial_tensors(config.tensors(), 9), words, {})
+    run(
+        source,
+        tmp_path / "out",
+        tokenizer={"kind": "checkpoint", "checkpoint": str(other)},
+        settings={"rules": ["freeze embeddings"]},
+    )
+    made = read_checkpoint(tmp_path / "out" / "checkpoint")
+    assert Tokenizer.load(made.folder).sha256 == words.sha256
+    assert made.card["frozen"] == ["transformer.wte.weight", "transformer.wpe.weight"]
+    before, after = (
+        one.tensors()["transformer.wte.weight"] for one in (read_checkpoint(source), made)
+    )
+    known = TOKENIZER.vocabulary
+    kept = averaged = 0
+    for string, number in words.vocabulary.items():
+        if string in known:
+            assert np.array_equal(after[number], before[known[string]])
+            kept += 1
+        else:
+            parts = TOKENIZER.pieces(string)
+            assert len(parts) > 1
+            mean = np.mean(before[parts].astype(np.float32), 0)
+            np.testing.assert_allclose(after[number], mean, rtol=1e-6, atol=1e-8)
+            averaged += 1
+    assert kept > 256
+    assert averaged > 2
 
 
 def test_a_full_disk_leaves_nothing(

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.backbones.bert.config import BertConfig
+from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.roberta.config import RobertaConfig
 from training.errors import TrainingError
 from training.weights.plan import (
     REASONS,
@@ -338,6 +341,77 @@ def test_a_rule_that_cannot_be_followed_is_refused_and_named(rules: list[str], c
         ruled(SMALL, *rules)
     assert (caught.value.code, caught.value.field) == (code, "rules")
     assert str(caught.value).endswith((".", "…"))
+
+
+# --- between architectures ------------------------------------------------------------------------
+
+WIDE = {"vocab_size": 300, "num_hidden_layers": 3, "num_attention_heads": 4, "hidden_size": 32}
+BERT = BertConfig.model_validate(
+    {**WIDE, "intermediate_size": 128, "max_position_embeddings": 16, "head": "none"}
+)
+ROBERTA = RobertaConfig.model_validate(
+    {**WIDE, "intermediate_size": 128, "max_position_embeddings": 18, "head": "none"}
+)
+
+
+def between(target: BackboneConfig, source: BackboneConfig, **values: object) -> Plan:
+    shapes = {spec.name: spec.shape for spec in source.tensors()}
+    return make_plan(target, source, shapes, settings=PlanSettings.model_validate(values))
+
+
+def test_query_key_and_value_are_split_and_turned() -> None:
+    made = rows(between(BERT, SMALL))
+    query = made["bert.encoder.layer.1.attention.self.query.weight"]
+    assert query.sources == ["transformer.h.1.attn.c_attn.weight"]
+    assert [step.op for step in query.parts[0].steps] == ["split", "transpose"]
+    assert query.whole
+    value = made["bert.encoder.layer.1.attention.self.value.bias"]
+    assert (value.action, value.parts[0].steps[0].model_dump()["part"]) == ("split", 2)
+
+
+def test_query_key_and_value_are_joined_and_turned() -> None:
+    made = rows(between(SMALL, BERT))
+    qkv = made["transformer.h.2.attn.c_attn.weight"]
+    assert (qkv.action, qkv.whole) == ("join", True)
+    assert [part.at for part in qkv.parts] == [(0, 0), (0, 32), (0, 64)]
+    assert {tuple(step.op for step in part.steps) for part in qkv.parts} == {("transpose",)}
+    assert made["transformer.h.0.mlp.c_fc.weight"].action == "transpose"
+
+
+def test_other_names_for_the_same_work_are_copied_whole() -> None:
+    made = between(ROBERTA, BERT)
+    row = rows(made)["roberta.encoder.layer.0.output.dense.weight"]
+    assert (row.action, row.sources) == ("copy", ["bert.encoder.layer.0.output.dense.weight"])
+    assert [note.code for note in made.notes] == ["architecture_differs"]
+
+
+def test_positions_go_behind_the_rows_that_an_architecture_reserves() -> None:
+    there = rows(between(ROBERTA, BERT))["roberta.embeddings.position_embeddings.weight"]
+    assert (there.parts[0].at, there.parts[0].shape) == ((2, 0), (16, 32))
+    back = rows(between(BERT, ROBERTA))["bert.embeddings.position_embeddings.weight"]
+    assert (back.parts[0].at, back.parts[0].shape) == ((0, 0), (16, 32))
+    assert back.parts[0].steps[0].model_dump() == {
+        "op": "slice",
+        "axis": 0,
+        "start": 2,
+        "stop": 18,
+    }
+
+
+def test_what_only_one_of_them_has_stays_behind_or_starts_afresh() -> None:
+    made = between(SMALL, BERT)
+    left = {item.source for item in made.left_behind}
+    assert "bert.embeddings.token_type_embeddings.weight" in left
+    assert rows(made)["transformer.ln_f.weight"].action == "initialise"
+
+
+def test_a_rule_may_go_between_architectures() -> None:
+    made = between(BERT, SMALL, rules=["layer.{i} -> layer.{2i}"])
+    found = rows(made)
+    assert found["bert.encoder.layer.2.attention.self.key.weight"].sources == [
+        "transformer.h.1.attn.c_attn.weight"
+    ]
+    assert found["bert.encoder.layer.1.attention.self.key.weight"].action == "initialise"
 
 
 CONFIGS = st.builds(
