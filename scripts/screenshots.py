@@ -87,8 +87,8 @@ def main() -> None:
             wanted = {name: pages[name] for name in (only or pages)}
             everything(context, wanted, arguments.all)
         else:
-            # Taller than a screen, so that the curves are in the picture.
-            page.set_viewport_size({"width": 1280, "height": 1110})
+            # Taller than a screen, so that the curves and their legend are in the picture.
+            page.set_viewport_size({"width": 1280, "height": 1180})
             open_page(page, pages["run"])
             target = ROOT / "docs/images/run.png"
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -74,7 +74,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "webapp.accounts.middleware.SignedInMiddleware",
     "webapp.accounts.middleware.TeamMiddleware",
     "webapp.queue_pages.QueuePagesMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",

@@ -44,6 +44,11 @@ expect.set_options(timeout=PAGE_S * 1000)
 
 ENDED = ("succeeded", "failed", "cancelled", "paused")
 
+#: What the console may say. Answers such as 404 and 422 are the browser's to report, and what tests
+#: ask for. htmx complains of a request that is cut off because the page is left, or because what is
+#: typed next replaces it; a fault that it meets has a line of another name.
+NO_FAULTS = ("Failed to load resource", "htmx:sendAbort", "htmx:afterRequest")
+
 
 @dataclass
 class Portal:
@@ -330,10 +335,7 @@ class People:
         page.on("console", self._console)
 
     def _console(self, message: Any) -> None:
-        # Answers such as 404 and 422 are the browser's to report, and what tests ask for; so is
-        # leaving a page while a request of it is on its way, which htmx reports.
-        expected = ("Failed to load resource", "htmx:sendAbort", "htmx:afterRequest")
-        if message.type == "error" and not any(part in message.text for part in expected):
+        if message.type == "error" and not message.text.startswith(NO_FAULTS):
             self.complaints.append(f"{message.location.get('url', '')}: {message.text}")
 
     def close(self) -> None:

@@ -58,6 +58,17 @@ def test_numbers_and_samples_come_without_reloading(run_page: Page) -> None:
     expect(page.locator("#samples .sample-text").first).to_be_visible()
 
 
+def test_signed_out_elsewhere_the_page_stays_and_says_so(run_page: Page, people: People) -> None:
+    page = run_page
+    cookies = page.context.cookies()
+    page.context.clear_cookies()
+    expect(page.get_by_text("You are signed out.")).to_be_visible()
+    expect(page.locator("#live .state")).to_contain_text("running")
+    page.context.add_cookies(cookies)  # type: ignore[arg-type]
+    page.reload()
+    people.complaints.clear()  # htmx reports the answer
+
+
 def test_notes_and_tags_are_edited_in_place(run_page: Page) -> None:
     page = run_page
     page.locator("#about").get_by_role("link", name="Edit").click()

@@ -1,12 +1,28 @@
-"""Which team a request is about."""
+"""Who asks, and which team a request is about."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse
 
 from webapp.accounts import selectors
+from webapp.htmx import wants_fragment
+
+
+class SignedInMiddleware(LoginRequiredMiddleware):
+    """Sends strangers to the sign-in page; a page whose session has ended stays as it is.
+
+    A fragment that htmx asks for would otherwise be replaced by the sign-in page, and with it what
+    somebody has typed. The page says what to do (portal.js).
+    """
+
+    def handle_no_permission(self, request: HttpRequest, view_func: Any) -> Any:
+        if wants_fragment(request):
+            return HttpResponse(status=401)
+        return super().handle_no_permission(request, view_func)
 
 
 class TeamMiddleware:

@@ -47,7 +47,7 @@ class RunAdmin(TeamOwnedAdmin):
         "data_link",
         "source_link",
         "checkpoint_link",
-        "loss",
+        "best_loss",
         "owner",
         "created_at",
     )
@@ -77,7 +77,7 @@ class RunAdmin(TeamOwnedAdmin):
         return run.job.get_state_display()
 
     @admin.display(description=_("best validation loss"), ordering="best_validation_loss")
-    def loss(self, run: Run) -> str:
+    def best_loss(self, run: Run) -> str:
         return decimals(run.best_validation_loss)
 
     @admin.display(description=_("source"))

@@ -305,12 +305,26 @@ def queue_position(job: Job) -> int | None:
 
 
 def elapsed_s(job: Job, now: datetime | None = None) -> float | None:
-    """Seconds since the present attempt began; after the end, what training took."""
+    """Seconds at work in all attempts together, pauses left out; in the end, what training took."""
     if job.report.get("duration_s") is not None:
         return float(job.report["duration_s"])
-    if job.started_at is None:
+    events = JobEvent.objects.filter(job=job)
+    started: dict[Any, tuple[int, datetime]] = {}
+    rows = events.filter(kind="started").order_by("seq").values_list("data", "seq", "at")
+    for data, seq, at in rows:
+        # A process says twice that it has started: at once, and when it is ready to train.
+        started.setdefault(data.get("pid"), (seq, at))
+    if not started:
         return None
-    return max(0.0, ((job.finished_at or now or timezone.now()) - job.started_at).total_seconds())
+    total, starts = 0.0, list(started.values())
+    for (_seq, began), following in zip(starts, [*starts[1:], None], strict=True):
+        if following is None and job.state == State.RUNNING:
+            ended = now or timezone.now()
+        else:
+            before = events if following is None else events.filter(seq__lt=following[0])
+            ended = before.order_by("-seq").values_list("at", flat=True)[0]
+        total += max(0.0, (ended - began).total_seconds())
+    return total
 
 
 def kept_step(job: Job) -> int | None:

@@ -107,6 +107,14 @@ def test_links_lead_along_the_lineage(root: Client, cast: Cast) -> None:
     assert f'href="{reverse("admin:runs_run_change", args=[run.pk])}"' in page
 
 
+def test_the_list_of_runs_tells_their_best_loss_as_people_read_it(root: Client, cast: Cast) -> None:
+    run = make_run(cast)
+    Run.objects.filter(pk=run.pk).update(best_validation_loss=5.28987654, loss=4.98765432)
+    page = root.get(reverse("admin:runs_run_changelist")).content.decode()
+    assert '<td class="field-best_loss">5.290</td>' in page
+    assert "4.98765" not in page
+
+
 def test_only_what_people_write_can_be_changed_and_it_is_recorded(root: Client, cast: Cast) -> None:
     checkpoint = make_checkpoint(cast)
     url = reverse("admin:checkpoints_checkpoint_change", args=[checkpoint.pk])

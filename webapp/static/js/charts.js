@@ -179,7 +179,7 @@
       this.plot = new uPlot(
         {
           ...this.size(),
-          padding: [12, 12, 0, 0],
+          padding: [12, 24, 0, 0],  // half of the last number stands beyond the axis
           legend: { show: false },
           cursor: { points: { size: 7 }, drag: { x: true, y: false } },
           scales: {

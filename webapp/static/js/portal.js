@@ -54,7 +54,8 @@
   const failed = (text) => toast(text, "danger");
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;
-    if (status === 403) failed(gettext("You may look at this but not change it."));
+    if (status === 401) failed(gettext("You are signed out. Sign in again in another tab; what you typed is still here."));
+    else if (status === 403) failed(gettext("You may look at this but not change it."));
     else if (status === 404) failed(gettext("This is no longer there."));
     else failed(gettext("The server could not do this. Nothing was changed; please try again."));
   });
