@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from training.backbones.gpt2.config import GPT2Config
-from training.spec import SourceSpec
+from training.spec import SourceSpec, trained_config
 from webapp.accounts.models import Tag, Team, User
 from webapp.checkpoints import selectors
 from webapp.checkpoints.models import Checkpoint
@@ -200,7 +200,7 @@ class CopyForm(forms.Form):
     def model(self, source: Checkpoint) -> GPT2Config:
         """The new model."""
         changed = {name: self.cleaned_data[name] for name in ("n_layer", "n_positions")}
-        return GPT2Config.model_validate(source.config | changed)
+        return trained_config(source.config | changed)
 
 
 class DescribeForm(forms.Form):

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from training.backbones.registry import BACKBONES, config_of
+from training.interop.forms import FORMS
 from training.weights.header import DTYPE_BYTES
 from training.weights.plan import block_by_name, blocks_of, natural_key
 from webapp.accounts.models import Tag, Team, User
@@ -141,6 +142,12 @@ def filter_choices(team: Team | None) -> dict[str, QuerySet[Any]]:
         ).order_by("name"),
         "tag": Tag.objects.filter(team=team, checkpoint__in=mine).distinct(),
     }
+
+
+def python_class(checkpoint: Checkpoint) -> str:
+    """The class of ``transformers`` that opens the checkpoint's folder; empty: none does."""
+    form = FORMS.get(checkpoint.architecture)
+    return form.class_of(config_of(checkpoint.config)) if form and form.opens else ""
 
 
 def blocks(checkpoint: Checkpoint) -> list[Block]:

@@ -16,7 +16,9 @@ from django.utils.http import content_disposition_header
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from training.backbones.registry import BACKBONES, config_of
 from training.errors import TrainingError
+from training.spec import TRAINED
 from webapp import storage
 from webapp.accounts.permissions import check_can_edit, check_can_write, get_for_user
 from webapp.accounts.selectors import can_write
@@ -66,6 +68,10 @@ def _detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
         "tags": tags,
         "made_by": selectors.made_by(checkpoint, request.user),
         "lineage": lineage(checkpoint, request.user),
+        "trained": checkpoint.architecture in TRAINED,
+        "backbone": BACKBONES[checkpoint.architecture],
+        "model": config_of(checkpoint.config),
+        "python_class": selectors.python_class(checkpoint),
         "blocks": selectors.blocks(checkpoint),
         "scores": selectors.scores(checkpoint),
         "settings": selectors.settings_of(checkpoint),
@@ -131,6 +137,8 @@ def checkpoint_copy(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     """Choose a new model's shape, see where its weights will come from, and start the copy."""
     source = get_for_user(Checkpoint, request.user, pk=pk)
     check_can_edit(request.user, source)
+    if source.architecture not in TRAINED:
+        raise Http404
     initial = {
         "name": gettext("%(name)s, copied") % {"name": source.name[:140]},
         "n_layer": source.config["n_layer"],
