@@ -14,6 +14,7 @@ from django.db import transaction
 
 from tests.factories.accounts import Cast
 from tests.factories.jobs import make_job
+from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import GPT2Config
 from webapp import storage
 from webapp.accounts.models import User
@@ -29,7 +30,7 @@ TINY = GPT2Config(vocab_size=300, n_positions=16, n_embd=8, n_layer=2, n_head=2)
 
 def make_checkpoint(cast: Cast, **fields: Any) -> Checkpoint:
     """A trained checkpoint of Alice's; ``files`` are its contents by path."""
-    config: GPT2Config = fields.pop("config", TINY)
+    config: BackboneConfig = fields.pop("config", TINY)
     files: dict[str, bytes] = fields.pop(
         "files", {"config.json": b"{}", "model.safetensors": b"weights", "adapter/a.json": b"[]"}
     )
@@ -53,7 +54,7 @@ def make_checkpoint(cast: Cast, **fields: Any) -> Checkpoint:
         "folder_manifest": manifest,
         "card": {
             "weights_sha256": hashlib.sha256(str(number).encode()).hexdigest(),
-            "architecture": "gpt2",
+            "architecture": config.architecture,
             "parameters": config.parameter_count(),
             "method": "causal_lm",
             "made_by": {"code_version": "0.1.0+test", "seed": 7},

@@ -76,6 +76,11 @@ class BackboneConfig(Settings):
         raise NotImplementedError
 
     @property
+    def width(self) -> int | None:
+        """Size of the residual stream; None where it changes from block to block."""
+        return None
+
+    @property
     def context(self) -> int | None:
         """Most tokens that it can look at; None where it reads no text."""
         return None

@@ -146,19 +146,20 @@ def _open(path: Path) -> _Side:
     file = path / WEIGHTS_FILE if path.is_dir() else path
     if not file.is_file():
         raise TrainingError("checkpoint_missing", folder=path.name, file=file.name)
+    infos = read_header(file).tensors
     hashes: dict[str, str] = {}
     config: dict[str, Any] = {}
     files: dict[str, str] = {}
     blocks: dict[str, str] = {}
     if path.is_dir() and (path / CONFIG_FILE).is_file():
-        read = read_config(read_config_json(path / CONFIG_FILE))
+        read = read_config(read_config_json(path / CONFIG_FILE), infos)
         config, blocks = read.model_dump(mode="json"), blocks_of(read)
         files = {
             name: file_sha256(path / name) for name in TOKENIZER_FILES if (path / name).is_file()
         }
     if path.is_dir() and (path / CARD_FILE).is_file():
         hashes = {item["name"]: item["sha256"] for item in read_card(path)["tensors"]}
-    return _Side(MappedTensors(read_header(file).tensors), hashes, config, files, blocks)
+    return _Side(MappedTensors(infos), hashes, config, files, blocks)
 
 
 def _same(name: str, one: _Side, two: _Side) -> bool:

@@ -35,7 +35,7 @@ def inspect(path: Path) -> dict[str, Any]:
     header, blocks = read_header(file), {}
     about: dict[str, Any] = {}
     if path.is_dir() and (path / CONFIG_FILE).is_file():
-        config = read_config(read_config_json(path / CONFIG_FILE))
+        config = read_config(read_config_json(path / CONFIG_FILE), header.tensors)
         about = {"architecture": config.architecture, "config": config.model_dump(mode="json")}
         blocks = blocks_of(config)
     if path.is_dir() and (path / CARD_FILE).is_file():

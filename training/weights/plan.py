@@ -384,8 +384,8 @@ def plan_from_folder(target: BackboneConfig | None, folder: Path, **options: Any
     Raises:
         TrainingError: See :func:`make_plan`; ``config_*`` and ``weights_*`` for a damaged folder.
     """
-    source = read_config(read_config_json(folder / "config.json"))
     tensors = read_header(folder / "model.safetensors").tensors
+    source = read_config(read_config_json(folder / "config.json"), tensors)
     return make_plan(target or source, source, shapes(tensors), **options)
 
 

@@ -51,7 +51,9 @@ def store_checkpoint(folder: Path) -> StoredFolder:
     return StoredFolder(
         folder_manifest=storage.store_folder(folder, link=True),
         card={key: value for key, value in card.items() if key != "tensors"},
-        config=read_config(read_config_json(folder / "config.json")).model_dump(),
+        config=read_config(read_config_json(folder / "config.json"), header.tensors).model_dump(
+            mode="json"
+        ),
         tensors=[
             {"name": info.name, "dtype": info.dtype, "shape": list(info.shape)}
             for info in header.tensors.values()

@@ -27,7 +27,7 @@ from webapp.runs import references
 from webapp.spec_fields import field_of, show_problems
 
 #: Fields of a configuration that follow from the tokenizer, or are none of a person's business.
-NOT_ASKED = frozenset({"architecture", "vocab_size"})
+NOT_ASKED = frozenset({"architecture", "vocab_size", "pad_token_id"})
 #: Words for the planner's choices.
 CHOICES: dict[str, dict[str, Any]] = {
     "layers": {"first": _("the first ones"), "spread": _("spread over the source")},

@@ -13,7 +13,8 @@ from django.db.models.functions import Cast, Coalesce
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from training.backbones.registry import BACKBONES
+from training.backbones.registry import BACKBONES, config_of
+from training.interop.forms import FORMS
 from training.weights.tasks import TASKS
 from webapp.accounts.models import Tag, Team, User
 from webapp.checkpoints.models import (
@@ -254,6 +255,12 @@ def filter_choices(team: Team | None) -> dict[str, Any]:
         ).order_by("name"),
         "tag": Tag.objects.filter(team=team, checkpoint__in=mine).distinct(),
     }
+
+
+def python_class(checkpoint: Checkpoint) -> str:
+    """The class of ``transformers`` that opens the checkpoint's folder; empty: none does."""
+    form = FORMS.get(checkpoint.architecture)
+    return form.class_of(config_of(checkpoint.config)) if form and form.opens else ""
 
 
 #: Score → (title, places shown).

@@ -22,6 +22,8 @@ from django.utils.http import content_disposition_header
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from training.backbones.registry import BACKBONES, config_of
+from training.spec import TRAINED
 from webapp import storage
 from webapp.accounts.permissions import check_can_edit, check_can_write, get_for_user
 from webapp.accounts.selectors import can_write
@@ -81,6 +83,10 @@ def _detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
         "changes": selectors.stage_changes(checkpoint),
         "also": selectors.also_in_production(checkpoint, request.user),
         **layers_context(request, checkpoint, request.GET.get("block", ""), start_of(request)),
+        "trained": checkpoint.architecture in TRAINED,
+        "backbone": BACKBONES[checkpoint.architecture],
+        "model": config_of(checkpoint.config),
+        "python_class": selectors.python_class(checkpoint),
         "scores": selectors.scores(checkpoint),
         "settings": selectors.settings_of(checkpoint),
         "folder": downloads.filename(checkpoint),

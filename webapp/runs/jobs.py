@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.interop.forms import read_config
-from training.interop.forms.form import read_config_json
-from training.weights.header import read_header
-from webapp import storage
+from webapp.checkpoints.folders import StoredFolder, store_checkpoint
 from webapp.checkpoints.models import Checkpoint
 from webapp.checkpoints.services import checkpoint_create
 from webapp.jobs.models import Job
@@ -22,16 +17,6 @@ from webapp.runs.services import comparison_update
 #: Rows in one INSERT: SQLite takes at most 32,766 values in a statement, a point has five.
 BATCH = 2000
 MAX_TIER = 9
-
-
-@dataclass(frozen=True)
-class Collected:
-    """A checkpoint whose files are in the store already."""
-
-    manifest: storage.Manifest
-    card: dict[str, Any]
-    config: dict[str, Any]
-    tensors: list[dict[str, Any]]
 
 
 def name(job: Job) -> str:
@@ -135,37 +120,25 @@ def _last(found: Iterable[tuple[int, float | None]], default: float | None = Non
     return pairs[-1][1] if pairs else default
 
 
-def collect(job: Job, out: Path) -> Collected:
+def collect(job: Job, out: Path) -> StoredFolder:
     """Put the checkpoint's files into the store and read what its row needs."""
-    folder = out / "checkpoint"
-    header = read_header(folder / "model.safetensors")
-    return Collected(
-        manifest=storage.store_folder(folder, link=True),
-        card=json.loads((folder / "card.json").read_text()),
-        config=read_config(read_config_json(folder / "config.json")).model_dump(mode="json"),
-        tensors=[
-            {"name": info.name, "dtype": info.dtype, "shape": list(info.shape)}
-            for info in header.tensors.values()
-        ],
-    )
+    return store_checkpoint(out / "checkpoint")
 
 
-def finish(job: Job, collected: Collected) -> None:
+def finish(job: Job, collected: StoredFolder) -> None:
     """Make the checkpoint's row, and compare with the twin when both are done."""
     run = Run.objects.select_related("team", "owner", "source_run", "twin_of").get(job=job)
     scores = {"validation_loss": run.best_validation_loss, "best_step": run.best_step}
-    scores |= collected.card.get("scores") or {}
+    fields = collected.fields()
+    scores |= fields.pop("scores")
     checkpoint = checkpoint_create(
         name=run.name,
         origin=Checkpoint.Origin.TRAINED,
         team=run.team,
         owner=run.owner,
         job=job,
-        folder_manifest=collected.manifest,
-        card=collected.card,
-        config=collected.config,
-        tensors=collected.tensors,
         scores=scores,
+        **fields,
         parents=_parents(run),
         dataset_version=run.dataset_version,
     )

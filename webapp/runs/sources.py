@@ -8,16 +8,12 @@ from typing import Any
 from django.db.models import Q
 
 from training.backbones.gpt2.config import PRESETS, GPT2Config
-from training.backbones.registry import BACKBONES
-from training.spec import trained_config
+from training.spec import TRAINED, trained_config
 from webapp.accounts.models import Team
 from webapp.checkpoints.models import Checkpoint
 from webapp.jobs.models import ENDED, State
 from webapp.runs import references
 from webapp.runs.models import Run
-
-#: Architectures that runs train.
-TRAINED = [name for name, backbone in BACKBONES.items() if issubclass(backbone.config, GPT2Config)]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,19 @@ from django.test import Client
 from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint, make_import
 from tests.factories.runs import make_run
+from training.backbones.bert.config import BertConfig
 from webapp.accounts.models import AuditEvent
 from webapp.checkpoints.models import Checkpoint
+
+ENCODER = BertConfig(
+    vocab_size=300,
+    max_position_embeddings=16,
+    hidden_size=8,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=12,
+    head="masked_lm",
+)
 
 
 def _get(client: Client, checkpoint: Checkpoint) -> str:
@@ -20,6 +31,19 @@ def test_another_team_s_checkpoint_is_not_there(client: Client, cast: Cast) -> N
     client.force_login(cast.mallory)
     for path in ("", "/download", "/copy", "/files/config.json"):
         assert client.get(f"/checkpoints/{checkpoint.pk}{path}").status_code == 404, path
+
+
+def test_an_encoder_offers_only_what_it_can_do(client: Client, cast: Cast) -> None:
+    checkpoint = make_checkpoint(cast, config=ENCODER)
+    client.force_login(cast.alice)
+    page = _get(client, checkpoint)
+    for shown in ("BERT", "2 × 8", "BertForMaskedLM.from_pretrained", "cls.predictions.bias"):
+        assert shown in page
+    for path in ("/runs/new?source=", "/playground/?checkpoint="):
+        assert path not in page
+    assert client.get(f"/checkpoints/{checkpoint.pk}/copy").context["preview"].percent == 100
+    assert str(checkpoint.pk) not in client.get("/runs/new").content.decode()
+    assert str(checkpoint.pk) not in client.get("/playground/").content.decode()
 
 
 def test_it_shows_what_it_is_and_what_one_can_do(client: Client, cast: Cast) -> None:

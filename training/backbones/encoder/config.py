@@ -141,6 +141,10 @@ class EncoderConfig(BackboneConfig):
         return self.blocks.count
 
     @property
+    def width(self) -> int:
+        return self.blocks.width
+
+    @property
     def context(self) -> int:
         return self.max_position_embeddings - self.position_offset
 

@@ -97,6 +97,10 @@ class GPT2Config(BackboneConfig):
         return self.n_layer
 
     @property
+    def width(self) -> int:
+        return self.n_embd
+
+    @property
     def context(self) -> int:
         return self.n_positions
 

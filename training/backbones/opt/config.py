@@ -107,6 +107,10 @@ class OPTConfig(BackboneConfig):
         return self.num_hidden_layers
 
     @property
+    def width(self) -> int:
+        return self.hidden_size
+
+    @property
     def context(self) -> int:
         return self.max_position_embeddings
 

@@ -139,6 +139,7 @@ class Form:
         buffers: Names (with the prefix) that are stored but no version computes with.
         decide: (config.json, tensors' names, what the class decided) → further fields of ``own``.
         tell: Our configuration → the keys that :attr:`decide` reads.
+        opens: Whether ``transformers`` has that class.
         exported: (Our configuration, our ``config.json``) → the one of an export, where another
             architecture says the same in a form that others read.
     """
@@ -160,6 +161,7 @@ class Form:
     decide: Callable[[Mapping[str, Any], Collection[str], dict[str, Any]], dict[str, Any]] = (
         lambda payload, names, decided: {}
     )
+    opens: bool = True
     tell: Callable[[BackboneConfig], dict[str, Any]] = lambda config: {}
     exported: Callable[[BackboneConfig, dict[str, Any]], dict[str, Any]] = lambda config, payload: (
         payload
@@ -232,6 +234,14 @@ class Form:
             raise _unsupported("architectures", names, known)
         return dict(self.architectures[names[0]])
 
+    def class_of(self, config: BackboneConfig) -> str:
+        """The class that a model with this configuration is written as."""
+        fields = config.model_dump(mode="json", include=set(self.own))
+        for name, implied in self.architectures.items():
+            if all(fields.get(key, value) == value for key, value in implied.items()):
+                return name
+        raise ValueError(f"no class for {fields}")
+
     def dropout_of(self, payload: Mapping[str, Any]) -> dict[str, float]:
         """The dropout rates of a foreign configuration, for :meth:`write`."""
         return {
@@ -257,15 +267,9 @@ class Form:
             dropout: Rates by :attr:`dropout`; none: 0, since ours is a setting of the run.
         """
         fields = config.model_dump(mode="json")
-        decided = {name: fields[name] for name in self.own if name in fields}
-        classes = [
-            name
-            for name, implied in self.architectures.items()
-            if all(decided.get(key) == value for key, value in implied.items() if key in decided)
-        ]
         return {
             "model_type": self.model_type,
-            "architectures": classes[:1],
+            "architectures": [self.class_of(config)],
             **dict.fromkeys(self.dropout, 0.0),
             **(dropout or {}),
             **self.written,

@@ -27,5 +27,6 @@ FORM = replace(
     config=GPT3Config,
     model_type="gpt3",
     architectures={"GPT3LMHeadModel": {}},
+    opens=False,
     exported=_exported,
 )
