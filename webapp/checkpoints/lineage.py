@@ -203,8 +203,28 @@ def _run_node(run: Run, level: int) -> Node:
     )
 
 
+def _stagger(graph: Lineage, pairs: set[tuple[Any, Any]]) -> None:
+    """Put every parent further left than its children.
+
+    A merge may have as parents a checkpoint and what was trained from it: one generation by their
+    distance, two by their descent.
+    """
+    by_key = {node.key: node for node in graph.nodes}
+    links = [(by_key[p], by_key[c]) for p, c in pairs if p in by_key and c in by_key]
+    for _round in graph.nodes:  # no chain is longer than that
+        crossed = [(parent, child) for parent, child in links if parent.level >= child.level]
+        for parent, child in crossed:
+            if child.level > 0:
+                child.level = parent.level + 1
+            else:
+                parent.level = child.level - 1
+        if not crossed:
+            return
+
+
 def _lay_out(graph: Lineage, pairs: set[tuple[Any, Any]]) -> None:
     """Generations as columns, each centred; curves from a node's right edge to the next's left."""
+    _stagger(graph, pairs)
     graph.nodes.sort(key=lambda node: node.level)
     columns: dict[int, list[Node]] = {}
     for node in graph.nodes:

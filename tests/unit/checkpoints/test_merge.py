@@ -336,3 +336,16 @@ def test_list_and_page_lead_there(client: Client, cast: Cast, two: list[Checkpoi
     assert f'href="{URL}"' in client.get("/checkpoints/").content.decode()
     page = client.get(f"/checkpoints/{two[0].pk}").content.decode()
     assert f'href="{URL}?ids={two[0].pk}"' in page
+
+
+def test_a_parent_of_the_other_parent_stands_further_left(client: Client, cast: Cast) -> None:
+    start = make_checkpoint(cast, name="Start")
+    tuned = make_checkpoint(cast, name="Tuned", parents=[start])
+    between = make_checkpoint(cast, name="Between", parents=[start, tuned])
+    client.force_login(cast.alice)
+    graph = client.get(f"/checkpoints/{between.pk}").context["lineage"]
+    places = {node.title: node.x for node in graph.nodes}
+    assert places["Start"] < places["Tuned"] < places["Between"]
+    graph = client.get(f"/checkpoints/{start.pk}").context["lineage"]
+    places = {node.title: node.x for node in graph.nodes}
+    assert places["Start"] < places["Tuned"] < places["Between"]
