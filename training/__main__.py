@@ -2,7 +2,7 @@
 
     python -m training methods                            every method: JSON
     python -m training spec METHOD                        a complete spec with defaults, to edit
-    python -m training run|prepare|import|transfer SPEC --out DIR
+    python -m training run|prepare|import|transfer|export SPEC --out DIR
     python -m training generate SPEC                      text to the terminal
     python -m training serve                              requests as JSON lines on standard input
     python -m training inspect CHECKPOINT                 layers, shapes, sizes: JSON
@@ -51,6 +51,7 @@ WORKERS = {
     "prepare": "training.data.prepare",
     "import": "training.interop.importing",
     "transfer": "training.weights.transfer",
+    "export": "training.interop.exporting",
 }
 
 

@@ -324,6 +324,20 @@ MESSAGES: dict[str, str] = {
         "%(head)s differs from %(embedding)s. Set tie_word_embeddings to false, or remove "
         "%(head)s."
     ),
+    # Exports (training.interop.exporting).
+    "export_architecture": _("%(architecture)s models cannot be written as %(format)s."),
+    "export_too_large": _(
+        "%(format)s holds %(limit_gb)s GB in one file, and these weights take %(size_gb)s GB in "
+        "float32. Choose another form."
+    ),
+    "export_differs": _(
+        "The exported file computes something else than the checkpoint: its outputs differ by up "
+        "to %(largest)s, and %(allowed)s is allowed. It was thrown away."
+    ),
+    "export_not_opened": _(
+        "The exported file could not be opened again as %(format)s, and was thrown away: %(detail)s"
+    ),
+    "export_changed": _("%(file)s is not the checkpoint's own after it was copied."),
     # The Hub (training.interop.hub).
     "hub_name_invalid": _(
         "%(repository)s is not a model's name on the Hub. It should look like gpt2 or owner/name."

@@ -342,6 +342,14 @@ class ImportSpec(Settings):
     path: str = ""
 
 
+class ExportSpec(Settings):
+    """Write a checkpoint in another form, proved by running what was written."""
+
+    version: Literal[1] = SPEC_VERSION
+    checkpoint: str
+    format: Literal["graft", "huggingface", "keras", "saved_model", "litert", "onnx"]
+
+
 class CopySpec(Settings):
     """Copy weights into a new model without TensorFlow; the result is a checkpoint."""
 
@@ -396,5 +404,6 @@ COMMANDS: dict[str, type[Settings]] = {
     "prepare": PrepareSpec,
     "import": ImportSpec,
     "transfer": CopySpec,
+    "export": ExportSpec,
     "generate": GenerateSpec,
 }

@@ -141,9 +141,14 @@ def export(checkpoint: Checkpoint, destination: Path) -> None:
         TrainingError: ``disk_full``; nothing is left behind.
     """
     with durable_folder(destination, point="export", what="the export") as temporary:
-        for name in (WEIGHTS_FILE, CONFIG_FILE, GENERATION_FILE, *TOKENIZER_FILES):
-            if (checkpoint.folder / name).is_file():
-                shutil.copyfile(checkpoint.folder / name, temporary / name)
+        copy_files(checkpoint, temporary)
+
+
+def copy_files(checkpoint: Checkpoint, folder: Path) -> None:
+    """Copy what ``transformers`` reads of a checkpoint into a folder."""
+    for name in (WEIGHTS_FILE, CONFIG_FILE, GENERATION_FILE, *TOKENIZER_FILES):
+        if (checkpoint.folder / name).is_file():
+            shutil.copyfile(checkpoint.folder / name, folder / name)
 
 
 def _list(folder: Path) -> list[str]:
