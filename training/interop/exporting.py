@@ -115,23 +115,11 @@ def check_possible(checkpoint: Checkpoint, form: str) -> None:
     Raises:
         TrainingError: ``export_architecture``, ``export_too_large``.
     """
-    config, export = checkpoint.config, EXPORTS[form]
-    if not export.fits(config.architecture):
-        raise TrainingError(
-            "export_architecture",
-            field="format",
-            format=export.title,
-            architecture=config.architecture,
-        )
-    size = 4 * sum(spec.size for spec in config.tensors())
-    if export.limit_bytes is not None and size > export.limit_bytes:
-        raise TrainingError(
-            "export_too_large",
-            field="format",
-            format=export.title,
-            size_gb=round(size / 1e9, 1),
-            limit_gb=round(export.limit_bytes / 1e9, 1),
-        )
+    config = checkpoint.config
+    values = sum(spec.size for spec in config.tensors())
+    if problem := EXPORTS[form].problem(config.architecture, values):
+        code, params = problem
+        raise TrainingError(code, field="format", **params)
 
 
 def compare(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from webapp.administration import TEAM_FILTERS, TeamOwnedAdmin, link, links, pretty, to_rows
-from webapp.checkpoints.models import Checkpoint, CheckpointImport
+from webapp.checkpoints.models import Checkpoint, CheckpointExport, CheckpointImport
 from webapp.checkpoints.selectors import HEAVY
 from webapp.templatetags.graft import file_size, short_number
 
@@ -25,6 +25,7 @@ class CheckpointAdmin(TeamOwnedAdmin):
         "job_link",
         "run_links",
         "import_links",
+        "export_links",
         "parent_links",
         "child_links",
         "derived_run_links",
@@ -54,6 +55,7 @@ class CheckpointAdmin(TeamOwnedAdmin):
     data_link = link("dataset_version", _("data"))
     run_links = links("made_by_run", _("made by"))
     import_links = links("imports", _("imported by"))
+    export_links = links("exports", _("exports"), "checkpoint")
     parent_links = links("parents", _("sources"))
     child_links = links("children", _("what came of it"))
     derived_run_links = links("derived_runs", _("runs from it"))
@@ -111,3 +113,28 @@ class CheckpointImportAdmin(TeamOwnedAdmin):
     checkpoint_link = link("checkpoint", _("checkpoint"))
     progress_shown = pretty("progress", _("progress"))
     manifest_shown = pretty("manifest", _("files"))
+
+
+@admin.register(CheckpointExport)
+class CheckpointExportAdmin(TeamOwnedAdmin):
+    extra = (
+        "team_link",
+        "owner_link",
+        "job_link",
+        "checkpoint_link",
+        "proof_shown",
+        "manifest_shown",
+    )
+    list_display = ("checkpoint_link", "format", "size_shown", "job_link", "owner", "created_at")
+    list_select_related = ("job", "checkpoint", "owner")
+    list_filter = ("format", "job__state", *TEAM_FILTERS)
+    search_fields = ("checkpoint__name", "format", "id")
+
+    job_link = link("job", _("job"))
+    checkpoint_link = link("checkpoint", _("checkpoint"))
+    proof_shown = pretty("proof", _("proof"))
+    manifest_shown = pretty("manifest", _("files"))
+
+    @admin.display(description=_("size"), ordering="size")
+    def size_shown(self, export: CheckpointExport) -> str:
+        return file_size(export.size)

@@ -44,5 +44,8 @@ KINDS: dict[str, Kind] = {
     "import_folder": Kind("import", "io", "webapp.checkpoints.jobs"),
     "import_hub": Kind("import", "io", "webapp.checkpoints.jobs", network=True),
     "copy": Kind("transfer", "io", "webapp.checkpoints.jobs"),
+    # The processor even where there are GPUs: outputs are compared, and nothing is trained.
+    "export": Kind("export", "cpu", "webapp.checkpoints.export_jobs"),
+    "export_folder": Kind("export", "io", "webapp.checkpoints.export_jobs"),
     "generate": Kind("generate", "interactive", "webapp.playground.jobs", deadline_s=900),
 }

@@ -17,6 +17,7 @@ folder)`` in place of ``run`` and ``shape``: the same bytes need no comparison o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from training.backbones.registry import BACKBONES
 from training.errors import gettext_noop as _
@@ -43,9 +44,23 @@ class Export:
     architectures: frozenset[str] | None = None
     limit_bytes: int | None = None
 
-    def fits(self, architecture: str) -> bool:
-        """Whether a model of this architecture can be written so."""
-        return self.architectures is None or architecture in self.architectures
+    def problem(self, architecture: str, parameters: int) -> tuple[str, dict[str, Any]] | None:
+        """Why a model cannot be written so: a code of the engine's sentences and its values.
+
+        Args:
+            architecture: Its key in the registry.
+            parameters: Values of all its tensors, which are written as float32.
+        """
+        if self.architectures is not None and architecture not in self.architectures:
+            return "export_architecture", {"format": self.title, "architecture": architecture}
+        size = 4 * parameters
+        if self.limit_bytes is not None and size > self.limit_bytes:
+            return "export_too_large", {
+                "format": self.title,
+                "size_gb": round(size / 1e9, 1),
+                "limit_gb": round(self.limit_bytes / 1e9, 1),
+            }
+        return None
 
 
 #: Below the 2 GiB that protobuf and FlatBuffers hold, with room for the graph itself.
