@@ -56,15 +56,17 @@ class ForeignModel:
 
     Attributes:
         config: The model.
-        tensors: Our name → array, mapped from the files; exactly those of ``config``.
+        tensors: Our name → array, read when looked up; exactly those of ``config``.
         tokenizer: Its tokenizer.
         dropout: Rates that its ``config.json`` has, by Hugging Face's names.
+        nbytes: Of all tensors, as they are stored.
     """
 
     config: BackboneConfig
-    tensors: MappedTensors
+    tensors: Mapping[str, np.ndarray]
     tokenizer: Tokenizer
     dropout: dict[str, float]
+    nbytes: int
 
 
 def wanted(name: str) -> bool:
@@ -96,7 +98,7 @@ def read_folder(folder: Path) -> ForeignModel:
     Raises:
         TrainingError: ``folder_*``, ``config_*``, ``weights_*``, ``tensor*_*``, ``tokenizer_*`` …
     """
-    names = _list(folder)
+    names = list_files(folder)
     while not any("/" not in name for name in names) and len({_top(name) for name in names}) == 1:
         # Someone chose the folder around the model's.
         folder = folder / _top(names[0])
@@ -111,7 +113,8 @@ def read_folder(folder: Path) -> ForeignModel:
         raise TrainingError(
             "vocabulary_too_small", vocabulary=config.vocabulary, tokens=tokenizer.size
         )
-    return ForeignModel(config, MappedTensors(infos), tokenizer, form.dropout_of(payload))
+    nbytes = sum(info.nbytes for info in infos.values())
+    return ForeignModel(config, MappedTensors(infos), tokenizer, form.dropout_of(payload), nbytes)
 
 
 def check_finite(tensors: Mapping[str, np.ndarray]) -> Iterator[int]:
@@ -151,7 +154,7 @@ def copy_files(checkpoint: Checkpoint, folder: Path) -> None:
             shutil.copyfile(checkpoint.folder / name, folder / name)
 
 
-def _list(folder: Path) -> list[str]:
+def list_files(folder: Path) -> list[str]:
     """Names of the files in a folder; code and links out of it are refused."""
     if not folder.is_dir():
         raise TrainingError("folder_missing")

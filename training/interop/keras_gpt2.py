@@ -10,16 +10,13 @@ so the ratio is multiplied into them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from training.backbones.gpt2.config import EMBEDDING, HEAD, GPT2Config
-
-#: Reads a weight of a layer: ``read("query_dense", 0)``; "" names the layer itself.
-ReadWeight = Callable[[str, int], np.ndarray]
 
 QUERY, KEY, VALUE, OUTPUT = "query_dense", "key_dense", "value_dense", "output_dense"
 
@@ -190,3 +187,91 @@ def _scale(config: GPT2Config, layer: int) -> float:
     """What our attention multiplies its scores with."""
     scale = 1 / math.sqrt(config.n_embd // config.n_head) if config.scale_attn_weights else 1.0
     return scale / (layer + 1) if config.scale_attn_by_inverse_layer_idx else scale
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one of our tensors lies in Keras's layers.
+
+    Attributes:
+        name: Ours.
+        parts: Its pieces, each a layer's key, the part of the layer ("" is the layer itself) and
+            the number of the weight there.
+        shape: Of each piece, as Keras has it.
+        rows: What each piece is reshaped to before they are joined along the last axis.
+        turned: Whether ours is the transpose.
+    """
+
+    name: str
+    parts: tuple[tuple[str, str, int], ...]
+    shape: tuple[int, ...]
+    rows: tuple[int, ...]
+    turned: bool = False
+
+    def join(self, pieces: list[np.ndarray]) -> np.ndarray:
+        """Our tensor of Keras's pieces; no value changes."""
+        joined = np.concatenate([piece.reshape(self.rows) for piece in pieces], -1)
+        return np.ascontiguousarray(joined.T) if self.turned else joined
+
+
+def sources(config: GPT2Config) -> Iterator[Source]:
+    """Every tensor of a model, in its layers: the inverse of :func:`to_keras`."""
+    width, heads, inner = config.n_embd, config.n_head, config.inner
+    size = width // heads
+
+    def plain(name: str, key: str, number: int, *shape: int) -> Source:
+        return Source(name, ((key, "", number),), shape, shape)
+
+    def pair(module: str, key: str, *shape: int) -> Iterator[Source]:
+        yield plain(f"{module}.weight", key, 0, *shape)
+        yield plain(f"{module}.bias", key, 1, shape[-1])
+
+    yield plain(EMBEDDING, "token_embedding", 0, config.vocab_size, width)
+    yield plain("transformer.wpe.weight", "position_embedding", 0, config.n_positions, width)
+    for layer in range(config.n_layer):
+        ours, theirs = f"transformer.h.{layer}", f"layer_{layer}"
+        key = f"{theirs}_attention"
+        yield from pair(f"{ours}.ln_1", f"{theirs}_attention_norm", width)
+        for number, suffix, shape in (
+            (0, "weight", (width, heads, size)),
+            (1, "bias", (heads, size)),
+        ):
+            parts = tuple((key, part, number) for part in (QUERY, KEY, VALUE))
+            rows = (width, width) if number == 0 else (width,)
+            yield Source(f"{ours}.attn.c_attn.{suffix}", parts, shape, rows)
+        yield Source(
+            f"{ours}.attn.c_proj.weight", ((key, OUTPUT, 0),), (heads, size, width), (width, width)
+        )
+        yield Source(f"{ours}.attn.c_proj.bias", ((key, OUTPUT, 1),), (width,), (width,))
+        yield from pair(f"{ours}.ln_2", f"{theirs}_feed_forward_norm", width)
+        yield from pair(f"{ours}.mlp.c_fc", f"{theirs}_feed_forward_in", width, inner)
+        yield from pair(f"{ours}.mlp.c_proj", f"{theirs}_feed_forward_out", inner, width)
+    yield from pair("transformer.ln_f", "final_norm", width)
+    if not config.tie_word_embeddings:
+        shape = (width, config.vocab_size)
+        yield Source(HEAD, (("head", "", 0),), shape, shape, turned=True)
+
+
+#: Layer's key in :func:`graph` → its group in a file of KerasHub's GPT-2.
+HUB_LAYERS = {
+    "token_embedding": "reversible_embedding",
+    "position_embedding": "position_embedding",
+    "final_norm": "layer_normalization",
+}
+HUB_PARTS = {
+    "attention": "_self_attention_layer",
+    "attention_norm": "_self_attention_layer_norm",
+    "feed_forward_norm": "_feedforward_layer_norm",
+    "feed_forward_in": "_feedforward_intermediate_dense",
+    "feed_forward_out": "_feedforward_output_dense",
+}
+
+
+def hub_place(key: str) -> str:
+    """Group of a layer of ours in a file of KerasHub's GPT-2, below the backbone's layers."""
+    if key in HUB_LAYERS:
+        return HUB_LAYERS[key]
+    _layer, number, part = key.split("_", 2)
+    # Keras numbers the layers of a class from nothing, then 1, in the model's order.
+    decoder = "transformer_decoder" + (f"_{number}" if int(number) else "")
+    return f"{decoder}/{HUB_PARTS[part]}"
