@@ -2,7 +2,7 @@
 
     python -m training methods                            every method: JSON
     python -m training spec METHOD                        a complete spec with defaults, to edit
-    python -m training run|prepare|import|transfer|export SPEC --out DIR
+    python -m training run|prepare|import|transfer|export|push SPEC --out DIR
     python -m training generate SPEC                      text to the terminal
     python -m training serve                              requests as JSON lines on standard input
     python -m training inspect CHECKPOINT                 layers, shapes, sizes: JSON
@@ -52,6 +52,7 @@ WORKERS = {
     "import": "training.interop.importing",
     "transfer": "training.weights.transfer",
     "export": "training.interop.exporting",
+    "push": "training.interop.pushing",
 }
 
 

@@ -408,6 +408,14 @@ MESSAGES: dict[str, str] = {
         "%(endpoint)s cannot be reached. Look at the network, or set another address of the Hub "
         "(HF_ENDPOINT)."
     ),
+    "hub_token_missing": _("A token of the Hub that may write is needed to send a model there."),
+    "hub_token_refused": _(
+        "%(endpoint)s did not accept the token for %(repository)s. It must be allowed to write, "
+        "and the name's first part must be yours or your organisation's."
+    ),
+    "hub_arrived_damaged": _(
+        "%(file)s is not at %(endpoint)s as it was sent (its hash differs). Try again."
+    ),
     "hub_offline": _("Downloads are switched off (HF_HUB_OFFLINE)."),
     "hub_answer": _("%(endpoint)s answered with an error (%(status)s). Try again later."),
     "download_cut": _(

@@ -21,6 +21,7 @@ from training.errors import TrainingError
 from training.events import EventLog
 from training.interop.exports import EXPORTS
 from training.interop.exports.signature import OUTPUT, PROBE_SEED, Signature, signature_of
+from training.interop.model_card import write_readme
 from training.settings import spec_sha256
 from training.spec import ExportSpec
 from training.version import code_version
@@ -55,6 +56,8 @@ def run(spec: ExportSpec, out: Path, events: EventLog) -> dict[str, str]:
     check_possible(checkpoint, spec.format)
     with durable_folder(out / FOLDER, point="export", what="the export") as folder:
         proof = write_proved(checkpoint, spec.format, folder, events)
+        if spec.format == "huggingface":
+            write_readme(checkpoint, folder, spec.about)
     write_json(
         out / "report.json",
         {
