@@ -1,4 +1,4 @@
-"""Exports of checkpoints, made or on their way."""
+"""Exports of checkpoints, and pushes to the Hub, made or on their way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from tests.factories.accounts import Cast
 from tests.factories.checkpoints import make_checkpoint
 from tests.factories.jobs import make_job
 from webapp import storage
-from webapp.checkpoints.models import CheckpointExport
+from webapp.checkpoints import sealing
+from webapp.checkpoints.models import CheckpointExport, CheckpointPush
 from webapp.jobs.models import State
 
 PROOF = {
@@ -51,3 +52,20 @@ def make_export(cast: Cast, **fields: Any) -> CheckpointExport:
     if "checkpoint" not in fields:
         values["checkpoint"] = make_checkpoint(cast, team=team, owner=owner)
     return CheckpointExport.objects.create(**values | fields)
+
+
+def make_push(cast: Cast, **fields: Any) -> CheckpointPush:
+    """A push of Alice's that waits for a worker; ``job`` holds fields of its job."""
+    job = {"kind": "push", "queue": "io"} | fields.pop("job", {})
+    team = fields.get("team", cast.team)
+    owner = fields.get("owner", cast.alice)
+    values: dict[str, Any] = {
+        "repository": "alice/whales",
+        "sealed_token": sealing.seal("hf_secret"),
+        "job": make_job(cast, team=team, owner=owner, **job),
+        "team": team,
+        "owner": owner,
+    }
+    if "checkpoint" not in fields:
+        values["checkpoint"] = make_checkpoint(cast, team=team, owner=owner)
+    return CheckpointPush.objects.create(**values | fields)

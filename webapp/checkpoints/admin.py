@@ -11,7 +11,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from webapp.administration import TEAM_FILTERS, TeamOwnedAdmin, link, links, pretty, to_rows
-from webapp.checkpoints.models import Checkpoint, CheckpointExport, CheckpointImport
+from webapp.checkpoints.models import (
+    Checkpoint,
+    CheckpointExport,
+    CheckpointImport,
+    CheckpointPush,
+)
 from webapp.checkpoints.selectors import HEAVY
 from webapp.templatetags.graft import file_size, short_number
 
@@ -138,3 +143,19 @@ class CheckpointExportAdmin(TeamOwnedAdmin):
     @admin.display(description=_("size"), ordering="size")
     def size_shown(self, export: CheckpointExport) -> str:
         return file_size(export.size)
+
+
+@admin.register(CheckpointPush)
+class CheckpointPushAdmin(TeamOwnedAdmin):
+    """The sealed token is not shown."""
+
+    exclude = ("sealed_token",)
+    extra = ("team_link", "owner_link", "job_link", "checkpoint_link", "result_shown")
+    list_display = ("repository", "checkpoint_link", "job_link", "owner", "created_at")
+    list_select_related = ("job", "checkpoint", "owner")
+    list_filter = ("job__state", *TEAM_FILTERS)
+    search_fields = ("repository", "checkpoint__name", "id")
+
+    job_link = link("job", _("job"))
+    checkpoint_link = link("checkpoint", _("checkpoint"))
+    result_shown = pretty("result", _("result"))

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from training.interop.exports import EXPORTS
-from training.spec import ExportSpec
+from training.spec import AboutSpec, ExportSpec
 from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.checkpoints.models import Checkpoint, CheckpointExport
@@ -18,6 +18,9 @@ from webapp.jobs.models import State
 from webapp.jobs.selectors import error_sentence, sentence
 from webapp.jobs.services import job_create, job_retry
 from webapp.runs import references
+
+#: Most checkpoints of a past that are looked at for where it began.
+ANCESTORS = 100
 
 
 class ExportRefused(Exception):
@@ -36,7 +39,7 @@ def export_start(*, checkpoint: Checkpoint, format: str, actor: User) -> Checkpo
     Raises:
         ExportRefused: It does not fit into this form.
     """
-    if said := _problem(checkpoint, format):
+    if said := problem(checkpoint, format):
         raise ExportRefused(said)
     # Two people may ask at once: one makes the row, the other finds it.
     Checkpoint.objects.select_for_update().get(pk=checkpoint.pk)
@@ -45,10 +48,14 @@ def export_start(*, checkpoint: Checkpoint, format: str, actor: User) -> Checkpo
         if known.job.state in {State.FAILED, State.CANCELLED}:
             job_retry(job=known.job, actor=actor)
         return known
-    reference = references.write("checkpoint", checkpoint.pk)
+    values = {
+        "checkpoint": references.write("checkpoint", checkpoint.pk),
+        "format": format,
+        "about": about(checkpoint),
+    }
     job = job_create(
         kind="export" if EXPORTS[format].computes else "export_folder",
-        spec=ExportSpec.model_validate({"checkpoint": reference, "format": format}).model_dump(),
+        spec=ExportSpec.model_validate(values).model_dump(),
         team=checkpoint.team,
         owner=actor,
     )
@@ -57,6 +64,25 @@ def export_start(*, checkpoint: Checkpoint, format: str, actor: User) -> Checkpo
     )
     audit.record("checkpoint.export", actor=actor, instance=checkpoint, format=format)
     return row
+
+
+def about(checkpoint: Checkpoint) -> AboutSpec:
+    """What the model card says of a checkpoint's past: the nearest model of the Hub in it."""
+    nearest, seen = [checkpoint], {checkpoint.pk}
+    while nearest and len(seen) <= ANCESTORS:
+        for one in nearest:
+            origin = one.card.get("origin") or {}
+            if origin.get("repository"):
+                return AboutSpec(
+                    name=checkpoint.name,
+                    base_model=str(origin["repository"])[:200],
+                    licence=str(origin.get("licence") or "")[:100],
+                )
+        children = [one.pk for one in nearest]
+        parents = Checkpoint.objects.filter(children__in=children, team=checkpoint.team)
+        nearest = list(parents.exclude(pk__in=seen).distinct().order_by("created_at"))
+        seen |= {one.pk for one in nearest}
+    return AboutSpec(name=checkpoint.name)
 
 
 @dataclass(frozen=True)
@@ -121,7 +147,7 @@ def offers(*, checkpoint: Checkpoint, user: User) -> list[Offer]:
                 key=key,
                 title=gettext(export.title),
                 opened_by=gettext(export.opened_by),
-                refused="" if row is not None else _problem(checkpoint, key),
+                refused="" if row is not None else problem(checkpoint, key),
                 expected_bytes=_values(checkpoint) * 4 if export.computes else checkpoint.size,
                 export=row,
                 sentence=error_sentence(row.job) if row is not None else "",
@@ -130,13 +156,13 @@ def offers(*, checkpoint: Checkpoint, user: User) -> list[Offer]:
     return shown
 
 
-def _problem(checkpoint: Checkpoint, format: str) -> str:
+def problem(checkpoint: Checkpoint, format: str) -> str:
     """Why a checkpoint cannot be written in a form, for people; empty when it can."""
     export = EXPORTS[format]
-    problem = export.problem(checkpoint.architecture, _values(checkpoint))
-    if problem is None:
+    found = export.problem(checkpoint.architecture, _values(checkpoint))
+    if found is None:
         return ""
-    code, params = problem
+    code, params = found
     return sentence(code, params | {"format": gettext(export.title)})
 
 

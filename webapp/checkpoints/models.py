@@ -124,3 +124,24 @@ class CheckpointExport(TeamOwned):
 
     def __str__(self) -> str:
         return f"{self.checkpoint.name} ({self.format})"
+
+
+class CheckpointPush(TeamOwned):
+    """A checkpoint on its way to the Hub, or there."""
+
+    checkpoint = models.ForeignKey(
+        Checkpoint, verbose_name=_("checkpoint"), on_delete=models.PROTECT, related_name="pushes"
+    )
+    repository = models.CharField(_("Hub name"), max_length=200)
+    #: Sealed (:mod:`webapp.checkpoints.sealing`), and erased when the job ends, however it ends.
+    sealed_token = models.TextField(blank=True)
+    #: ``endpoint``, ``repository``, ``commit``, ``url``, once it is there.
+    result = models.JSONField(_("result"), default=dict, blank=True)
+    job = models.OneToOneField("jobs.Job", on_delete=models.PROTECT, related_name="checkpoint_push")
+
+    class Meta:
+        verbose_name = _("push")
+        verbose_name_plural = _("pushes")
+
+    def __str__(self) -> str:
+        return self.repository

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from webapp.checkpoints import exports, views
+from webapp.checkpoints import exports, pushes, views
 
 app_name = "checkpoints"
 urlpatterns = [
@@ -12,6 +12,8 @@ urlpatterns = [
     path("exports/<uuid:pk>/retry", exports.export_retry, name="export_retry"),
     path("exports/<uuid:pk>/cancel", exports.export_cancel, name="export_cancel"),
     path("exports/<uuid:pk>/download", exports.export_download, name="export_download"),
+    path("pushes/<uuid:pk>/cancel", pushes.push_cancel, name="push_cancel"),
+    path("<uuid:pk>/push", pushes.push_page, name="push"),
     path("<uuid:pk>/export", exports.export_page, name="export"),
     path("<uuid:pk>", views.checkpoint_detail, name="detail"),
     path("<uuid:pk>/describe", views.checkpoint_describe, name="describe"),

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from tests.factories import Cast, make_upload
 from tests.factories.checkpoints import make_checkpoint, make_import
-from tests.factories.exports import make_export
+from tests.factories.exports import make_export, make_push
 from tests.factories.playground import make_generation
 from tests.factories.runs import make_curve, make_run
 from training.spec import TrainingSpec
@@ -44,6 +44,7 @@ def _fill(cast: Cast, rounds: int) -> None:
         Run.objects.filter(pk=run.pk).update(checkpoint=child)
         make_import(cast, checkpoint=child, source=base)
         make_export(cast, checkpoint=child)
+        make_push(cast, checkpoint=child)
         make_generation(cast, checkpoint=child, text="Text")
         make_upload(cast)
         with transaction.atomic():
