@@ -362,6 +362,72 @@ MESSAGES: dict[str, str] = {
         "%(head)s differs from %(embedding)s. Set tie_word_embeddings to false, or remove "
         "%(head)s."
     ),
+    # Keras's files (training.interop.keras_files, training.interop.hdf5).
+    "keras_several": _(
+        "There are several Keras files (%(files)s). Choose one of them, and its tokenizer."
+    ),
+    "keras_zip": _("%(file)s cannot be read as a .keras file: %(detail)s."),
+    "keras_member": _(
+        "%(file)s holds %(name)s, which is no part of a Keras model, and was refused."
+    ),
+    "keras_member_twice": _("%(file)s holds %(name)s twice."),
+    "keras_member_missing": _("%(name)s is missing from %(file)s."),
+    "keras_too_large": _(
+        "%(name)s claims %(size_mb)s MB, more than its model can take, and was not unpacked."
+    ),
+    "keras_size_lie": _(
+        "%(name)s in the .keras file has another size or checksum than the file says."
+    ),
+    "keras_class": _(
+        "The model uses %(name)s, which is not among the layers that are read: KerasHub's GPT-2, "
+        "and the models that Graft exports itself. Lambda layers and code of one's own are never "
+        "run."
+    ),
+    "keras_graph": _(
+        "The layers are not connected as in a GPT-2 that Graft wrote (at %(detail)s)."
+    ),
+    "keras_weights_unknown": _(
+        "%(file)s does not hold the weights of KerasHub's GPT-2. Weights of another model need "
+        "their .keras file, which says what they belong to."
+    ),
+    "keras_no_tokenizer": _(
+        "The model has %(vocabulary)s tokens and GPT-2's published vocabulary %(published)s, so it "
+        "uses another. Add its tokenizer.json, or vocab.json and merges.txt, to the files."
+    ),
+    "hdf5_not": _("%(file)s is not an HDF5 file."),
+    "hdf5_damaged": _("%(file)s cannot be read: %(detail)s."),
+    "hdf5_external_link": _(
+        "%(path)s in %(file)s is a link into another file, and was not followed."
+    ),
+    "hdf5_soft_link": _("%(path)s in %(file)s is a link to another place, and was not followed."),
+    "hdf5_external_storage": _("%(path)s in %(file)s keeps its numbers in another file."),
+    "hdf5_virtual": _("%(path)s in %(file)s is put together from other files' numbers."),
+    "hdf5_chunked": _(
+        "%(path)s in %(file)s is stored in pieces or compressed, as Keras never writes weights. "
+        "Load it with Keras where you trust it, and save it again."
+    ),
+    "hdf5_claims": _(
+        "%(path)s in %(file)s claims %(claimed_mb)s MB, which the file of %(size_mb)s MB does not "
+        "hold."
+    ),
+    "hdf5_type": _("%(path)s in %(file)s is not weights but %(type)s."),
+    "hdf5_twice": _("%(path)s in %(file)s is another name of something that is there already."),
+    "hdf5_too_many": _("%(file)s holds more objects than any model (at %(path)s)."),
+    "hdf5_too_deep": _("The groups in %(file)s are nested too deeply (at %(path)s)."),
+    # Exports (training.interop.exporting).
+    "export_architecture": _("%(architecture)s models cannot be written as %(format)s."),
+    "export_too_large": _(
+        "%(format)s holds %(limit_gb)s GB in one file, and these weights take %(size_gb)s GB in "
+        "float32. Choose another form."
+    ),
+    "export_differs": _(
+        "The exported file computes something else than the checkpoint: its outputs differ by up "
+        "to %(largest)s, and %(allowed)s is allowed. It was thrown away."
+    ),
+    "export_not_opened": _(
+        "The exported file could not be opened again as %(format)s, and was thrown away: %(detail)s"
+    ),
+    "export_changed": _("%(file)s is not the checkpoint's own after it was copied."),
     # The Hub (training.interop.hub).
     "hub_name_invalid": _(
         "%(repository)s is not a model's name on the Hub. It should look like gpt2 or owner/name."
@@ -379,6 +445,14 @@ MESSAGES: dict[str, str] = {
     "hub_unreachable": _(
         "%(endpoint)s cannot be reached. Look at the network, or set another address of the Hub "
         "(HF_ENDPOINT)."
+    ),
+    "hub_token_missing": _("A token of the Hub that may write is needed to send a model there."),
+    "hub_token_refused": _(
+        "%(endpoint)s did not accept the token for %(repository)s. It must be allowed to write, "
+        "and the name's first part must be yours or your organisation's."
+    ),
+    "hub_arrived_damaged": _(
+        "%(file)s is not at %(endpoint)s as it was sent (its hash differs). Try again."
     ),
     "hub_offline": _("Downloads are switched off (HF_HUB_OFFLINE)."),
     "hub_answer": _("%(endpoint)s answered with an error (%(status)s). Try again later."),

@@ -365,6 +365,39 @@ class ImportSpec(Settings):
     path: str = ""
 
 
+class AboutSpec(Settings):
+    """What a model card says and the checkpoint's own card does not know."""
+
+    #: What people call the model; empty: by its architecture.
+    name: str = Field("", max_length=200)
+    #: Name on the Hub of the model that it came from, and that model's licence.
+    base_model: str = Field("", max_length=200)
+    licence: str = Field("", max_length=100)
+
+
+class ExportSpec(Settings):
+    """Write a checkpoint in another form, proved by running what was written."""
+
+    version: Literal[1] = SPEC_VERSION
+    checkpoint: str
+    format: Literal["graft", "huggingface", "keras", "saved_model", "litert", "onnx"]
+    about: AboutSpec = Field(default_factory=AboutSpec)
+
+
+class PushSpec(Settings):
+    """Send a checkpoint to the Hub, with a model card. The token comes in HF_TOKEN, never here."""
+
+    version: Literal[1] = SPEC_VERSION
+    checkpoint: str
+    #: ``owner/name``; made when it is not there.
+    repository: str = Field(max_length=200)
+    #: Base address of the Hub or of a mirror; empty: HF_ENDPOINT, else the library's default.
+    endpoint: str = Field("", max_length=500)
+    #: Whether a repository that is made is for its owner's eyes only.
+    private: bool = True
+    about: AboutSpec = Field(default_factory=AboutSpec)
+
+
 class CopySpec(Settings):
     """Copy weights into a new model without TensorFlow; the result is a checkpoint."""
 
@@ -591,5 +624,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "statistics": StatisticsSpec,
     "merge": MergeSpec,
     "evaluate": EvaluateSpec,
+    "export": ExportSpec,
+    "push": PushSpec,
     "generate": GenerateSpec,
 }

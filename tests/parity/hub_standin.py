@@ -10,11 +10,11 @@ does not exist, ``X-Error-Code``, the redirect of large files to another address
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -51,7 +51,7 @@ class HubStandin:
         requests: Everything that was asked.
     """
 
-    models: Mapping[str, Path]
+    models: dict[str, Path]
     gated: set[str] = field(default_factory=set)
     cuts: list[int] = field(default_factory=list)
     stumbles: int = 0
@@ -60,6 +60,15 @@ class HubStandin:
     requests: list[Request] = field(default_factory=list)
     #: Answers of the API in place of the right ones: a status, or the body of a 200.
     api_answer: int | bytes | None = None
+    #: Where repositories that are pushed to are made; None: nothing is accepted.
+    accepts: Path | None = None
+    #: The one token that may write.
+    token: str = ""
+    #: Content that came in by Git LFS, by its SHA-256; and each commit's summary.
+    large: dict[str, bytes] = field(default_factory=dict)
+    commits: list[str] = field(default_factory=list)
+    #: Repositories that were made, and whether each is private.
+    made: dict[str, bool] = field(default_factory=dict)
     #: Whether the list of files tells their sizes; some mirrors' does not.
     sizes: bool = True
 
@@ -113,6 +122,94 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer()
+
+    def do_PUT(self) -> None:
+        """The content of a large file, at an address that needs no token, as the real one's."""
+        data = self._received()
+        oid = self.path.rsplit("/", 1)[-1]
+        if hashlib.sha256(data).hexdigest() != oid:
+            return self._error(400)
+        self.hub.large[oid] = data
+        return self._error(200)
+
+    def do_POST(self) -> None:
+        data = self._received()
+        path = unquote(urlsplit(self.path).path)
+        if path == "/api/validate-yaml":
+            return self._json({"errors": [], "warnings": []})
+        if self.hub.accepts is None or self.headers["Authorization"] != f"Bearer {self.hub.token}":
+            return self._error(401)
+        if path == "/api/repos/create":
+            return self._create(json.loads(data))
+        if match := re.fullmatch(r"/api/models/(.+)/preupload/main", path):
+            files = json.loads(data)["files"]
+            modes = [
+                {
+                    "path": file["path"],
+                    "uploadMode": "lfs" if _is_large(Path(file["path"])) else "regular",
+                    "shouldIgnore": False,
+                }
+                for file in files
+            ]
+            return self._json({"files": modes})
+        if match := re.fullmatch(r"/(.+)\.git/info/lfs/objects/batch", path):
+            return self._json({"transfer": "basic", "objects": self._batch(json.loads(data))})
+        if match := re.fullmatch(r"/api/models/(.+)/commit/main", path):
+            return self._commit(match[1], data)
+        return self._error(404)
+
+    def _received(self) -> bytes:
+        self.hub.requests.append(
+            Request(self.command, self.path, None, self.headers.get("Authorization"))
+        )
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers["Content-Length"] or 0))
+        data = b""
+        while size := int(self.rfile.readline(), 16):
+            data += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return data
+
+    def _create(self, asked: dict[str, Any]) -> None:
+        name = f"{asked['organization']}/{asked['name']}"
+        if name in self.hub.models:
+            return self._json({"url": f"{self.hub.url}/{name}", "error": "It is there"}, 409)
+        assert self.hub.accepts is not None
+        folder = self.hub.accepts / name.replace("/", "--")
+        folder.mkdir()
+        self.hub.models[name] = folder
+        self.hub.made[name] = asked.get("visibility") == "private"
+        return self._json({"url": f"{self.hub.url}/{name}", "name": name})
+
+    def _batch(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        found = []
+        for item in asked["objects"]:
+            action = {"upload": {"href": f"{self.hub.cdn_url}/lfs/{item['oid']}"}}
+            known = item["oid"] in self.hub.large
+            found.append(dict(item) if known else {**item, "actions": action})
+        return found
+
+    def _commit(self, name: str, data: bytes) -> None:
+        """As the real one: all of it or nothing, and large files only if they came in before."""
+        lines = [json.loads(line) for line in data.splitlines()]
+        files: dict[str, bytes] = {}
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                if value["oid"] not in self.hub.large:
+                    return self._error(400)
+                files[value["path"]] = self.hub.large[value["oid"]]
+        self.hub.commits.append(next(x["value"]["summary"] for x in lines if x["key"] == "header"))
+        for path, content in files.items():
+            if path in self.hub.damage:
+                content = bytes([content[0] ^ 1]) + content[1:]
+            (self.hub.models[name] / path).write_bytes(content)
+        return self._json(
+            {"success": True, "commitOid": COMMIT, "commitUrl": f"{self.hub.url}/{name}/commit/x"}
+        )
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
@@ -240,15 +337,15 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.wfile.write(rest)
 
-    def _json(self, payload: Any) -> None:
-        self._bytes(json.dumps(payload).encode())
+    def _json(self, payload: Any, status: int = 200) -> None:
+        self._bytes(json.dumps(payload).encode(), status)
 
-    def _bytes(self, data: bytes) -> None:
-        self.send_response(200)
+    def _bytes(self, data: bytes, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(data)
 
     def _error(self, status: int, code: str | None = None) -> None:

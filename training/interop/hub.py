@@ -93,11 +93,7 @@ def look_up(repository: str, revision: str, endpoint: str = "") -> RemoteModel:
     Raises:
         TrainingError: ``hub_*``, ``folder_*``.
     """
-    endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
-    if not re.match(r"https?://[^/\s]+", endpoint):
-        raise TrainingError("hub_endpoint_invalid", field="endpoint", endpoint=endpoint)
-    if not _NAME.fullmatch(repository) or ".." in repository or "--" in repository:
-        raise TrainingError("hub_name_invalid", field="repository", repository=repository)
+    endpoint = checked_address(repository, endpoint)
     with _explained(repository, revision, endpoint):
         api = HfApi(endpoint=endpoint, token=False)
         info = api.model_info(repository, revision=revision, files_metadata=True, timeout=TIMEOUT_S)
@@ -119,6 +115,20 @@ def look_up(repository: str, revision: str, endpoint: str = "") -> RemoteModel:
         licence if isinstance(licence, str) else None,
         files,
     )
+
+
+def checked_address(repository: str, endpoint: str) -> str:
+    """The Hub's address, once it and a model's name there look like such.
+
+    Raises:
+        TrainingError: ``hub_endpoint_invalid``, ``hub_name_invalid``.
+    """
+    endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    if not re.match(r"https?://[^/\s]+", endpoint):
+        raise TrainingError("hub_endpoint_invalid", field="endpoint", endpoint=endpoint)
+    if not _NAME.fullmatch(repository) or ".." in repository or "--" in repository:
+        raise TrainingError("hub_name_invalid", field="repository", repository=repository)
+    return endpoint
 
 
 def _ask_size(repository: str, commit: str, endpoint: str, name: str) -> int:

@@ -23,7 +23,7 @@ import numpy as np
 
 from training.backbones.contract import BackboneConfig
 from training.data.tokenizers import TextTokenizer, read_tokenizer
-from training.durable import durable_folder, json_bytes
+from training.durable import durable_folder
 from training.errors import TrainingError
 from training.interop.forms import form_of
 from training.interop.forms.form import Form, read_config_json
@@ -56,15 +56,17 @@ class ForeignModel:
 
     Attributes:
         config: The model.
-        tensors: Our name → array, mapped from the files; exactly those of ``config``.
+        tensors: Our name → array, read when looked up; exactly those of ``config``.
         tokenizer: Its tokenizer.
         dropout: Rates that its ``config.json`` has, by Hugging Face's names.
+        nbytes: Of all tensors, as they are stored.
     """
 
     config: BackboneConfig
-    tensors: MappedTensors
+    tensors: Mapping[str, np.ndarray]
     tokenizer: TextTokenizer
     dropout: dict[str, float]
+    nbytes: int
 
 
 def wanted(name: str) -> bool:
@@ -96,7 +98,7 @@ def read_folder(folder: Path) -> ForeignModel:
     Raises:
         TrainingError: ``folder_*``, ``config_*``, ``weights_*``, ``tensor*_*``, ``tokenizer_*`` …
     """
-    names = _list(folder)
+    names = list_files(folder)
     while not any("/" not in name for name in names) and len({_top(name) for name in names}) == 1:
         # Someone chose the folder around the model's.
         folder = folder / _top(names[0])
@@ -112,7 +114,8 @@ def read_folder(folder: Path) -> ForeignModel:
         raise TrainingError(
             "vocabulary_too_small", vocabulary=config.vocabulary, tokens=tokenizer.size
         )
-    return ForeignModel(config, MappedTensors(infos), tokenizer, form.dropout_of(payload))
+    nbytes = sum(info.nbytes for info in infos.values())
+    return ForeignModel(config, MappedTensors(infos), tokenizer, form.dropout_of(payload), nbytes)
 
 
 def check_finite(tensors: Mapping[str, np.ndarray]) -> Iterator[int]:
@@ -144,16 +147,21 @@ def export(checkpoint: Checkpoint, destination: Path) -> None:
         TrainingError: ``disk_full``; nothing is left behind.
     """
     with durable_folder(destination, point="export", what="the export") as temporary:
-        for name in (WEIGHTS_FILE, CONFIG_FILE, GENERATION_FILE, *TOKENIZER_FILES):
-            if (checkpoint.folder / name).is_file():
-                shutil.copyfile(checkpoint.folder / name, temporary / name)
-        payload = read_config_json(temporary / CONFIG_FILE)
-        exported = form_of(payload).exported(checkpoint.config, payload)
-        if exported != payload:
-            (temporary / CONFIG_FILE).write_bytes(json_bytes(exported))
+        copy_files(checkpoint, temporary)
 
 
-def _list(folder: Path) -> list[str]:
+def copy_files(checkpoint: Checkpoint, folder: Path) -> None:
+    """Copy what ``transformers`` reads of a checkpoint into a folder."""
+    for name in (WEIGHTS_FILE, CONFIG_FILE, GENERATION_FILE, *TOKENIZER_FILES):
+        if (checkpoint.folder / name).is_file():
+            shutil.copyfile(checkpoint.folder / name, folder / name)
+    payload = read_config_json(folder / CONFIG_FILE)
+    exported = form_of(payload).exported(checkpoint.config, payload)
+    if exported != payload:
+        (folder / CONFIG_FILE).write_bytes(json_bytes(exported))
+
+
+def list_files(folder: Path) -> list[str]:
     """Names of the files in a folder; code and links out of it are refused."""
     if not folder.is_dir():
         raise TrainingError("folder_missing")

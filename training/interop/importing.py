@@ -1,4 +1,4 @@
-"""The job that brings a foreign model in, from the Hub or from a folder, as a checkpoint of ours.
+"""The job that brings a foreign model in, from the Hub, a folder or a Keras file.
 
 Real weights or nothing: a folder that holds only a configuration is refused. The weights keep
 their type, so that import → export → import gives the same bytes.
@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from training.durable import sweep, write_json
 from training.errors import TrainingError
 from training.events import EventLog
-from training.interop import hub
-from training.interop.huggingface import ForeignModel, check_finite, read_folder
+from training.interop import hub, keras_files
+from training.interop.huggingface import ForeignModel, check_finite, list_files, read_folder
 from training.settings import spec_sha256
 from training.spec import ImportSpec
 from training.version import code_version
 from training.weights.checkpoint import write_checkpoint
 
 REPORT_VERSION = 1
-DOWNLOAD_FOLDER = "download"
+DOWNLOAD_FOLDER, UNPACKED_FOLDER = "download", "unpacked"
 
 
 def run(spec: ImportSpec, out: Path, events: EventLog) -> dict[str, str]:
@@ -45,34 +46,23 @@ def run(spec: ImportSpec, out: Path, events: EventLog) -> dict[str, str]:
     sweep(out)
     origin: dict[str, Any] = {"kind": spec.kind}
     folder = Path(spec.path)
-    try:
-        if spec.kind == "hub":
-            folder = out / DOWNLOAD_FOLDER
-            origin |= _download(spec, folder, events)
-        events.emit("phase", name="reading", fraction=None, detail="")
-        model = read_folder(folder)
-        _check_values(model, events)
-    except TrainingError as error:
-        error.field = error.field or {"hub": "repository", "folder": "path"}[spec.kind]
-        raise
-    events.emit("phase", name="saving", fraction=None, detail="")
-    card = write_checkpoint(
-        out / "checkpoint",
-        model.config,
-        model.tensors,
-        model.tokenizer,
-        {
-            "method": "import",
-            "made_by": {
-                "command": "import",
-                "code_version": code_version(),
-                "spec_sha256": spec_sha256(spec),
-                "seed": None,
-            },
-            "origin": origin,
-        },
-        dropout=model.dropout,
-    )
+    with ExitStack() as opened:
+        try:
+            if spec.kind == "hub":
+                folder = out / DOWNLOAD_FOLDER
+                origin |= _download(spec, folder, events)
+            events.emit("phase", name="reading", fraction=None, detail="")
+            if (name := keras_files.found_in(list_files(folder))) is not None:
+                source = keras_files.open_model(folder / name, out / UNPACKED_FOLDER)
+                model = opened.enter_context(source)
+            else:
+                model = read_folder(folder)
+            _check_values(model, events)
+        except TrainingError as error:
+            error.field = error.field or {"hub": "repository", "folder": "path"}[spec.kind]
+            raise
+        events.emit("phase", name="saving", fraction=None, detail="")
+        card = _write(spec, model, origin, out / "checkpoint")
     write_json(
         out / "report.json",
         {
@@ -90,6 +80,28 @@ def run(spec: ImportSpec, out: Path, events: EventLog) -> dict[str, str]:
     )
     shutil.rmtree(out / DOWNLOAD_FOLDER, ignore_errors=True)
     return {"report": "report.json", "result": "checkpoint"}
+
+
+def _write(
+    spec: ImportSpec, model: ForeignModel, origin: dict[str, Any], folder: Path
+) -> dict[str, Any]:
+    return write_checkpoint(
+        folder,
+        model.config,
+        model.tensors,
+        model.tokenizer,
+        {
+            "method": "import",
+            "made_by": {
+                "command": "import",
+                "code_version": code_version(),
+                "spec_sha256": spec_sha256(spec),
+                "seed": None,
+            },
+            "origin": origin,
+        },
+        dropout=model.dropout,
+    )
 
 
 def _download(spec: ImportSpec, folder: Path, events: EventLog) -> dict[str, Any]:
@@ -117,7 +129,7 @@ def _download(spec: ImportSpec, folder: Path, events: EventLog) -> dict[str, Any
 
 
 def _check_values(model: ForeignModel, events: EventLog) -> None:
-    total = sum(info.nbytes for info in model.tensors.infos.values())
+    total = model.nbytes
     seen, told = 0, time.monotonic()
     for nbytes in check_finite(model.tensors):
         seen += nbytes

@@ -21,7 +21,9 @@ from webapp.administration import (
 )
 from webapp.checkpoints.models import (
     Checkpoint,
+    CheckpointExport,
     CheckpointImport,
+    CheckpointPush,
     CheckpointStatistics,
     StageChange,
     TransferPlan,
@@ -39,6 +41,7 @@ class CheckpointAdmin(TeamOwnedAdmin):
         "job_link",
         "run_links",
         "import_links",
+        "export_links",
         "parent_links",
         "child_links",
         "derived_run_links",
@@ -74,6 +77,7 @@ class CheckpointAdmin(TeamOwnedAdmin):
     data_link = link("dataset_version", _("data"))
     run_links = links("made_by_run", _("made by"))
     import_links = links("imports", _("imported by"))
+    export_links = links("exports", _("exports"), "checkpoint")
     parent_links = links("parents", _("sources"))
     child_links = links("children", _("what came of it"))
     derived_run_links = links("derived_runs", _("runs from it"))
@@ -192,3 +196,44 @@ class TransferPlanAdmin(TeamOwnedAdmin):
     search_fields = ("name", "id")
 
     values_shown = pretty("values", _("values"))
+
+
+@admin.register(CheckpointExport)
+class CheckpointExportAdmin(TeamOwnedAdmin):
+    extra = (
+        "team_link",
+        "owner_link",
+        "job_link",
+        "checkpoint_link",
+        "proof_shown",
+        "manifest_shown",
+    )
+    list_display = ("checkpoint_link", "format", "size_shown", "job_link", "owner", "created_at")
+    list_select_related = ("job", "checkpoint", "owner")
+    list_filter = ("format", "job__state", *TEAM_FILTERS)
+    search_fields = ("checkpoint__name", "format", "id")
+
+    job_link = link("job", _("job"))
+    checkpoint_link = link("checkpoint", _("checkpoint"))
+    proof_shown = pretty("proof", _("proof"))
+    manifest_shown = pretty("manifest", _("files"))
+
+    @admin.display(description=_("size"), ordering="size")
+    def size_shown(self, export: CheckpointExport) -> str:
+        return file_size(export.size)
+
+
+@admin.register(CheckpointPush)
+class CheckpointPushAdmin(TeamOwnedAdmin):
+    """The sealed token is not shown."""
+
+    exclude = ("sealed_token",)
+    extra = ("team_link", "owner_link", "job_link", "checkpoint_link", "result_shown")
+    list_display = ("repository", "checkpoint_link", "job_link", "owner", "created_at")
+    list_select_related = ("job", "checkpoint", "owner")
+    list_filter = ("job__state", *TEAM_FILTERS)
+    search_fields = ("repository", "checkpoint__name", "id")
+
+    job_link = link("job", _("job"))
+    checkpoint_link = link("checkpoint", _("checkpoint"))
+    result_shown = pretty("result", _("result"))

@@ -1,4 +1,4 @@
-"""A checkpoint as one file to save: a zip, streamed from the store as it is read."""
+"""A checkpoint, or an export of one, as one file to save: a zip, streamed as it is read."""
 
 from __future__ import annotations
 
@@ -19,16 +19,24 @@ def filename(checkpoint: Checkpoint) -> str:
 
 
 def zip_stream(checkpoint: Checkpoint) -> ZipStream:
-    """The checkpoint's folder as a zip whose length is known before the first byte.
+    """The checkpoint's folder as a zip; see :func:`folder_zip`."""
+    return folder_zip(checkpoint.manifest, filename(checkpoint))
+
+
+def folder_zip(manifest: storage.Manifest, folder: str) -> ZipStream:
+    """Stored files as a zip whose length is known before the first byte.
 
     Stored and not compressed: weights do not get smaller, and the browser can show how far it is.
+
+    Args:
+        manifest: ``{path: {sha256, size}}``.
+        folder: The folder in the zip that they lie in.
 
     Raises:
         BlobMissing: A file is not in the store; before anything is sent.
     """
     stream = ZipStream(sized=True)
-    folder = filename(checkpoint)
-    for path, entry in sorted(checkpoint.manifest.items()):
+    for path, entry in sorted(manifest.items()):
         if not storage.blob_exists(entry["sha256"]):
             raise storage.BlobMissing(entry["sha256"])
         stream.add(_Blob(entry["sha256"]), f"{folder}/{path}", size=int(entry["size"]))

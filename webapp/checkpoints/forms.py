@@ -87,6 +87,24 @@ class CheckpointFilter(forms.Form):
         return any(name not in {"sort", "cursor"} for name in self.values())
 
 
+def clean_repository(typed: str) -> str:
+    """A model's name on the Hub out of what was typed."""
+    # People paste addresses.
+    repository = re.sub(r"^https?://[^/]+/", "", typed.strip()).strip("/")
+    if not _REPOSITORY.fullmatch(repository) or ".." in repository or "--" in repository:
+        raise forms.ValidationError(sentence("hub_name_invalid", {"repository": repository}))
+    return repository
+
+
+def clean_endpoint(typed: str) -> str:
+    """The Hub's address; empty where it is what this machine is set to anyway."""
+    endpoint = typed.strip().rstrip("/")
+    if endpoint and not re.match(r"https?://[^/\s]+", endpoint):
+        raise forms.ValidationError(sentence("hub_endpoint_invalid", {"endpoint": endpoint}))
+    default = (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
+    return "" if endpoint == default else endpoint
+
+
 class HubForm(forms.Form):
     repository = forms.CharField(
         max_length=200,
@@ -123,23 +141,63 @@ class HubForm(forms.Form):
         self.fields["endpoint"].initial = os.environ.get("HF_ENDPOINT") or HUB
 
     def clean_repository(self) -> str:
-        repository = self.cleaned_data["repository"].strip()
-        # People paste addresses.
-        repository = re.sub(r"^https?://[^/]+/", "", repository).strip("/")
-        if not _REPOSITORY.fullmatch(repository) or ".." in repository or "--" in repository:
-            raise forms.ValidationError(sentence("hub_name_invalid", {"repository": repository}))
-        return repository
+        return clean_repository(self.cleaned_data["repository"])
 
     def clean_revision(self) -> str:
         return self.cleaned_data["revision"].strip() or "main"
 
     def clean_endpoint(self) -> str:
-        endpoint = self.cleaned_data["endpoint"].strip().rstrip("/")
-        if endpoint and not re.match(r"https?://[^/\s]+", endpoint):
-            raise forms.ValidationError(sentence("hub_endpoint_invalid", {"endpoint": endpoint}))
-        # What this machine is set to anyway need not be frozen into the job.
-        default = (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
-        return "" if endpoint == default else endpoint
+        return clean_endpoint(self.cleaned_data["endpoint"])
+
+
+class PushForm(forms.Form):
+    """Where to send a checkpoint; the token is never shown again."""
+
+    repository = forms.CharField(
+        max_length=200,
+        label=_("Name on the Hub"),
+        help_text=_("owner/name, made when it is not there."),
+        widget=forms.TextInput(attrs={"placeholder": "owner/name", "spellcheck": "false"}),
+    )
+    token = forms.CharField(
+        max_length=500,
+        label=_("Token"),
+        help_text=_("One that may write. Kept encrypted until the job has ended, then erased."),
+        widget=forms.PasswordInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    private = forms.BooleanField(
+        required=False,
+        initial=True,
+        label=_("Private"),
+        help_text=_("If the repository is made: only its owner sees it."),
+    )
+    endpoint = forms.CharField(
+        max_length=500,
+        label=_("Address of the Hub"),
+        help_text=_("The public Hub, or a mirror of it. The token is sent there."),
+        required=False,
+        widget=forms.URLInput(attrs={"spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["endpoint"].initial = os.environ.get("HF_ENDPOINT") or HUB
+
+    def clean_repository(self) -> str:
+        repository = clean_repository(self.cleaned_data["repository"])
+        if "/" not in repository:
+            raise forms.ValidationError(gettext("Write the owner too: owner/name."))
+        return repository
+
+    def clean_token(self) -> str:
+        token: str = self.cleaned_data["token"]
+        # It becomes a header: nothing in it may end one.
+        if not re.fullmatch(r"[\x21-\x7e]+", token):
+            raise forms.ValidationError(gettext("This does not look like a token."))
+        return token
+
+    def clean_endpoint(self) -> str:
+        return clean_endpoint(self.cleaned_data["endpoint"])
 
 
 class ManyFilesInput(forms.FileInput):

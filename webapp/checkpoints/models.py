@@ -205,3 +205,56 @@ class TransferPlan(TeamOwned):
 
     def __str__(self) -> str:
         return self.name
+
+
+class CheckpointExport(TeamOwned):
+    """A checkpoint in another form: its files, and the proof that they compute the same."""
+
+    checkpoint = models.ForeignKey(
+        Checkpoint,
+        verbose_name=_("checkpoint"),
+        on_delete=models.PROTECT,
+        related_name="exports",
+    )
+    format = models.CharField(_("form"), max_length=20)  # a key of training.interop.exports.EXPORTS
+    manifest = models.JSONField(default=dict, blank=True)  # {path: {sha256, size}}
+    size = models.BigIntegerField(_("size"), default=0)  # bytes of all files
+    #: ``proof.json`` (docs/formats.md).
+    proof = models.JSONField(_("proof"), default=dict, blank=True)
+    job = models.OneToOneField(
+        "jobs.Job", on_delete=models.PROTECT, related_name="checkpoint_export"
+    )
+
+    class Meta:
+        verbose_name = _("export")
+        verbose_name_plural = _("exports")
+        constraints = [
+            # A checkpoint never changes, so one export of a form is enough for the whole team.
+            models.UniqueConstraint(
+                fields=["checkpoint", "format"], name="checkpoint_export_once_a_format"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.checkpoint.name} ({self.format})"
+
+
+class CheckpointPush(TeamOwned):
+    """A checkpoint on its way to the Hub, or there."""
+
+    checkpoint = models.ForeignKey(
+        Checkpoint, verbose_name=_("checkpoint"), on_delete=models.PROTECT, related_name="pushes"
+    )
+    repository = models.CharField(_("Hub name"), max_length=200)
+    #: Sealed (:mod:`webapp.checkpoints.sealing`), and erased when the job ends, however it ends.
+    sealed_token = models.TextField(blank=True)
+    #: ``endpoint``, ``repository``, ``commit``, ``url``, once it is there.
+    result = models.JSONField(_("result"), default=dict, blank=True)
+    job = models.OneToOneField("jobs.Job", on_delete=models.PROTECT, related_name="checkpoint_push")
+
+    class Meta:
+        verbose_name = _("push")
+        verbose_name_plural = _("pushes")
+
+    def __str__(self) -> str:
+        return self.repository

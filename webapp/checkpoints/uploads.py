@@ -19,6 +19,8 @@ UploadedFiles = dict[str, dict[str, Any]]
 
 #: Forms of weights that can run code when opened, or that are not read.
 PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".ot"})
+#: Keras's own files: one of them is a whole model, without a ``config.json`` beside it.
+KERAS = (".keras", ".weights.h5")
 #: Left by file managers; no part of a model.
 SKIPPED = frozenset({".DS_Store", "Thumbs.db", ".gitattributes", "desktop.ini"})
 
@@ -26,10 +28,19 @@ SKIPPED = frozenset({".DS_Store", "Thumbs.db", ".gitattributes", "desktop.ini"})
 def below_root(files: UploadedFiles) -> UploadedFiles:
     """The model's own files by their paths in its folder: the shallowest with a ``config.json``.
 
+    Without one, a Keras file is a model, with the tokenizer that lies beside or below it.
+
     Raises:
         ValidationError: No model is among them: a configuration alone is none.
     """
-    roots = [path.parent for path in map(PurePosixPath, files) if path.name == "config.json"]
+    paths = list(map(PurePosixPath, files))
+    roots = [path.parent for path in paths if path.name == "config.json"]
+    keras = [path for path in paths if path.name.endswith(KERAS)]
+    if not roots and len(keras) > 1:
+        raise _refused("keras_several", files=", ".join(sorted(path.name for path in keras)[:3]))
+    is_keras = not roots and bool(keras)
+    if is_keras:
+        roots = [keras[0].parent]
     if not roots:
         raise _refused("folder_no_config")
     root = min(roots, key=lambda folder: (len(folder.parts), str(folder)))
@@ -38,7 +49,8 @@ def below_root(files: UploadedFiles) -> UploadedFiles:
         for path, entry in files.items()
         if PurePosixPath(path).is_relative_to(root) and PurePosixPath(path).name not in SKIPPED
     }
-    _check_weights(found)
+    if not is_keras:
+        _check_weights(found)
     return found
 
 

@@ -20,6 +20,7 @@ class Kind:
         owner: Module with the functions below, all optional but ``finish``:
             ``inputs(job, spec: dict, folder: Path) -> dict`` puts the input files into ``folder``
             (from the store) and returns the spec with real paths;
+            ``secrets(job) -> dict[str, str]`` gives what is put into the process's environment;
             ``ingest(job, events: list[dict]) -> None`` stores what belongs to the app, in the
             transaction that moves ``events_offset``;
             ``collect(job, out: Path) -> Any`` puts result files into the store, outside any
@@ -28,7 +29,7 @@ class Kind:
             succeeded;
             ``ended(job) -> None`` in the transaction that marks it failed or cancelled;
             ``name(job) -> str`` says what people call it, for the audit trail.
-        network: Whether the training process may reach a network (downloads only).
+        network: Whether the training process may reach a network (the Hub, there and back).
         deadline_s: Seconds of one attempt after which the job fails; None: as long as it takes.
     """
 
@@ -48,5 +49,9 @@ KINDS: dict[str, Kind] = {
     "probe": Kind("probe", "cpu", "webapp.checkpoints.probes"),
     "statistics": Kind("statistics", "io", "webapp.checkpoints.statistics"),
     "merge": Kind("merge", "io", "webapp.checkpoints.jobs"),
+    # The processor even where there are GPUs: outputs are compared, and nothing is trained.
+    "export": Kind("export", "cpu", "webapp.checkpoints.export_jobs"),
+    "export_folder": Kind("export", "io", "webapp.checkpoints.export_jobs"),
+    "push": Kind("push", "io", "webapp.checkpoints.push_jobs", network=True),
     "generate": Kind("generate", "interactive", "webapp.playground.jobs", deadline_s=900),
 }

@@ -1,6 +1,7 @@
 """What a training process gets from the portal: little environment, few rights, no network.
 
-It never gets the database's address, the broker's, the portal's key or a Hub token.
+It never gets the database's address, the broker's or the portal's key; a token of the Hub only when
+it is there to send something to the Hub (:mod:`webapp.checkpoints.push_jobs`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import resource
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -106,6 +107,7 @@ def start(
     folder: Path,
     network: bool,
     gpus: Sequence[int] = (),
+    secrets: Mapping[str, str] | None = None,
     memory_bytes: int | None = None,
     niceness: int = 0,
     log: Path,
@@ -120,6 +122,7 @@ def start(
         folder: Its working directory.
         network: Whether it may reach a network.
         gpus: Indices of GPUs it may see.
+        secrets: What its kind of job gets besides, into its environment and nowhere else.
         memory_bytes: Limit of its address space; None for TensorFlow, which reserves far more than
             it uses.
         niceness: How much it yields to pages and other processes.
@@ -146,7 +149,7 @@ def start(
         return subprocess.Popen(
             engine_command(*arguments),
             cwd=folder,
-            env=environment(folder, network=network, gpus=gpus),
+            env=environment(folder, network=network, gpus=gpus) | dict(secrets or {}),
             stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
             stdout=subprocess.PIPE if pipes else output,
             stderr=output,

@@ -184,6 +184,7 @@ class Supervisor:
             folder=self.folder,
             network=self.kind.network,
             gpus=gpus,
+            secrets=call_owner(self.job, "secrets"),
             memory_bytes=self._memory_limit(),
             niceness=NICENESS,
             log=self.log,

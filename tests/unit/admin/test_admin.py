@@ -17,6 +17,7 @@ from tests.factories.checkpoints import (
     make_statistics,
     promote,
 )
+from tests.factories.exports import make_export, make_push
 from tests.factories.playground import make_generation
 from tests.factories.runs import make_curve, make_run
 from training.spec import TrainingSpec
@@ -49,6 +50,8 @@ def _fill(cast: Cast, rounds: int) -> None:
         make_import(cast, checkpoint=child, source=base)
         make_statistics(cast, child)
         promote(child, cast.bob, "candidate", "archived")
+        make_export(cast, checkpoint=child)
+        make_push(cast, checkpoint=child)
         make_generation(cast, checkpoint=child, text="Text")
         make_upload(cast)
         with transaction.atomic():

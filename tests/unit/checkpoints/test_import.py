@@ -9,6 +9,7 @@ from tests.factories.checkpoints import make_checkpoint, make_import
 from training.spec import ImportSpec
 from webapp.accounts.models import AuditEvent
 from webapp.checkpoints.models import CheckpointImport
+from webapp.checkpoints.uploads import below_root
 from webapp.datasets.models import Upload
 from webapp.jobs.models import Job, State
 
@@ -136,6 +137,10 @@ def test_somebody_else_s_upload_is_not_taken(client: Client, cast: Cast) -> None
         (("config.json",), "There are no weights"),
         (("config.json", "tokenizer.json"), "There are no weights"),
         (("config.json", "pytorch_model.bin"), "can run code"),
+        # Keras's weights of old are no safetensors when a configuration lies beside them.
+        (("config.json", "tf_model.h5"), "can run code"),
+        (("tf_model.h5",), "There is no config.json"),
+        (("a.keras", "b.weights.h5"), "several Keras files"),
         ((), "Choose the model"),
     ],
 )
@@ -147,6 +152,20 @@ def test_no_model_is_said_at_once_and_not_kept(
     assert said in str(answer.context["folder"].errors)
     assert not Job.objects.exists()
     assert not Upload.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
+def test_a_keras_file_is_a_model_with_the_tokenizer_around_it(name: str) -> None:
+    files: dict[str, dict[str, Any]] = {
+        path: {} for path in (f"x/{name}", "x/tokenizer/vocab.json", "notes.txt")
+    }
+    assert below_root(files).keys() == {name, "tokenizer/vocab.json"}
+
+
+def test_a_keras_file_becomes_a_job(alice: Client) -> None:
+    alice.post(FOLDER, _files("model.keras"))
+    row = CheckpointImport.objects.get()
+    assert (row.job.kind, list(row.manifest)) == ("import_folder", ["model.keras"])
 
 
 def test_progress_ends_by_omission_and_leads_to_the_checkpoint(alice: Client, cast: Cast) -> None:

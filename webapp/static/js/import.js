@@ -13,6 +13,7 @@
   const limit = Number(form.dataset.uploadLimit);
   const skipped = new Set([".DS_Store", "Thumbs.db", ".gitattributes", "desktop.ini"]);
   const WEIGHTS = /\.safetensors$/;
+  const KERAS = /\.(keras|weights\.h5)$/;
   const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle|h5|msgpack|ot)$/i;
 
   let chosen = new Map(); // path → File
@@ -86,6 +87,8 @@
       if (file.size > limit) return interpolate(gettext("%s is too large for this portal."), [path]);
     }
     if (!names.includes("config.json")) {
+      // One Keras file is a whole model; the portal says what is wrong with several.
+      if (names.some((name) => KERAS.test(name))) return "";
       return gettext("There is no config.json among the files, so this is not a model.");
     }
     if (!names.some((name) => WEIGHTS.test(name))) {

@@ -1,0 +1,262 @@
+"""Every form of export, opened by its own runtime: text, images, and what must be refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from training.backbones.contract import Backbone, BackboneConfig, TensorSpec
+from training.backbones.gpt2.config import GPT2Config
+from training.backbones.named import NamedModel
+from training.backbones.registry import BACKBONES
+from training.data.tokenizer import Tokenizer
+from training.errors import TrainingError
+from training.events import EventLog, read_events
+from training.interop import exporting
+from training.interop.exports import EXPORTS, onnx
+from training.interop.exports.network import Network
+from training.interop.exports.signature import signature_of
+from training.spec import ExportSpec
+from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from training.weights.initial import initial_tensors
+from training.weights.tensors import open_tensors, write_tensors
+
+TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
+SMALL = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head=2)
+#: Everything about GPT-2 that Keras has no setting for, at once.
+UNUSUAL = SMALL.model_copy(
+    update={
+        "activation_function": "silu",
+        "layer_norm_epsilon": 1e-3,
+        "n_inner": 24,
+        "tie_word_embeddings": False,
+        "scale_attn_weights": False,
+        "scale_attn_by_inverse_layer_idx": True,
+    }
+)
+NETWORKS = [name for name, export in EXPORTS.items() if export.computes]
+
+
+def loud(config: BackboneConfig) -> dict[str, np.ndarray]:
+    """Weights so large that a wrong network cannot agree by chance."""
+    random = np.random.default_rng(5)
+    return {
+        spec.name: random.standard_normal(spec.shape).astype(np.float32) * 0.4
+        for spec in config.tensors()
+    }
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Iterator[EventLog]:
+    log = EventLog(tmp_path / "events.jsonl")
+    yield log
+    log.close()
+
+
+@pytest.fixture(scope="module", params=[SMALL, UNUSUAL], ids=["usual", "unusual"])
+def checkpoint(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    folder = tmp_path_factory.mktemp("source") / "checkpoint"
+    write_checkpoint(folder, request.param, loud(request.param), TOKENIZER, {})
+    return read_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_a_language_model_is_proved_in_every_form(
+    name: str, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    spec = ExportSpec(checkpoint=str(checkpoint.folder), format=name)
+    log = EventLog(tmp_path / "events.jsonl")
+    done = exporting.run(spec, tmp_path, log)
+    log.close()
+
+    assert done == {"report": "report.json", "result": "export"}
+    phases = [e["name"] for e in read_events(tmp_path / "events.jsonl")[0] if e["kind"] == "phase"]
+    assert phases == ["reading", "converting", "proving"]
+    proof = json.loads((tmp_path / "export/proof.json").read_text())
+    assert json.loads((tmp_path / "report.json").read_text())["proof"] == proof
+    assert proof["weights_sha256"] == checkpoint.weights_sha256
+    if name in NETWORKS:
+        assert proof["largest_difference"] <= 1e-4 < proof["largest_output"] / 1000
+        assert [given["name"] for given in proof["inputs"]] == ["tokens"]
+        # What makes the tokens comes along.
+        tokenizer = Tokenizer.load(tmp_path / "export/tokenizer")
+        assert tokenizer.encode("so it goes") == TOKENIZER.encode("so it goes")
+    else:
+        assert proof["kind"] == "bytes"
+
+
+@pytest.mark.parametrize("name", ["keras", "saved_model", "litert", "onnx"])
+def test_the_lines_on_the_page_open_it_where_there_is_no_code_of_ours(
+    name: str, tmp_path: Path, events: EventLog
+) -> None:
+    write_checkpoint(tmp_path / "checkpoint", SMALL, loud(SMALL), TOKENIZER, {})
+    checkpoint = read_checkpoint(tmp_path / "checkpoint")
+    folder = tmp_path / "export"
+    folder.mkdir()
+    proof = exporting.write_proved(checkpoint, name, folder, events)
+    tokens = np.arange(16, dtype=np.int32)[None]
+    np.save(tmp_path / "tokens.npy", tokens)
+    script = (
+        "import sys, numpy as np\n"
+        f"tokens = np.load({str(tmp_path / 'tokens.npy')!r})\n"
+        f"{proof['open']}\n"
+        "assert 'training' not in sys.modules\n"
+        f"np.save({str(tmp_path / 'logits.npy')!r}, np.asarray(logits))\n"
+    )
+    subprocess.run(
+        [sys.executable, "-I", "-c", script], cwd=folder, check=True, capture_output=True
+    )
+    expected = Network(checkpoint).logits(tokens)
+    assert np.abs(np.load(tmp_path / "logits.npy") - expected).max() <= 1e-4
+
+
+def test_other_sizes_than_the_probe_s_are_taken(tmp_path: Path, events: EventLog) -> None:
+    write_checkpoint(tmp_path / "checkpoint", SMALL, loud(SMALL), TOKENIZER, {})
+    checkpoint = read_checkpoint(tmp_path / "checkpoint")
+    network = Network(checkpoint)
+    for name in ("keras", "saved_model", "onnx"):
+        folder = tmp_path / name
+        folder.mkdir()
+        exporting.write_proved(checkpoint, name, folder, events)
+        form = exporting.import_module(EXPORTS[name].module)
+        for shape in ((1, 1), (3, 5)):
+            tokens = signature_of(SMALL).probe(shape)
+            assert np.abs(form.run(folder, tokens)[0] - network.logits(tokens)).max() <= 1e-4
+
+
+# --- an architecture that reads images -----------------------------------------------------------
+
+
+class TinyImageConfig(BackboneConfig):
+    architecture: Literal["tiny_image"] = "tiny_image"
+    in_channels: int = 3
+
+    def tensors(self) -> list[TensorSpec]:
+        return [
+            TensorSpec("conv.weight", (4, self.in_channels, 3, 3), "normal", 0.5),
+            TensorSpec("norm.running_mean", (4,), "zeros", trained=False),
+            TensorSpec("fc.weight", (5, 4), "normal", 0.5),
+        ]
+
+
+class TinyImage(NamedModel):
+    def __init__(self, config: TinyImageConfig, *, compute_dtype: str = "float32") -> None:
+        super().__init__(dtype="float32", name="tiny_image")
+        self.add_tensors(config.tensors())
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        kernel = tf.transpose(self.value("conv.weight"), [2, 3, 1, 0])
+        x = tf.nn.conv2d(images, kernel, 2, "SAME") - self.value("norm.running_mean")
+        pooled = tf.reduce_mean(tf.nn.relu(x), [1, 2])
+        return tf.matmul(pooled, self.value("fc.weight"), transpose_b=True)
+
+
+@pytest.fixture
+def image_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
+    backbone = Backbone("Tiny", "image", TinyImageConfig, {}, __name__, "TinyImage")
+    monkeypatch.setitem(BACKBONES, "tiny_image", backbone)
+    monkeypatch.setattr("training.interop.exports.network.model_class", lambda _name: TinyImage)
+    config = TinyImageConfig()
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    tensors = initial_tensors(config.tensors(), 1)
+    tensors["norm.running_mean"] = np.arange(4, dtype=np.float32) / 10
+    write_tensors(folder / "model.safetensors", tensors)
+    (folder / "config.json").write_text('{"architectures": ["Tiny"]}')
+    infos = open_tensors(folder / "model.safetensors").infos
+    return Checkpoint(folder, config, {"weights_sha256": "0" * 64}, infos, {})
+
+
+@pytest.mark.parametrize("name", ["saved_model", "litert", "onnx"])
+def test_a_model_of_images_is_proved_from_pixels(
+    name: str, image_checkpoint: Checkpoint, tmp_path: Path, events: EventLog
+) -> None:
+    folder = tmp_path / "export"
+    folder.mkdir()
+    proof = exporting.write_proved(image_checkpoint, name, folder, events)
+    assert proof["largest_difference"] <= 1e-4
+    (given,) = proof["inputs"]
+    assert (given["name"], given["dtype"]) == ("pixels", "float32")
+    fixed = [1, 224, 224, 3] if name == "litert" else [None, None, None, 3]
+    assert given["shape"] == fixed
+    assert not (folder / "tokenizer").exists()
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", ["values", "nan", "shape"])
+def test_a_file_that_computes_something_else_is_refused_and_nothing_stays(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: EventLog
+) -> None:
+    write_checkpoint(tmp_path / "checkpoint", SMALL, loud(SMALL), TOKENIZER, {})
+    right = onnx.run
+
+    def run(folder: Path, values: np.ndarray) -> tuple[np.ndarray, str]:
+        logits, runtime = right(folder, values)
+        if wrong == "shape":
+            return logits[:, :-1], runtime
+        logits = logits.copy()
+        logits[0, 0, 0] += 2e-3 if wrong == "values" else np.nan
+        return logits, runtime
+
+    monkeypatch.setattr(onnx, "run", run)
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(TrainingError) as refused:
+        exporting.run(
+            ExportSpec(checkpoint=str(tmp_path / "checkpoint"), format="onnx"), out, events
+        )
+    assert refused.value.code == "export_differs"
+    assert list(out.iterdir()) == []
+
+
+def test_a_runtime_that_does_not_open_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: EventLog
+) -> None:
+    write_checkpoint(tmp_path / "checkpoint", SMALL, loud(SMALL), TOKENIZER, {})
+    monkeypatch.setattr(onnx, "write", lambda _c, folder: (folder / onnx.FILE).write_bytes(b"no"))
+    with pytest.raises(TrainingError) as refused:
+        exporting.run(
+            ExportSpec(checkpoint=str(tmp_path / "checkpoint"), format="onnx"), tmp_path, events
+        )
+    assert refused.value.code == "export_not_opened"
+    assert not (tmp_path / "export").exists()
+
+
+def test_what_a_form_cannot_hold_is_refused_before_anything_is_computed(
+    image_checkpoint: Checkpoint,
+) -> None:
+    for name in ("keras", "huggingface"):
+        with pytest.raises(TrainingError) as refused:
+            exporting.check_possible(image_checkpoint, name)
+        assert refused.value.code == "export_architecture"
+    large = Checkpoint(
+        image_checkpoint.folder, GPT2Config(n_embd=1280, n_layer=36, n_head=20), {}, {}, {}
+    )
+    for name in ("litert", "onnx"):
+        with pytest.raises(TrainingError) as refused:
+            exporting.check_possible(large, name)
+        assert refused.value.code == "export_too_large"
+        assert refused.value.params["size_gb"] == 3.1
+    exporting.check_possible(large, "saved_model")
+
+
+def test_a_checkpoint_whose_bytes_changed_is_not_exported(tmp_path: Path, events: EventLog) -> None:
+    write_checkpoint(tmp_path / "checkpoint", SMALL, loud(SMALL), TOKENIZER, {})
+    with (tmp_path / "checkpoint/model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x7f")
+    with pytest.raises(TrainingError) as refused:
+        exporting.run(
+            ExportSpec(checkpoint=str(tmp_path / "checkpoint"), format="graft"), tmp_path, events
+        )
+    assert refused.value.code == "checkpoint_corrupt"

@@ -1,0 +1,108 @@
+"""Every form that a checkpoint is exported in: a plain dictionary, without TensorFlow.
+
+A form is a module with
+
+``write(checkpoint, folder)``
+    makes its files in an empty folder;
+``run(folder, values)``
+    opens them again with the runtime that people will use, and no code of ours, and gives the
+    logits for the probe's values and that runtime's name and version;
+``shape(signature)``
+    the shape that a probe must have; and ``OPEN``, the lines of Python that open the files.
+
+The forms without a network of their own (``graft``, ``huggingface``) have ``check(checkpoint,
+folder)`` in place of ``run`` and ``shape``: the same bytes need no comparison of outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from training.backbones.registry import BACKBONES
+from training.errors import gettext_noop as _
+from training.interop.forms import FORMS
+
+
+@dataclass(frozen=True)
+class Export:
+    """A form of export, described without TensorFlow.
+
+    Attributes:
+        title: Its name for people.
+        opened_by: One sentence on who opens it.
+        module: Where it is made; imported only by the job.
+        computes: Whether the job runs the network, and so needs TensorFlow.
+        architectures: The ones it is made for; None: all.
+        limit_bytes: Most bytes of float32 weights that such a file can hold; None: no limit.
+    """
+
+    title: str
+    opened_by: str
+    module: str
+    computes: bool = True
+    architectures: frozenset[str] | None = None
+    limit_bytes: int | None = None
+
+    def problem(self, architecture: str, parameters: int) -> tuple[str, dict[str, Any]] | None:
+        """Why a model cannot be written so: a code of the engine's sentences and its values.
+
+        Args:
+            architecture: Its key in the registry.
+            parameters: Values of all its tensors, which are written as float32.
+        """
+        if self.architectures is not None and architecture not in self.architectures:
+            return "export_architecture", {"format": self.title, "architecture": architecture}
+        size = 4 * parameters
+        if self.limit_bytes is not None and size > self.limit_bytes:
+            return "export_too_large", {
+                "format": self.title,
+                "size_gb": round(size / 1e9, 1),
+                "limit_gb": round(self.limit_bytes / 1e9, 1),
+            }
+        return None
+
+
+#: Below the 2 GiB that protobuf and FlatBuffers hold, with room for the graph itself.
+_TWO_GIB = 2_000_000_000
+
+EXPORTS: dict[str, Export] = {
+    "graft": Export(
+        _("Graft folder"),
+        _("Graft itself, another portal's or the command line: weights, tokenizer, card, proofs."),
+        "training.interop.exports.graft",
+        computes=False,
+    ),
+    "huggingface": Export(
+        _("Hugging Face folder"),
+        _("transformers on PyTorch, and everything else that reads the Hub's form."),
+        "training.interop.exports.huggingface",
+        computes=False,
+        architectures=frozenset(
+            name for name in FORMS if name in BACKBONES and BACKBONES[name].kind == "text"
+        ),
+    ),
+    "keras": Export(
+        _("Keras file"),
+        _("Keras 3.13 or later on any backend, for training on: stock layers, no code of ours."),
+        "training.interop.exports.keras",
+        architectures=frozenset({"gpt2"}),
+    ),
+    "saved_model": Export(
+        _("SavedModel"),
+        _("TensorFlow, TensorFlow Serving and Java, Go or C++ programs with TensorFlow's library."),
+        "training.interop.exports.saved_model",
+    ),
+    "litert": Export(
+        _("LiteRT (TensorFlow Lite)"),
+        _("Phones and small devices; one fixed input shape, stated in the proof."),
+        "training.interop.exports.litert",
+        limit_bytes=_TWO_GIB,
+    ),
+    "onnx": Export(
+        _("ONNX"),
+        _("ONNX Runtime in Python, C++, C#, Java and the browser, and many accelerators."),
+        "training.interop.exports.onnx",
+        limit_bytes=_TWO_GIB,
+    ),
+}

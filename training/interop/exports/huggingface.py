@@ -1,0 +1,39 @@
+"""A folder that ``transformers`` opens, byte for byte what the checkpoint holds.
+
+PyTorch is no part of Graft, so no output can be compared here: the tests do, on reference files
+that PyTorch wrote. In the job every byte of the weights is read back and compared, and the folder
+must pass the same reader as a foreign one.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+from training.errors import TrainingError
+from training.interop.huggingface import copy_files, read_folder
+from training.weights.card import WEIGHTS_FILE, file_sha256
+from training.weights.checkpoint import Checkpoint
+
+OPEN = """\
+from transformers import AutoTokenizer, {model_class}
+tokenizer = AutoTokenizer.from_pretrained(".")
+model = {model_class}.from_pretrained(".")"""
+
+
+def write(checkpoint: Checkpoint, folder: Path) -> None:
+    """Copy what ``transformers`` reads."""
+    copy_files(checkpoint, folder)
+
+
+def check(checkpoint: Checkpoint, folder: Path) -> str:
+    """Read the folder as a foreign one and compare its weights; gives the reader.
+
+    Raises:
+        TrainingError: ``export_changed``, or what is wrong with the folder.
+    """
+    found = read_folder(folder)
+    known = checkpoint.card["files"][WEIGHTS_FILE]["sha256"]
+    if found.config != checkpoint.config or file_sha256(folder / WEIGHTS_FILE) != known:
+        raise TrainingError("export_changed", file=WEIGHTS_FILE)
+    return f"safetensors {version('safetensors')}"

@@ -1,0 +1,134 @@
+"""The model card that goes with a Hugging Face folder: ``README.md``, metadata and text.
+
+Everything in it comes from ``card.json`` and the configuration; only the name, the base model and
+its licence are told by whoever exports. It is in English, as cards on the Hub are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from training.backbones.registry import BACKBONES
+from training.spec import AboutSpec
+from training.weights.card import CONFIG_FILE
+from training.weights.checkpoint import Checkpoint
+
+README_FILE = "README.md"
+_METRICS = {"loss": "loss", "perplexity": "perplexity", "accuracy": "accuracy"}
+
+
+def write_readme(checkpoint: Checkpoint, folder: Path, about: AboutSpec) -> None:
+    """Write ``README.md`` into a folder."""
+    (folder / README_FILE).write_text(readme(checkpoint, about), encoding="utf-8")
+
+
+def readme(checkpoint: Checkpoint, about: AboutSpec) -> str:
+    """The card of a checkpoint."""
+    header = yaml.safe_dump(metadata(checkpoint, about), sort_keys=False, allow_unicode=True)
+    return f"---\n{header}---\n\n{_text(checkpoint, about)}"
+
+
+def metadata(checkpoint: Checkpoint, about: AboutSpec) -> dict[str, Any]:
+    """The Hub's fields: what is not known is left out, never guessed."""
+    card = checkpoint.card
+    found: dict[str, Any] = {"library_name": "transformers"}
+    licence = about.licence.lower()
+    if re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
+        found["license"] = licence
+    if about.base_model:
+        found["base_model"] = about.base_model
+    if BACKBONES[checkpoint.config.architecture].kind == "text":
+        found["pipeline_tag"] = "text-generation"
+    found["tags"] = ["graft", checkpoint.config.architecture]
+    data = (card.get("data") or {}).get("name")
+    if data:
+        found["datasets"] = [data]
+    results = _results(checkpoint)
+    if results:
+        found["metrics"] = sorted({result["type"] for result in results})
+        found["model-index"] = [
+            {
+                "name": _title(checkpoint, about),
+                "results": [
+                    {
+                        "task": {"type": found.get("pipeline_tag", "other")},
+                        "dataset": {"name": data or "unnamed", "type": data or "unnamed"},
+                        "metrics": results,
+                    }
+                ],
+            }
+        ]
+    return found
+
+
+def _results(checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    """``{type, name, value}`` for every score that is a number."""
+    found = []
+    for name, value in sorted((checkpoint.card.get("scores") or {}).items()):
+        split, _, metric = name.partition("_")
+        if metric in _METRICS and isinstance(value, int | float):
+            found.append({"type": _METRICS[metric], "name": f"{split} {metric}", "value": value})
+    return found
+
+
+def _title(checkpoint: Checkpoint, about: AboutSpec) -> str:
+    # One line: what people typed must not begin another heading or list.
+    name = " ".join(about.name.split())
+    return name or BACKBONES[checkpoint.config.architecture].title
+
+
+def _text(checkpoint: Checkpoint, about: AboutSpec) -> str:
+    card, config = checkpoint.card, checkpoint.config
+    made = card.get("made_by") or {}
+    title = BACKBONES[config.architecture].title
+    parts = [f"# {_title(checkpoint, about)}", ""]
+    parts.append(f"A {title} model with {card['parameters']:,} parameters, made with Graft.")
+    if about.base_model:
+        parts.append(f"It started from the weights of `{about.base_model}`.")
+    elif card.get("parents"):
+        parts.append("It started from the weights of another checkpoint (hashes below).")
+    parts += ["", "## What made it", ""]
+    rows = {
+        "Method": card.get("method"),
+        "Data": (card.get("data") or {}).get("name"),
+        "Steps": card.get("steps"),
+        "Seed": made.get("seed"),
+        "Code": made.get("code_version"),
+        "Made": card.get("created"),
+    }
+    parts += [f"- {name}: {value}" for name, value in rows.items() if value not in (None, "")]
+    if results := _results(checkpoint):
+        parts += ["", "## Scores", "", "| score | value |", "| --- | ---: |"]
+        parts += [f"| {result['name']} | {result['value']:.6g} |" for result in results]
+    parts += ["", "## Shape", ""]
+    shape = config.model_dump(mode="json")
+    parts += [f"- `{name}`: {json.dumps(value)}" for name, value in shape.items()]
+    classes = json.loads((checkpoint.folder / CONFIG_FILE).read_text("utf-8"))["architectures"]
+    parts += [
+        "",
+        "## How to use it",
+        "",
+        "```python",
+        f"from transformers import AutoTokenizer, {classes[0]}",
+        'tokenizer = AutoTokenizer.from_pretrained("THIS_REPOSITORY")',
+        f'model = {classes[0]}.from_pretrained("THIS_REPOSITORY")',
+        "```",
+        "",
+        "## Hashes (SHA-256)",
+        "",
+        f"- Weights (over all tensors' names, types and bytes): `{checkpoint.weights_sha256}`",
+    ]
+    parts += [f"- Started from: `{parent}`" for parent in card.get("parents") or []]
+    if sha256 := (card.get("data") or {}).get("sha256"):
+        parts.append(f"- Data: `{sha256}`")
+    parts += [
+        f"- `{name}`: `{entry['sha256']}`"
+        for name, entry in sorted(card["files"].items())
+        if name.endswith(".safetensors") and "/" not in name
+    ]
+    return "\n".join(parts) + "\n"

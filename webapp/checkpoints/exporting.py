@@ -1,0 +1,179 @@
+"""Exports of checkpoints: what people start, and what their page shows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from training.interop.exports import EXPORTS
+from training.spec import AboutSpec, ExportSpec
+from webapp.accounts import audit
+from webapp.accounts.models import User
+from webapp.checkpoints.models import Checkpoint, CheckpointExport
+from webapp.jobs.models import State
+from webapp.jobs.selectors import error_sentence, sentence
+from webapp.jobs.services import job_create, job_retry
+from webapp.runs import references
+
+#: Most checkpoints of a past that are looked at for where it began.
+ANCESTORS = 100
+
+
+class ExportRefused(Exception):
+    """The checkpoint cannot be written in this form; the message is for people."""
+
+
+@transaction.atomic
+def export_start(*, checkpoint: Checkpoint, format: str, actor: User) -> CheckpointExport:
+    """Queue an export; one that the team has already is given back, tried again if it failed.
+
+    Args:
+        checkpoint: Which.
+        format: Key of :data:`training.interop.exports.EXPORTS`.
+        actor: Who asks.
+
+    Raises:
+        ExportRefused: It does not fit into this form.
+    """
+    if said := problem(checkpoint, format):
+        raise ExportRefused(said)
+    # Two people may ask at once: one makes the row, the other finds it.
+    Checkpoint.objects.select_for_update().get(pk=checkpoint.pk)
+    known = CheckpointExport.objects.filter(checkpoint=checkpoint, format=format).first()
+    if known is not None:
+        if known.job.state in {State.FAILED, State.CANCELLED}:
+            job_retry(job=known.job, actor=actor)
+        return known
+    values = {
+        "checkpoint": references.write("checkpoint", checkpoint.pk),
+        "format": format,
+        "about": about(checkpoint),
+    }
+    job = job_create(
+        kind="export" if EXPORTS[format].computes else "export_folder",
+        spec=ExportSpec.model_validate(values).model_dump(),
+        team=checkpoint.team,
+        owner=actor,
+    )
+    row = CheckpointExport.objects.create(
+        checkpoint=checkpoint, format=format, job=job, team=checkpoint.team, owner=actor
+    )
+    audit.record("checkpoint.export", actor=actor, instance=checkpoint, format=format)
+    return row
+
+
+def about(checkpoint: Checkpoint) -> AboutSpec:
+    """What the model card says of a checkpoint's past: the nearest model of the Hub in it."""
+    nearest, seen = [checkpoint], {checkpoint.pk}
+    while nearest and len(seen) <= ANCESTORS:
+        for one in nearest:
+            origin = one.card.get("origin") or {}
+            if origin.get("repository"):
+                return AboutSpec(
+                    name=checkpoint.name,
+                    base_model=str(origin["repository"])[:200],
+                    licence=str(origin.get("licence") or "")[:100],
+                )
+        children = [one.pk for one in nearest]
+        parents = Checkpoint.objects.filter(children__in=children, team=checkpoint.team)
+        nearest = list(parents.exclude(pk__in=seen).distinct().order_by("created_at"))
+        seen |= {one.pk for one in nearest}
+    return AboutSpec(name=checkpoint.name)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One form, as the page shows it.
+
+    Attributes:
+        key: Of :data:`training.interop.exports.EXPORTS`.
+        title: Its name.
+        opened_by: Who opens it.
+        refused: Why it is not offered; empty when it is.
+        expected_bytes: About how large it will be.
+        export: What there is of it; None: nothing yet.
+        sentence: Why it failed; empty when it did not.
+    """
+
+    key: str
+    title: str
+    opened_by: str
+    refused: str
+    expected_bytes: int
+    export: CheckpointExport | None
+    sentence: str
+
+    @property
+    def is_live(self) -> bool:
+        return self.export is not None and self.export.job.is_live
+
+    @property
+    def proof(self) -> dict[str, Any]:
+        return self.export.proof if self.export is not None else {}
+
+    @property
+    def exact(self) -> bool:
+        """Whether the proof is one of equal bytes, not of equal outputs."""
+        return self.proof.get("kind") == "bytes"
+
+    @property
+    def difference(self) -> str:
+        """The largest difference of an output: ``2.1e-06``."""
+        return f"{self.proof.get('largest_difference', 0):.1e}"
+
+    @property
+    def tolerance(self) -> str:
+        return f"{self.proof.get('tolerance', 0):.0e}"
+
+    @property
+    def inputs(self) -> str:
+        """``tokens int32 [batch, time]``."""
+        return ", ".join(_described(given) for given in self.proof.get("inputs", []))
+
+
+def offers(*, checkpoint: Checkpoint, user: User) -> list[Offer]:
+    """Every form in a fixed order, with what there is of it."""
+    rows = CheckpointExport.objects.for_user(user).filter(checkpoint=checkpoint)
+    found = {row.format: row for row in rows.select_related("job", "owner")}
+    shown = []
+    for key, export in EXPORTS.items():
+        row = found.get(key)
+        shown.append(
+            Offer(
+                key=key,
+                title=gettext(export.title),
+                opened_by=gettext(export.opened_by),
+                refused="" if row is not None else problem(checkpoint, key),
+                expected_bytes=_values(checkpoint) * 4 if export.computes else checkpoint.size,
+                export=row,
+                sentence=error_sentence(row.job) if row is not None else "",
+            )
+        )
+    return shown
+
+
+def problem(checkpoint: Checkpoint, format: str) -> str:
+    """Why a checkpoint cannot be written in a form, for people; empty when it can."""
+    export = EXPORTS[format]
+    found = export.problem(checkpoint.architecture, _values(checkpoint))
+    if found is None:
+        return ""
+    code, params = found
+    return sentence(code, params | {"format": gettext(export.title)})
+
+
+def _values(checkpoint: Checkpoint) -> int:
+    """Values of all tensors; running statistics count too."""
+    return sum(math.prod(tensor["shape"]) for tensor in checkpoint.tensors)
+
+
+def _described(given: dict[str, Any]) -> str:
+    sizes = [
+        str(size) if size is not None else axis
+        for size, axis in zip(given["shape"], given["axes"], strict=True)
+    ]
+    return f"{given['name']} {given['dtype']} [{', '.join(sizes)}]"

@@ -1,0 +1,98 @@
+"""The page of a checkpoint's exports."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.http import content_disposition_header
+from django.utils.translation import gettext
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from training.interop.exports import EXPORTS
+from webapp import storage
+from webapp.accounts.permissions import check_can_edit, get_for_user
+from webapp.accounts.selectors import can_write
+from webapp.checkpoints import downloads, exporting
+from webapp.checkpoints.models import Checkpoint, CheckpointExport
+from webapp.htmx import PortalRequest, wants_fragment
+from webapp.jobs.errors import IllegalTransition
+from webapp.jobs.models import State
+from webapp.jobs.selectors import sentence
+from webapp.jobs.services import job_cancel, job_retry
+
+
+@require_http_methods(["GET", "POST"])
+def export_page(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
+    """Every form, what there is of it, and a button that makes what there is not."""
+    checkpoint = get_for_user(Checkpoint.objects.select_related("team"), request.user, pk=pk)
+    if request.method == "POST":
+        check_can_edit(request.user, checkpoint)
+        form = request.POST.get("format", "")
+        if form not in EXPORTS:
+            return HttpResponseBadRequest()
+        try:
+            exporting.export_start(checkpoint=checkpoint, format=form, actor=request.user)
+        except exporting.ExportRefused as refused:
+            messages.error(request, str(refused))
+        except IllegalTransition:
+            pass  # somebody else tried it again in the same moment
+        return redirect("checkpoints:export", pk)
+    offers = exporting.offers(checkpoint=checkpoint, user=request.user)
+    context = {
+        "checkpoint": checkpoint,
+        "offers": offers,
+        "is_live": any(offer.is_live for offer in offers),
+        "can_write": can_write(request.user, checkpoint.team),
+    }
+    template = "checkpoints/export.html" + ("#offers" if wants_fragment(request) else "")
+    return render(request, template, context)
+
+
+@require_GET
+def export_download(request: PortalRequest, pk: uuid.UUID) -> HttpResponseBase:
+    row = _get(request, pk)
+    if row.job.state != State.SUCCEEDED:
+        return redirect("checkpoints:export", row.checkpoint_id)
+    name = f"{downloads.filename(row.checkpoint)}-{row.format.replace('_', '-')}"
+    try:
+        stream = downloads.folder_zip(row.manifest, name)
+    except storage.BlobMissing as error:
+        messages.error(request, sentence("input_missing", {"detail": str(error)}))
+        return redirect("checkpoints:export", row.checkpoint_id)
+    response = StreamingHttpResponse(stream, content_type="application/zip")
+    response["Content-Length"] = str(len(stream))
+    response["Content-Disposition"] = content_disposition_header(True, f"{name}.zip") or ""
+    return response
+
+
+@require_POST
+def export_retry(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
+    return _act(request, pk, job_retry)
+
+
+@require_POST
+def export_cancel(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
+    return _act(request, pk, job_cancel)
+
+
+def _act(request: PortalRequest, pk: uuid.UUID, action: Any) -> HttpResponse:
+    row = _get(request, pk)
+    check_can_edit(request.user, row)
+    try:
+        with transaction.atomic():
+            action(job=row.job, actor=request.user)
+    except IllegalTransition:
+        messages.info(request, gettext("It has changed in the meantime; this is how it stands."))
+    return redirect("checkpoints:export", row.checkpoint_id)
+
+
+def _get(request: PortalRequest, pk: uuid.UUID) -> CheckpointExport:
+    rows = CheckpointExport.objects.select_related("job", "checkpoint")
+    found: CheckpointExport = get_for_user(rows, request.user, pk=pk)
+    return found
