@@ -23,7 +23,7 @@ import numpy as np
 
 from training.backbones.contract import BackboneConfig
 from training.data.tokenizers import TextTokenizer, read_tokenizer
-from training.durable import durable_folder
+from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
 from training.interop.forms import form_of
 from training.interop.forms.form import Form, read_config_json
