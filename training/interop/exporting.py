@@ -20,7 +20,7 @@ from training.durable import durable_folder, json_bytes, sweep, write_json
 from training.errors import TrainingError
 from training.events import EventLog
 from training.interop.exports import EXPORTS
-from training.interop.exports.signature import OUTPUT, PROBE_SEED, Signature, signature_of
+from training.interop.exports.signature import OUTPUT, PROBE_SEED, Input, probe
 from training.interop.model_card import write_readme
 from training.settings import spec_sha256
 from training.spec import ExportSpec
@@ -145,9 +145,9 @@ def compare(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
 def _prove_outputs(checkpoint: Checkpoint, form: Any, folder: Path, name: str) -> dict[str, Any]:
     from training.interop.exports.network import Network
 
-    signature = signature_of(checkpoint.config)
-    values = signature.probe(form.shape(signature))
-    expected = Network(checkpoint).logits(values)
+    network = Network(checkpoint)
+    values = probe(network.inputs, fixed=form.FIXED)
+    expected = network.logits(values)
     try:
         found, runtime = form.run(folder, values)
     except (OSError, MemoryError):
@@ -164,19 +164,18 @@ def _prove_outputs(checkpoint: Checkpoint, form: Any, folder: Path, name: str) -
         "largest_difference": largest,
         "tolerance": allowed,
         "largest_output": float(np.abs(expected).max(initial=0)),
-        "probe": {"seed": PROBE_SEED, "shape": list(values.shape)},
-        "inputs": [_described(signature, form)],
+        "probe": {"seed": PROBE_SEED, "shape": list(values[network.inputs[0].name].shape)},
+        "inputs": [_described(one, form.FIXED) for one in network.inputs],
         "outputs": [{"name": OUTPUT, "dtype": "float32"}],
     }
 
 
-def _described(signature: Signature, form: Any) -> dict[str, Any]:
-    fixed = form.shape(signature) == signature.fixed
+def _described(one: Input, fixed: bool) -> dict[str, Any]:
     return {
-        "name": signature.name,
-        "dtype": signature.dtype,
-        "shape": list(signature.fixed if fixed else signature.shape),
-        "axes": list(signature.axes),
+        "name": one.name,
+        "dtype": one.dtype,
+        "shape": list(one.fixed if fixed else one.shape),
+        "axes": list(one.axes),
     }
 
 
@@ -192,10 +191,12 @@ def _add_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
 def _code(template: str, checkpoint: Checkpoint, proof: dict[str, Any]) -> str:
     """The lines that open the files, with this model's names filled in."""
     classes = json.loads((checkpoint.folder / CONFIG_FILE).read_text("utf-8"))["architectures"]
-    given = (proof.get("inputs") or [{}])[0]
+    inputs = proof.get("inputs", [])
+    names = [given["name"] for given in inputs]
     return template.format(
-        name=given.get("name", ""),
-        dtype=given.get("dtype", ""),
-        shape=given.get("shape", ""),
+        named=", ".join(f"{name}={name}" for name in names),
+        constants=", ".join(f"{name}=tf.constant({name})" for name in names),
+        pairs=", ".join(f'"{name}": {name}' for name in names),
+        shapes=", ".join(f"{one['name']}: {one['dtype']} {one['shape']}" for one in inputs),
         model_class=classes[0],
     )

@@ -7,11 +7,11 @@ A form is a module with
 ``run(folder, values)``
     opens them again with the runtime that people will use, and no code of ours, and gives the
     logits for the probe's values and that runtime's name and version;
-``shape(signature)``
-    the shape that a probe must have; and ``OPEN``, the lines of Python that open the files.
+``FIXED``
+    whether its inputs have one shape only; and ``OPEN``, the lines of Python that open the files.
 
 The forms without a network of their own (``graft``, ``huggingface``) have ``check(checkpoint,
-folder)`` in place of ``run`` and ``shape``: the same bytes need no comparison of outputs.
+folder)`` in place of ``run``: the same bytes need no comparison of outputs.
 """
 
 from __future__ import annotations

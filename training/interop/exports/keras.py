@@ -6,6 +6,7 @@ The graph is :func:`training.interop.keras_gpt2.graph`. Keras's own tied head
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,15 @@ import keras
 import numpy as np
 
 from training.backbones.gpt2.config import GPT2Config
-from training.interop.exports.signature import Signature
 from training.interop.keras_gpt2 import graph, output_of, to_keras
 from training.weights.checkpoint import Checkpoint
 
 FILE = "model.keras"
+FIXED = False
 OPEN = """\
 import keras
 model = keras.saving.load_model("model.keras")
-logits = model({name})"""
+logits = model(tokens)"""
 
 _OPERATIONS: dict[str, Any] = {
     "OnesLike": keras.ops.ones_like,
@@ -74,12 +75,8 @@ def build(config: GPT2Config) -> keras.Model:
     return keras.Model(made["tokens", 0], made[output_of(config)], name="gpt2")
 
 
-def shape(signature: Signature) -> tuple[int, ...]:
-    return signature.flexible()
-
-
-def run(folder: Path, values: np.ndarray) -> tuple[np.ndarray, str]:
+def run(folder: Path, values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, str]:
     """The logits of the file, and the runtime."""
     model = keras.saving.load_model(folder / FILE, safe_mode=True)
-    logits = np.asarray(model(values).numpy())
+    logits = np.asarray(model(values["tokens"]).numpy())
     return logits, f"Keras {keras.__version__} ({keras.backend.backend()})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,16 +20,16 @@ OUTPUT = "logits"
 
 
 @dataclass(frozen=True)
-class Signature:
-    """The one input of a network; its one output is :data:`OUTPUT`, float32.
+class Input:
+    """One input of a network.
 
     Attributes:
-        name: ``tokens`` or ``pixels``.
+        name: ``tokens``, ``attention_mask``, ``token_types`` or ``pixels``.
         dtype: ``int32`` or ``float32``.
-        shape: None where any size is taken: [batch, time], or [batch, height, width, channels].
+        shape: None where any size is taken.
         axes: What each axis counts.
         fixed: A shape without None, for runtimes that need one.
-        vocabulary: Token ids are below it; None for images.
+        below: Whole numbers from 0 to below this; None: any number.
     """
 
     name: str
@@ -36,33 +37,54 @@ class Signature:
     shape: tuple[int | None, ...]
     axes: tuple[str, ...]
     fixed: tuple[int, ...]
-    vocabulary: int | None = None
+    below: int | None = None
 
-    def flexible(self) -> tuple[int, ...]:
-        """The shape of a probe where sizes are free: two examples, to see that they do not mix."""
-        return (2, *self.fixed[1:])
-
-    def probe(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Values for a shape, the same each time."""
-        random = np.random.default_rng(PROBE_SEED)
-        if self.vocabulary is not None:
-            return random.integers(0, self.vocabulary, shape).astype(np.int32)
+    def probe(self, fixed: bool, random: np.random.Generator) -> np.ndarray:
+        """Values; where sizes are free two examples, to see that they do not mix."""
+        shape = self.fixed if fixed else (2, *self.fixed[1:])
+        if self.name == "attention_mask":
+            mask = np.ones(shape, np.int32)
+            mask[-1, -(shape[1] // 4) :] = 0  # the last example is padded
+            return mask
+        if self.below is not None:
+            return random.integers(0, self.below, shape).astype(np.int32)
         return random.standard_normal(shape).astype(np.float32)
 
 
-def signature_of(config: BackboneConfig) -> Signature:
-    """The input of an architecture's model, by what it reads."""
+def probe(inputs: tuple[Input, ...], *, fixed: bool) -> dict[str, np.ndarray]:
+    """Values for every input by name, the same each time."""
+    random = np.random.default_rng(PROBE_SEED)
+    return {one.name: one.probe(fixed, random) for one in inputs}
+
+
+def inputs_of(config: BackboneConfig, arguments: Collection[str]) -> tuple[Input, ...]:
+    """The inputs of an architecture's model, by what it reads.
+
+    Args:
+        config: The model.
+        arguments: Names of the arguments of its ``call``: which of the further inputs it takes.
+    """
     if BACKBONES[config.architecture].kind == "text":
         length = min(PROBE_TOKENS, config.context or PROBE_TOKENS)
-        return Signature(
-            "tokens", "int32", (None, None), ("batch", "time"), (1, length), config.vocabulary
+        below = {"tokens": config.vocabulary}
+        if "attention_mask" in arguments:
+            below["attention_mask"] = 2
+        types: int = getattr(config, "types", 0)
+        if "token_types" in arguments and types > 1:
+            below["token_types"] = types
+        axes = ("batch", "time")
+        return tuple(
+            Input(name, "int32", (None, None), axes, (1, length), values)
+            for name, values in below.items()
         )
     size: int | None = getattr(config, "image_size", None)
     channels: int = getattr(config, "in_channels", 3)
-    return Signature(
-        "pixels",
-        "float32",
-        (None, size, size, channels),
-        ("batch", "height", "width", "channels"),
-        (1, size or IMAGE_SIZE, size or IMAGE_SIZE, channels),
+    return (
+        Input(
+            "pixels",
+            "float32",
+            (None, size, size, channels),
+            ("batch", "height", "width", "channels"),
+            (1, size or IMAGE_SIZE, size or IMAGE_SIZE, channels),
+        ),
     )
