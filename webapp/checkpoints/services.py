@@ -250,13 +250,6 @@ def merge_start(
     return _on_its_way(name=name, origin=Checkpoint.Origin.MERGED, merged=list(parents), job=job)
 
 
-#: Origin → what the audit trail calls its beginning.
-_BEGUN = {
-    Checkpoint.Origin.COPIED: "checkpoint.copy",
-    Checkpoint.Origin.MERGED: "checkpoint.merge",
-}
-
-
 def _on_its_way(
     *, job: Job, origin: str, merged: Iterable[Checkpoint] = (), **fields: Any
 ) -> CheckpointImport:
@@ -265,7 +258,10 @@ def _on_its_way(
     )
     row.merged.set(merged)
     audit.record(
-        _BEGUN.get(Checkpoint.Origin(origin), "checkpoint.import"),
+        {
+            Checkpoint.Origin.COPIED: "checkpoint.copy",
+            Checkpoint.Origin.MERGED: "checkpoint.merge",
+        }.get(Checkpoint.Origin(origin), "checkpoint.import"),
         actor=job.owner,
         instance=row,
         origin=origin,

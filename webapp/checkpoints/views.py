@@ -84,8 +84,9 @@ def _detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
         "also": selectors.also_in_production(checkpoint, request.user),
         **layers_context(request, checkpoint, request.GET.get("block", ""), start_of(request)),
         "trained": checkpoint.architecture in TRAINED,
-        "backbone": BACKBONES[checkpoint.architecture],
-        "model": config_of(checkpoint.config),
+        # None for an architecture that a newer version of the portal knew.
+        "backbone": BACKBONES.get(checkpoint.architecture),
+        "model": config_of(checkpoint.config) if checkpoint.architecture in BACKBONES else None,
         "python_class": selectors.python_class(checkpoint),
         "scores": selectors.scores(checkpoint),
         "settings": selectors.settings_of(checkpoint),
