@@ -37,7 +37,12 @@ def test_an_encoder_offers_only_what_it_can_do(client: Client, cast: Cast) -> No
     checkpoint = make_checkpoint(cast, config=ENCODER)
     client.force_login(cast.alice)
     page = _get(client, checkpoint)
-    for shown in ("BERT", "2 × 8", "BertForMaskedLM.from_pretrained", "bert.embeddings.word_embeddings.weight"):
+    for shown in (
+        "BERT",
+        "2 × 8",
+        "BertForMaskedLM.from_pretrained",
+        "bert.embeddings.word_embeddings.weight",
+    ):
         assert shown in page
     for path in ("/runs/new?source=", "/playground/?checkpoint="):
         assert path not in page
