@@ -12,10 +12,20 @@ from pydantic_core import PydanticCustomError
 from training.backbones.contract import Backbone, BackboneConfig
 from training.backbones.gpt2.config import PRESETS as GPT2_PRESETS
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.resnet.config import PRESETS as RESNET_PRESETS
+from training.backbones.resnet.config import ResNetConfig
 
 BACKBONES: dict[str, Backbone] = {
     "gpt2": Backbone(
         "GPT-2", "text", GPT2Config, dict(GPT2_PRESETS), "training.backbones.gpt2.model", "GPT2"
+    ),
+    "resnet": Backbone(
+        "ResNet and ResNeXt",
+        "image",
+        ResNetConfig,
+        dict(RESNET_PRESETS),
+        "training.backbones.resnet.model",
+        "ResNet",
     ),
 }
 

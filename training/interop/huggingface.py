@@ -26,7 +26,7 @@ from training.data.tokenizer import Tokenizer
 from training.durable import durable_folder
 from training.errors import TrainingError
 from training.interop.forms import form_of
-from training.interop.forms.form import Form, read_config_json
+from training.interop.forms.form import Form, OwnForm, read_config_json
 from training.weights.card import CONFIG_FILE, WEIGHTS_FILE
 from training.weights.checkpoint import (
     GENERATION_FILE,
@@ -197,7 +197,7 @@ def _read_infos(folder: Path, names: list[str]) -> dict[str, TensorInfo]:
 
 
 def _match_names(
-    infos: Mapping[str, TensorInfo], config: BackboneConfig, form: Form
+    infos: Mapping[str, TensorInfo], config: BackboneConfig, form: Form | OwnForm
 ) -> dict[str, TensorInfo]:
     """Foreign tensors under our names, exactly those that the configuration asks for."""
     specs = {spec.name: spec.shape for spec in config.tensors()}

@@ -107,7 +107,7 @@ def write_checkpoint(
         config: The model.
         tensors: Exactly the tensors that ``config`` names, as float32, float16 or bfloat16; looked
             up one at a time, so that a lazy mapping keeps memory low.
-        tokenizer: Saved beside the weights; ``None`` only for models without text (tests).
+        tokenizer: Saved beside the weights; ``None`` for models without text.
         card: ``method``, ``made_by``, ``parents``, ``data``, ``scores``, ``steps``; the rest is
             filled in.
         dropout: Rates for ``config.json``; the engine takes its own from the run's spec.
@@ -143,14 +143,15 @@ def write_checkpoint(
                 config, end_of_text=end_of_text, dtype=stored, dropout=dropout
             ),
         )
-        _write_json(
-            temporary / GENERATION_FILE,
-            {
-                "_from_model_config": True,
-                "bos_token_id": end_of_text,
-                "eos_token_id": end_of_text,
-            },
-        )
+        if config.vocabulary is not None:
+            _write_json(
+                temporary / GENERATION_FILE,
+                {
+                    "_from_model_config": True,
+                    "bos_token_id": end_of_text,
+                    "eos_token_id": end_of_text,
+                },
+            )
         if tokenizer is not None:
             tokenizer.save(temporary, config.context)
         fault_point("checkpoint.tokenizer")

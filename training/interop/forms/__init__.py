@@ -1,4 +1,4 @@
-"""Every architecture that is read and written in Hugging Face's form: a plain dictionary."""
+"""Every architecture's ``config.json``: in Hugging Face's form, or our own. A plain dictionary."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 
 from training.backbones.contract import BackboneConfig
 from training.errors import TrainingError
-from training.interop.forms.form import Form
+from training.interop.forms.form import Form, OwnForm
 from training.interop.forms.gpt2 import FORM as GPT2
+from training.interop.forms.images import FORMS as IMAGES
 
+_ALL: tuple[Form | OwnForm, ...] = (GPT2, *IMAGES)
 #: By ``model_type``, which is the architecture's name in the registry too.
-FORMS: dict[str, Form] = {form.model_type: form for form in (GPT2,)}
+FORMS: dict[str, Form | OwnForm] = {form.model_type: form for form in _ALL}
 
 
-def form_of(payload: Mapping[str, Any]) -> Form:
+def form_of(payload: Mapping[str, Any]) -> Form | OwnForm:
     """The form that a ``config.json`` is in.
 
     Raises:

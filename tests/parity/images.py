@@ -1,0 +1,117 @@
+"""What both sides of the comparison of image backbones agree on; imports neither framework.
+
+Weights follow from a tensor's name in PyTorch's state dict and its shape. Their scales are such
+that logits are of order one to ten and no layer can be left out or padded otherwise unseen: running
+variances far from one, shifts and means in every batch norm.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from training.backbones.contract import BackboneConfig
+from training.backbones.registry import BACKBONES
+from training.weights.initial import generator
+
+REFERENCE = Path(__file__).parent / "reference" / "images"
+STATE_DICTS = REFERENCE / "state_dicts.json.gz"
+HASHES = REFERENCE / "hashes.json"
+TOLERANCE = 1e-4
+#: Rounding adds up over layers: these have more than a hundred, one after the other.
+DEEP_TOLERANCE = 1e-3
+CLASSES, BATCH = 10, 2
+#: Even and odd.
+SIZES = ((64, 64), (75, 61))
+#: Of the pooled features every so many are kept.
+KEPT = 8
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network on both sides.
+
+    Attributes:
+        source: Whose implementation in PyTorch.
+        model: Its name there.
+        architecture: Ours.
+        preset: Ours.
+        changes: Fields of our configuration in which it differs from the preset.
+        arguments: Of the function that makes the model there.
+        gain: Factor on the kernels; residual sums would grow with depth.
+        sizes: Height and width of the images.
+        tolerance: Largest difference of the logits.
+    """
+
+    source: Literal["timm", "torchvision"]
+    model: str
+    architecture: str
+    preset: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
+    gain: float = 1.0
+    sizes: tuple[tuple[int, int], ...] = SIZES
+    tolerance: float = TOLERANCE
+
+    @property
+    def config(self) -> BackboneConfig:
+        preset = BACKBONES[self.architecture].presets[self.preset]
+        return preset.model_copy(update={"num_classes": CLASSES, **self.changes})
+
+
+NETWORKS: dict[str, Network] = {
+    "resnet50": Network("timm", "resnet50", "resnet", "resnet50", gain=0.7),
+    "resnet50-torchvision": Network("torchvision", "resnet50", "resnet", "resnet50", gain=0.7),
+    "resnext50_32x4d": Network("timm", "resnext50_32x4d", "resnet", "resnext50_32x4d", gain=0.7),
+    "resnext101_32x8d": Network(
+        "timm", "resnext101_32x8d", "resnet", "resnext101_32x8d", gain=0.6, tolerance=DEEP_TOLERANCE
+    ),
+}
+
+
+def state_dicts() -> dict[str, dict[str, tuple[str, tuple[int, ...]]]]:
+    """Network → PyTorch's names → type and shape, as PyTorch said them."""
+    with gzip.open(STATE_DICTS, "rt", encoding="utf-8") as file:
+        found = json.load(file)
+    return {
+        network: {name: (dtype, tuple(shape)) for name, dtype, shape in tensors}
+        for network, tensors in found.items()
+    }
+
+
+def values(name: str, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
+    """A tensor of PyTorch's state dict, by its name there alone."""
+    if name.endswith("num_batches_tracked"):
+        return np.array(7, np.int64)
+    source = generator(11, name)
+    if name.endswith("running_var"):
+        return source.random(shape, dtype=np.float32) + np.float32(0.5)
+    drawn = source.standard_normal(shape, dtype=np.float32)
+    small = np.float32(0.1)
+    if name.endswith("weight") and len(shape) == 1:
+        return 1 + small * drawn
+    if len(shape) in (1, 3):
+        return small * drawn
+    fan_in = math.prod(shape[1:])
+    scale = gain * math.sqrt(2 / fan_in) if len(shape) == 4 else math.sqrt(1 / fan_in)
+    drawn *= np.float32(scale)
+    return drawn
+
+
+def weights(network: Network) -> dict[str, np.ndarray]:
+    """Our checkpoint's tensors with the same rule, by our names."""
+    return {
+        spec.name: values(spec.name, spec.shape, network.gain) for spec in network.config.tensors()
+    }
+
+
+def images(height: int, width: int) -> np.ndarray:
+    """Already normalised images, float32 [BATCH, height, width, 3]."""
+    source = generator(11, f"images {height}x{width}")
+    return source.standard_normal((BATCH, height, width, 3), dtype=np.float32)
