@@ -42,11 +42,18 @@ from training.weights.checkpoint import write_checkpoint
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.parse_args()
-    shutil.rmtree(REFERENCE, ignore_errors=True)
-    REFERENCE.mkdir(parents=True)
-    state_dicts, hashes = {}, {}
-    for name, network in NETWORKS.items():
+    parser.add_argument("networks", nargs="*", help="write these alone; none: all of them anew")
+    only = parser.parse_args().networks
+    hashes: dict[str, str] = {}
+    state_dicts: dict[str, list[list[object]]] = {}
+    if only:
+        hashes = json.loads(HASHES.read_text())
+        state_dicts = json.loads(gzip.decompress(STATE_DICTS.read_bytes()))
+    else:
+        shutil.rmtree(REFERENCE, ignore_errors=True)
+        REFERENCE.mkdir(parents=True)
+    for name in only or NETWORKS:
+        network = NETWORKS[name]
         model = made(network)
         fill(model, network.gain)
         state_dicts[name] = [

@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, SerializeAsAny
 from pydantic_core import PydanticCustomError
 
 from training.backbones.contract import Backbone, BackboneConfig
+from training.backbones.densenet.config import PRESETS as DENSENET_PRESETS
+from training.backbones.densenet.config import DenseNetConfig
 from training.backbones.gpt2.config import PRESETS as GPT2_PRESETS
 from training.backbones.gpt2.config import GPT2Config
 from training.backbones.resnet.config import PRESETS as RESNET_PRESETS
@@ -26,6 +28,14 @@ BACKBONES: dict[str, Backbone] = {
         dict(RESNET_PRESETS),
         "training.backbones.resnet.model",
         "ResNet",
+    ),
+    "densenet": Backbone(
+        "DenseNet",
+        "image",
+        DenseNetConfig,
+        dict(DENSENET_PRESETS),
+        "training.backbones.densenet.model",
+        "DenseNet",
     ),
 }
 

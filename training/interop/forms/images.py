@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from training.backbones.densenet.config import DenseNetConfig
 from training.backbones.resnet.config import ResNetConfig
 from training.interop.forms.form import OwnForm
 
-FORMS = tuple(OwnForm(config) for config in (ResNetConfig,))
+FORMS = tuple(OwnForm(config) for config in (ResNetConfig, DenseNetConfig))

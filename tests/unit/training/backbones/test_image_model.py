@@ -156,6 +156,9 @@ PARAMETERS = {
     "resnet50": 25_557_032,
     "resnext50_32x4d": 25_028_904,
     "resnext101_32x8d": 88_791_336,
+    "densenet121": 7_978_856,
+    "densenet169": 14_149_480,
+    "densenet201": 20_013_928,
 }
 
 
