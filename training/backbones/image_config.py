@@ -8,6 +8,7 @@ and variance.
 from __future__ import annotations
 
 import math
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -85,3 +86,22 @@ def classifier(name: str, config: ImageConfig, width: int) -> list[TensorSpec]:
             f"{name}.bias", (config.num_classes,), "zeros", 0, "head", "classifier.bias", ("label",)
         ),
     ]
+
+
+class PaddedConfig(ImageConfig):
+    """An architecture that comes from TensorFlow, and has equal tensors in its PyTorch versions."""
+
+    FUNCTION: ClassVar[tuple[str, ...]] = ("padding", "norm_epsilon")
+
+    padding: Literal["same", "symmetric"] = Field(
+        "same",
+        title=_("Padding"),
+        description=_("TensorFlow's, with the odd pixel right and below, or PyTorch's."),
+    )
+    norm_epsilon: float = Field(
+        1e-3,
+        gt=0,
+        lt=1,
+        title=_("Batch-norm epsilon"),
+        description=_("1e-3 where the weights come from TensorFlow, 1e-5 in PyTorch."),
+    )

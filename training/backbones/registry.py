@@ -12,10 +12,18 @@ from pydantic_core import PydanticCustomError
 from training.backbones.contract import Backbone, BackboneConfig
 from training.backbones.densenet.config import PRESETS as DENSENET_PRESETS
 from training.backbones.densenet.config import DenseNetConfig
+from training.backbones.efficientnet_lite.config import PRESETS as EFFICIENTNET_LITE_PRESETS
+from training.backbones.efficientnet_lite.config import EfficientNetLiteConfig
 from training.backbones.gpt2.config import PRESETS as GPT2_PRESETS
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.mobilenet_v3.config import PRESETS as MOBILENET_V3_PRESETS
+from training.backbones.mobilenet_v3.config import MobileNetV3Config
 from training.backbones.resnet.config import PRESETS as RESNET_PRESETS
 from training.backbones.resnet.config import ResNetConfig
+from training.backbones.shufflenet.config import PRESETS as SHUFFLENET_PRESETS
+from training.backbones.shufflenet.config import ShuffleNetConfig
+from training.backbones.vit.config import PRESETS as VIT_PRESETS
+from training.backbones.vit.config import ViTConfig
 
 BACKBONES: dict[str, Backbone] = {
     "gpt2": Backbone(
@@ -36,6 +44,38 @@ BACKBONES: dict[str, Backbone] = {
         dict(DENSENET_PRESETS),
         "training.backbones.densenet.model",
         "DenseNet",
+    ),
+    "shufflenet": Backbone(
+        "ShuffleNetV2",
+        "image",
+        ShuffleNetConfig,
+        dict(SHUFFLENET_PRESETS),
+        "training.backbones.shufflenet.model",
+        "ShuffleNet",
+    ),
+    "efficientnet_lite": Backbone(
+        "EfficientNet-Lite",
+        "image",
+        EfficientNetLiteConfig,
+        dict(EFFICIENTNET_LITE_PRESETS),
+        "training.backbones.efficientnet_lite.model",
+        "EfficientNetLite",
+    ),
+    "mobilenet_v3": Backbone(
+        "MobileNetV3",
+        "image",
+        MobileNetV3Config,
+        dict(MOBILENET_V3_PRESETS),
+        "training.backbones.mobilenet_v3.model",
+        "MobileNetV3",
+    ),
+    "vit": Backbone(
+        "Vision transformer",
+        "image",
+        ViTConfig,
+        dict(VIT_PRESETS),
+        "training.backbones.vit.model",
+        "ViT",
     ),
 }
 

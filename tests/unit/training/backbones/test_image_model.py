@@ -159,6 +159,19 @@ PARAMETERS = {
     "densenet121": 7_978_856,
     "densenet169": 14_149_480,
     "densenet201": 20_013_928,
+    "shufflenet_v2_x0_5": 1_366_792,
+    "shufflenet_v2_x1_0": 2_278_604,
+    "shufflenet_v2_x1_5": 3_503_624,
+    "shufflenet_v2_x2_0": 7_393_996,
+    "tf_efficientnet_lite0": 4_652_008,
+    "efficientnet_lite0": 4_652_008,
+    "mobilenetv3_large_100": 5_483_032,
+    "mobilenetv3_small_100": 2_542_856,
+    "mobilenet_v3_large": 5_483_032,
+    "mobilenet_v3_small": 2_542_856,
+    "vit_tiny_patch16_224": 5_717_416,
+    "vit_small_patch16_224": 22_050_664,
+    "vit_base_patch16_224": 86_567_656,
 }
 
 
