@@ -9,6 +9,8 @@ from importlib import import_module
 EXPERIMENTS = {
     "transfer": "benchmarks.experiments.transfer",
     "kills": "benchmarks.experiments.kills",
+    "images": "benchmarks.experiments.images",
+    "lite0": "benchmarks.experiments.lite0",
 }
 
 

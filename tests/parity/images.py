@@ -71,6 +71,73 @@ NETWORKS: dict[str, Network] = {
     "densenet121-torchvision": Network("torchvision", "densenet121", "densenet", "densenet121"),
     "densenet169": Network("timm", "densenet169", "densenet", "densenet169"),
     "densenet201": Network("timm", "densenet201", "densenet", "densenet201"),
+    **{
+        name: Network("torchvision", name, "shufflenet", name, gain=0.9)
+        for name in (
+            "shufflenet_v2_x0_5",
+            "shufflenet_v2_x1_0",
+            "shufflenet_v2_x1_5",
+            "shufflenet_v2_x2_0",
+        )
+    },
+    **{
+        name: Network("timm", name, "efficientnet_lite", name)
+        for name in ("tf_efficientnet_lite0", "efficientnet_lite0")
+    },
+    "mobilenetv3_large_100": Network(
+        "timm", "mobilenetv3_large_100", "mobilenet_v3", "mobilenetv3_large_100", gain=0.92
+    ),
+    "mobilenetv3_small_100": Network(
+        "timm", "mobilenetv3_small_100", "mobilenet_v3", "mobilenetv3_small_100", gain=1.03
+    ),
+    "tf_mobilenetv3_large_100": Network(
+        "timm",
+        "tf_mobilenetv3_large_100",
+        "mobilenet_v3",
+        "mobilenet_v3_large",
+        {"padding": "same"},
+        gain=0.92,
+    ),
+    "mobilenet_v3_large": Network(
+        "torchvision", "mobilenet_v3_large", "mobilenet_v3", "mobilenet_v3_large", gain=0.92
+    ),
+    "mobilenet_v3_small": Network(
+        "torchvision", "mobilenet_v3_small", "mobilenet_v3", "mobilenet_v3_small", gain=1.03
+    ),
+    "vit_tiny_patch16_64": Network(
+        "timm",
+        "vit_tiny_patch16_224",
+        "vit",
+        "vit_tiny_patch16_224",
+        {"image_size": 64},
+        {"img_size": 64},
+        sizes=((64, 64),),
+    ),
+    "vit_base_patch16_48": Network(
+        "timm",
+        "vit_base_patch16_224",
+        "vit",
+        "vit_base_patch16_224",
+        {"image_size": 48},
+        {"img_size": 48},
+        sizes=((48, 48),),
+    ),
+    "vit_tiny_patch16_64-torchvision": Network(
+        "torchvision",
+        "VisionTransformer",
+        "vit",
+        "vit_tiny_patch16_224",
+        {"image_size": 64},
+        {
+            "image_size": 64,
+            "patch_size": 16,
+            "num_layers": 12,
+            "num_heads": 3,
+            "hidden_dim": 192,
+            "mlp_dim": 768,
+        },
+        sizes=((64, 64),),
+    ),
 }
 
 

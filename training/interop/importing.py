@@ -1,4 +1,4 @@
-"""The job that brings a foreign GPT-2 in, from the Hub or from a folder, as a checkpoint of ours.
+"""The job that brings a foreign model in, from the Hub or from a folder, as a checkpoint of ours.
 
 Real weights or nothing: a folder that holds only a configuration is refused. The weights keep
 their type, so that import → export → import gives the same bytes.
