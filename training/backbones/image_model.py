@@ -131,8 +131,8 @@ def max_pool(x: Any, size: int, stride: int, padding: int) -> Any:
 def grouped_convolution(x: Any, kernel: Any, stride: int, mode: str, groups: int) -> Any:
     """A grouped convolution, as a few dense ones whose kernels are zero across groups.
 
-    The backward pass of TensorFlow's own fails on the processor (eager, it takes some hundred times
-    as long as the forward one), and one convolution a group is many tiny operations. Neighbouring
+    TensorFlow's own has no backward pass for the processor that works in a graph (and a very slow
+    one outside), and one convolution a group is many tiny operations. Neighbouring
     groups are therefore joined until they have :data:`GROUPED_CHANNELS` channels: the zeros cost
     products but change no sum. Forward and backward at ResNeXt-50's first grouped convolution take
     20 ms so, 29 ms with one a group and 60 ms when joined to 128 channels.

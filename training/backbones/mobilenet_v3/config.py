@@ -10,7 +10,7 @@ TensorFlow's padding besides; all three have equal tensors.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -57,7 +57,6 @@ class MobileNetV3Config(PaddedConfig):
     size: Literal["large", "small"] = Field(
         "large", title=_("Size"), description=_("One of the two published networks.")
     )
-    FUNCTION: ClassVar[tuple[str, ...]] = PaddedConfig.FUNCTION
 
     @property
     def layers(self) -> int:

@@ -10,7 +10,7 @@ not at the first 1×1 one as in the paper.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -24,8 +24,6 @@ BASE, EXPANSION = 64, 4
 
 class ResNetConfig(ImageConfig):
     """Shape of a ResNet of bottleneck blocks."""
-
-    FUNCTION: ClassVar[tuple[str, ...]] = ("groups",)
 
     architecture: Literal["resnet"] = "resnet"
     depths: list[Annotated[int, Field(ge=1, le=100)]] = Field(

@@ -9,10 +9,13 @@ import pytest
 import tensorflow as tf
 
 from training.backbones import image_model
+from training.backbones.contract import BackboneConfig
+from training.backbones.gpt2.config import GPT2Config
 from training.backbones.image_model import grouped_convolution, max_pool
 from training.backbones.registry import BACKBONES, model_class
 from training.backbones.resnet.config import ResNetConfig
 from training.backbones.resnet.model import ResNet
+from training.backbones.vit.config import ViTConfig
 from training.weights.initial import initial_tensors
 
 SMALL = ResNetConfig(depths=[1, 1], groups=8, group_width=4, num_classes=5)
@@ -144,6 +147,22 @@ def test_every_preset_is_described_like_the_others(architecture: str, preset: st
     }
     headless = config.model_copy(update={"num_classes": 0})
     assert [s for s in headless.tensors() if s.block == "head" and "label" in s.axes] == []
+
+
+def test_a_vision_transformers_blocks_are_described_like_gpt2s() -> None:
+    """Plans that copy between the two go by blocks, roles and axes; the matrices are turned."""
+
+    def described(config: BackboneConfig, blocks: set[str]) -> dict[tuple[str, str], list[str]]:
+        return {(s.block, s.role): sorted(s.axes) for s in config.tensors() if s.block in blocks}
+
+    same = {"layer.0", "layer.11", "final_norm"}
+    ours, gpt2 = ViTConfig(), GPT2Config()
+    assert described(ours, same) == described(gpt2, same)
+    position = next(spec for spec in ours.tensors() if spec.role == "position")
+    assert position.axes == ("one", "position", "width")
+    assert position.shape == (1, 197, 768)
+    qkv = next(spec for spec in ours.tensors() if spec.role == "attention.qkv.kernel")
+    assert (qkv.axes, qkv.inputs) == (("qkv", "width"), (1,))
 
 
 @pytest.mark.parametrize("architecture", sorted({architecture for architecture, _ in PRESETS}))
