@@ -48,9 +48,12 @@ messages: venv-dev ## collect the interface's texts into locale/ (needs GNU gett
 		--ignore 'webapp/static/vendor/*' --ignore 'tests/*' --ignore 'var/*' --ignore '.venv*'
 	@$(MAKE) --no-print-directory catalogues
 
+# Options are about folders with a text model; the images then stay as they are.
 parity: ## write the PyTorch reference files under tests/parity/ anew
 	@scripts/venv.sh parity
 	.venv-parity/bin/python -m tests.parity.make $(ARGS)
+	@scripts/venv.sh parity-vision
+	$(if $(ARGS),,.venv-parity-vision/bin/python -m tests.parity.make_images)
 
 format: venv-dev ## format the code and mend what the linter can
 	$(PY) -m ruff check --fix-only .
@@ -62,11 +65,12 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 pins: venv-dev ## compile the .in files into exact pins
 	$(COMPILE) requirements.in -o requirements.txt $(ARGS)
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt $(ARGS)
-	@{ echo '# Compiled by `make pins` from requirements-parity.in. Packages of CUDA and triton are left out on'; \
-		echo '# purpose: pip adds those that the torch wheel at hand asks for, and a CPU wheel asks for none.'; \
-		$(COMPILE) --no-annotate -c requirements.txt requirements-parity.in \
-			| grep -vE '^(cuda-|nvidia-|triton)'; } > requirements-parity.txt.new
-	@mv requirements-parity.txt.new requirements-parity.txt
+	@for set in parity parity-vision; do \
+		{ echo "# Compiled by 'make pins' from requirements-$$set.in. Packages of CUDA and triton are left out on"; \
+			echo '# purpose: pip adds those that the torch wheel at hand asks for, and a CPU wheel asks for none.'; \
+			$(COMPILE) --no-annotate -c requirements.txt requirements-$$set.in \
+				| grep -vE '^(cuda-|nvidia-|triton)'; } > requirements-$$set.txt.new && \
+		mv requirements-$$set.txt.new requirements-$$set.txt || exit 1; done
 
 # Asked each time, and done in milliseconds while the pins have not changed.
 venv:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes or updates a virtual environment from exact pins: `scripts/venv.sh runtime|dev|parity`.
+# Makes or updates a virtual environment from exact pins:
+# `scripts/venv.sh runtime|dev|parity|parity-vision`.
 #
 # Called at every `make run`, `make test` and so on, so the usual case has to cost milliseconds:
 # a stamp in the environment holds a checksum of the pins and of the interpreter, and while it
@@ -11,13 +12,13 @@ cd "$(dirname "$0")/.."
 
 say() { printf '%s\n' "$*" >&2; }
 
-what=${1:?usage: scripts/venv.sh runtime|dev|parity}
+what=${1:?usage: scripts/venv.sh runtime|dev|parity|parity-vision}
 venv=.venv
 case $what in
 runtime) pins="requirements.txt" ;;
 dev) pins="requirements.txt requirements-dev.txt" ;;
-parity) pins="requirements-parity.txt" venv=.venv-parity ;;
-*) say "scripts/venv.sh: runtime, dev or parity, not '$what'."; exit 2 ;;
+parity | parity-vision) pins="requirements-$what.txt" venv=.venv-$what ;;
+*) say "scripts/venv.sh: runtime, dev, parity or parity-vision, not '$what'."; exit 2 ;;
 esac
 stamp=$venv/.installed-$what
 
@@ -71,7 +72,7 @@ fi
 : > $venv/.unfinished
 rm -f $venv/.installed-*
 say "Installing $(cat $pins | grep -c '==') pinned packages into $venv."
-[ $what = parity ] || say "The first time this takes some minutes and about 3 GB, most of it TensorFlow."
+[ "$venv" != .venv ] || say "The first time this takes some minutes and about 3 GB, most of it TensorFlow."
 # At a terminal pip shows its progress; in a log only what goes wrong.
 quiet=--quiet
 [ -t 2 ] && quiet=

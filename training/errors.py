@@ -428,6 +428,27 @@ MESSAGES: dict[str, str] = {
         "The exported file could not be opened again as %(format)s, and was thrown away: %(detail)s"
     ),
     "export_changed": _("%(file)s is not the checkpoint's own after it was copied."),
+    # State dicts without a configuration of ours (training.interop.state_dicts).
+    "state_dict_unknown": _(
+        "The tensors in %(file)s belong to no network that is known here by its names. Known: "
+        "%(known)s. Put the config.json beside it that it came with, and import the folder."
+    ),
+    "state_dict_ambiguous": _(
+        "These tensors fit more than one network, and they compute different things: "
+        "%(candidates)s. Import a folder with the config.json that timm writes, which names the "
+        "network (architecture)."
+    ),
+    "state_dict_sizes": _(
+        "The tensors have the names of %(model)s, but their shapes are those of no such network."
+    ),
+    "vit_heads_unknown": _(
+        "This is a vision transformer of the width %(width)s. How many attention heads it has "
+        "shows in no tensor, and is known for these widths only: %(known)s."
+    ),
+    "timm_unknown": _(
+        "config.json names timm's network %(found)s, which is not read here. What is read: "
+        "%(known)s."
+    ),
     # The Hub (training.interop.hub).
     "hub_name_invalid": _(
         "%(repository)s is not a model's name on the Hub. It should look like gpt2 or owner/name."

@@ -13,6 +13,8 @@ EXPERIMENTS = {
     "kills": "benchmarks.experiments.kills",
     "weight_copy": "benchmarks.experiments.weight_copy",
     "minilm": "benchmarks.experiments.minilm",
+    "images": "benchmarks.experiments.images",
+    "lite0": "benchmarks.experiments.lite0",
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+NAMES = ["requirements", "requirements-dev", "requirements-parity", "requirements-parity-vision"]
 REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)(\[[a-z-]+\])?[^#]*(#.*)?$")
 
 
@@ -13,7 +14,7 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev", "requirements-parity"])
+@pytest.mark.parametrize("name", NAMES)
 def test_each_requirement_has_a_reason_and_an_exact_pin(name: str) -> None:
     pinned = {
         normalised(line.split("==")[0])
@@ -29,7 +30,7 @@ def test_each_requirement_has_a_reason_and_an_exact_pin(name: str) -> None:
         assert normalised(wanted[1]) in pinned, f"{wanted[1]} is not pinned: run make pins"
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev", "requirements-parity"])
+@pytest.mark.parametrize("name", NAMES)
 def test_pins_name_no_index_and_no_path(name: str) -> None:
     for line in (ROOT / f"{name}.txt").read_text(encoding="utf-8").splitlines():
         pin = line.split("#")[0].strip()
@@ -45,6 +46,6 @@ def test_development_and_parity_agree_with_the_run_time_pins() -> None:
         return found
 
     runtime = pins("requirements.txt")
-    for name in ("requirements-dev.txt", "requirements-parity.txt"):
-        for package, versions in pins(name).items():
+    for name in NAMES[1:]:
+        for package, versions in pins(f"{name}.txt").items():
             assert versions <= runtime.get(package, versions), f"{package} in {name}"

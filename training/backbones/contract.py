@@ -76,7 +76,7 @@ class BackboneConfig(Settings):
         raise NotImplementedError
 
     @property
-    def width(self) -> int | None:
+    def stream_width(self) -> int | None:
         """Size of the residual stream; None where it changes from block to block."""
         return None
 

@@ -12,16 +12,28 @@ from pydantic_core import PydanticCustomError
 from training.backbones.bert.config import PRESETS as BERT_PRESETS
 from training.backbones.bert.config import BertConfig
 from training.backbones.contract import Backbone, BackboneConfig
+from training.backbones.densenet.config import PRESETS as DENSENET_PRESETS
+from training.backbones.densenet.config import DenseNetConfig
 from training.backbones.distilbert.config import PRESETS as DISTILBERT_PRESETS
 from training.backbones.distilbert.config import DistilBertConfig
+from training.backbones.efficientnet_lite.config import PRESETS as EFFICIENTNET_LITE_PRESETS
+from training.backbones.efficientnet_lite.config import EfficientNetLiteConfig
 from training.backbones.gpt2.config import PRESETS as GPT2_PRESETS
 from training.backbones.gpt2.config import GPT2Config
 from training.backbones.gpt3.config import PRESETS as GPT3_PRESETS
 from training.backbones.gpt3.config import GPT3Config
+from training.backbones.mobilenet_v3.config import PRESETS as MOBILENET_V3_PRESETS
+from training.backbones.mobilenet_v3.config import MobileNetV3Config
 from training.backbones.opt.config import PRESETS as OPT_PRESETS
 from training.backbones.opt.config import OPTConfig
+from training.backbones.resnet.config import PRESETS as RESNET_PRESETS
+from training.backbones.resnet.config import ResNetConfig
 from training.backbones.roberta.config import PRESETS as ROBERTA_PRESETS
 from training.backbones.roberta.config import RobertaConfig
+from training.backbones.shufflenet.config import PRESETS as SHUFFLENET_PRESETS
+from training.backbones.shufflenet.config import ShuffleNetConfig
+from training.backbones.vit.config import PRESETS as VIT_PRESETS
+from training.backbones.vit.config import ViTConfig
 
 _MODEL = "training.backbones.%s.model"
 
@@ -46,6 +58,54 @@ BACKBONES: dict[str, Backbone] = {
     ),
     "roberta": Backbone(
         "RoBERTa", "text", RobertaConfig, dict(ROBERTA_PRESETS), _MODEL % "roberta", "Roberta"
+    ),
+    "resnet": Backbone(
+        "ResNet and ResNeXt",
+        "image",
+        ResNetConfig,
+        dict(RESNET_PRESETS),
+        "training.backbones.resnet.model",
+        "ResNet",
+    ),
+    "densenet": Backbone(
+        "DenseNet",
+        "image",
+        DenseNetConfig,
+        dict(DENSENET_PRESETS),
+        "training.backbones.densenet.model",
+        "DenseNet",
+    ),
+    "shufflenet": Backbone(
+        "ShuffleNetV2",
+        "image",
+        ShuffleNetConfig,
+        dict(SHUFFLENET_PRESETS),
+        "training.backbones.shufflenet.model",
+        "ShuffleNet",
+    ),
+    "efficientnet_lite": Backbone(
+        "EfficientNet-Lite",
+        "image",
+        EfficientNetLiteConfig,
+        dict(EFFICIENTNET_LITE_PRESETS),
+        "training.backbones.efficientnet_lite.model",
+        "EfficientNetLite",
+    ),
+    "mobilenet_v3": Backbone(
+        "MobileNetV3",
+        "image",
+        MobileNetV3Config,
+        dict(MOBILENET_V3_PRESETS),
+        "training.backbones.mobilenet_v3.model",
+        "MobileNetV3",
+    ),
+    "vit": Backbone(
+        "Vision transformer",
+        "image",
+        ViTConfig,
+        dict(VIT_PRESETS),
+        "training.backbones.vit.model",
+        "ViT",
     ),
 }
 

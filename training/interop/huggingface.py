@@ -6,7 +6,8 @@ exactly is refused with a sentence that names it; code and pickles are never ope
 Out: a checkpoint of ours is such a folder already; an export leaves out what only we read.
 
 The tensors' names come with and without a prefix (``GPT2LMHeadModel``, ``GPT2Model``), and some
-folders hold buffers that no version computes with; :mod:`training.interop.forms` knows both.
+folders hold buffers that no version computes with; :mod:`training.interop.forms` knows both. An
+image network comes as timm's or torchvision's state dict: :mod:`training.interop.state_dicts`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,12 +26,19 @@ from training.data.tokenizers import TextTokenizer, read_tokenizer
 from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
 from training.interop.forms import form_of
-from training.interop.forms.form import Form, read_config_json
+from training.interop.forms.form import Form, OwnForm, read_config_json
+from training.interop.matching import (
+    in_order,
+    require_none_extra,
+    require_none_missing,
+    short,
+    some,
+)
+from training.interop.state_dicts import Recognised, read_file, read_timm, recognise
 from training.weights.card import CONFIG_FILE, WEIGHTS_FILE
 from training.weights.checkpoint import (
     GENERATION_FILE,
     TOKENIZER_FILES,
-    WEIGHT_TYPES,
     Checkpoint,
 )
 from training.weights.header import TensorInfo, read_header
@@ -57,14 +64,14 @@ class ForeignModel:
     Attributes:
         config: The model.
         tensors: Our name → array, read when looked up; exactly those of ``config``.
-        tokenizer: Its tokenizer.
+        tokenizer: Its tokenizer; None for a network that reads images.
         dropout: Rates that its ``config.json`` has, by Hugging Face's names.
         nbytes: Of all tensors, as they are stored.
     """
 
     config: BackboneConfig
     tensors: Mapping[str, np.ndarray]
-    tokenizer: TextTokenizer
+    tokenizer: TextTokenizer | None
     dropout: dict[str, float]
     nbytes: int
 
@@ -95,26 +102,35 @@ def choose_files(names: list[str]) -> list[str]:
 def read_folder(folder: Path) -> ForeignModel:
     """Check a foreign folder and open it; of the weights only the headers are read.
 
+    Args:
+        folder: The folder; or a single safetensors file, a state dict of an image network.
+
     Raises:
         TrainingError: ``folder_*``, ``config_*``, ``weights_*``, ``tensor*_*``, ``tokenizer_*`` …
     """
+    if folder.is_file():
+        return _image_network(read_file(folder))
     names = list_files(folder)
     while not any("/" not in name for name in names) and len({_top(name) for name in names}) == 1:
         # Someone chose the folder around the model's.
         folder = folder / _top(names[0])
         names = [name.split("/", 1)[1] for name in names]
+    if (recognised := _read_state_dict(folder, names)) is not None:
+        return _image_network(recognised)
     names = choose_files(names)
     payload = read_config_json(folder / CONFIG_FILE)
     form = form_of(payload)
     foreign = _read_infos(folder, names)
     config = form.read(payload, foreign)
     infos = _match_names(foreign, config, form)
+    nbytes = sum(info.nbytes for info in infos.values())
+    if config.vocabulary is None:
+        return ForeignModel(config, MappedTensors(infos), None, {}, nbytes)
     tokenizer = read_tokenizer(folder, config.architecture)
-    if tokenizer.size > (config.vocabulary or 0):
+    if tokenizer.size > config.vocabulary:
         raise TrainingError(
             "vocabulary_too_small", vocabulary=config.vocabulary, tokens=tokenizer.size
         )
-    nbytes = sum(info.nbytes for info in infos.values())
     return ForeignModel(config, MappedTensors(infos), tokenizer, form.dropout_of(payload), nbytes)
 
 
@@ -161,6 +177,23 @@ def copy_files(checkpoint: Checkpoint, folder: Path) -> None:
         (folder / CONFIG_FILE).write_bytes(json_bytes(exported))
 
 
+def _read_state_dict(folder: Path, names: list[str]) -> Recognised | None:
+    """The image network in a folder with timm's ``config.json``, or with a state dict alone."""
+    if CONFIG_FILE in names:
+        payload = read_config_json(folder / CONFIG_FILE)
+        if "model_type" in payload or not isinstance(payload.get("architecture"), str):
+            return None
+        return read_timm(payload, _read_infos(folder, choose_files(names)))
+    weights = [name for name in names if name.endswith(".safetensors")]
+    return recognise(read_header(folder / weights[0]).tensors) if len(weights) == 1 else None
+
+
+def _image_network(recognised: Recognised) -> ForeignModel:
+    tensors = MappedTensors(recognised.tensors)
+    nbytes = sum(info.nbytes for info in tensors.infos.values())
+    return ForeignModel(recognised.config, tensors, None, {}, nbytes)
+
+
 def list_files(folder: Path) -> list[str]:
     """Names of the files in a folder; code and links out of it are refused."""
     if not folder.is_dir():
@@ -170,9 +203,9 @@ def list_files(folder: Path) -> list[str]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() and not path.resolve().is_relative_to(root):
-            raise TrainingError("folder_link", file=_short(name))
+            raise TrainingError("folder_link", file=short(name))
         if path.suffix.lower() in _CODE_SUFFIXES:
-            raise TrainingError("folder_code", file=_short(name))
+            raise TrainingError("folder_code", file=short(name))
         if path.is_file():
             names.append(name)
     return names
@@ -195,7 +228,7 @@ def _read_infos(folder: Path, names: list[str]) -> dict[str, TensorInfo]:
         if not all(isinstance(name, str) and SHARD.fullmatch(name) for name in shards):
             raise ValueError("it names files that are not shards")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        detail = _short(str(error) or type(error).__name__)
+        detail = short(str(error) or type(error).__name__)
         raise TrainingError("index_invalid", file=INDEX_FILE, detail=detail) from error
     found: dict[str, TensorInfo] = {}
     for shard in shards:
@@ -204,18 +237,18 @@ def _read_infos(folder: Path, names: list[str]) -> dict[str, TensorInfo]:
         for name, info in read_header(folder / shard).tensors.items():
             if name in found:
                 other = found[name].path.name
-                raise TrainingError("tensor_twice", name=_short(name), file=shard, other=other)
+                raise TrainingError("tensor_twice", name=short(name), file=shard, other=other)
             found[name] = info
     if missing := sorted(set(places) - set(found)):
-        raise TrainingError("tensors_missing", count=len(missing), names=_some(missing))
+        raise TrainingError("tensors_missing", count=len(missing), names=some(missing))
     return found
 
 
 def _match_names(
-    infos: Mapping[str, TensorInfo], config: BackboneConfig, form: Form
+    infos: Mapping[str, TensorInfo], config: BackboneConfig, form: Form | OwnForm
 ) -> dict[str, TensorInfo]:
     """Foreign tensors under our names, exactly those that the configuration asks for."""
-    specs = {spec.name: spec.shape for spec in config.tensors()}
+    specs = {spec.name for spec in config.tensors()}
     bare = not any(name.startswith(form.prefix) for name in infos)
     found: dict[str, TensorInfo] = {}
     for foreign, info in infos.items():
@@ -227,25 +260,13 @@ def _match_names(
             name = form.prefix + name
         if not form.buffers.fullmatch(name):
             found[name] = info
-    if missing := [name for name in specs if name not in found]:
-        raise TrainingError("tensors_missing", count=len(missing), names=_some(missing))
+    require_none_missing(found, config)
     for head, same in config.TIED.items():
         if head in found and head not in specs and same in specs:
             _require_same(head, found[head], same, found[same])
             del found[head]
-    if extra := sorted(name for name in found if name not in specs):
-        raise TrainingError(
-            "tensors_extra", count=len(extra), names=_some(extra), model=config.architecture
-        )
-    for name, shape in specs.items():
-        info = found[name]
-        if info.shape != shape:
-            raise TrainingError(
-                "tensor_shape", name=name, found=list(info.shape), expected=list(shape)
-            )
-        if info.dtype not in WEIGHT_TYPES:
-            raise TrainingError("tensor_type", name=name, found=info.dtype)
-    return {name: found[name] for name in specs}
+    require_none_extra(set(found) - set(specs), config)
+    return in_order(found, config)
 
 
 def _require_same(name: str, one: TensorInfo, other_name: str, other: TensorInfo) -> None:
@@ -256,14 +277,3 @@ def _require_same(name: str, one: TensorInfo, other_name: str, other: TensorInfo
         or raw_bytes(pair["one"]) != raw_bytes(pair["other"])
     ):
         raise TrainingError("head_not_tied", head=name, embedding=other_name)
-
-
-def _some(names: list[str]) -> str:
-    """The first few names of many."""
-    shown = ", ".join(_short(name) for name in names[:3])
-    return shown + (" …" if len(names) > 3 else "")
-
-
-def _short(text: Any) -> str:
-    text = str(text)
-    return text if len(text) <= 120 else text[:117] + "…"

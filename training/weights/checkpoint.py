@@ -121,7 +121,7 @@ def write_checkpoint(
         config: The model.
         tensors: Exactly the tensors that ``config`` names, as float32, float16 or bfloat16; looked
             up one at a time, so that a lazy mapping keeps memory low.
-        tokenizer: Saved beside the weights; ``None`` only for models without text (tests).
+        tokenizer: Saved beside the weights; ``None`` for models without text.
         card: ``method``, ``made_by``, ``parents``, ``data``, ``scores``, ``steps``; the rest is
             filled in.
         dropout: Rates for ``config.json``; the engine takes its own from the run's spec.

@@ -141,7 +141,7 @@ class EncoderConfig(BackboneConfig):
         return self.blocks.count
 
     @property
-    def width(self) -> int:
+    def stream_width(self) -> int:
         return self.blocks.width
 
     @property

@@ -97,7 +97,7 @@ class GPT2Config(BackboneConfig):
         return self.n_layer
 
     @property
-    def width(self) -> int:
+    def stream_width(self) -> int:
         return self.n_embd
 
     @property

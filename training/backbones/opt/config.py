@@ -107,7 +107,7 @@ class OPTConfig(BackboneConfig):
         return self.num_hidden_layers
 
     @property
-    def width(self) -> int:
+    def stream_width(self) -> int:
         return self.hidden_size
 
     @property

@@ -1,4 +1,4 @@
-"""Every architecture that is read and written in Hugging Face's form: a plain dictionary."""
+"""Every architecture's ``config.json``: in Hugging Face's form, or our own. A plain dictionary."""
 
 from __future__ import annotations
 
@@ -9,27 +9,19 @@ from training.backbones.contract import BackboneConfig
 from training.errors import TrainingError
 from training.interop.forms.bert import FORM as BERT
 from training.interop.forms.distilbert import FORM as DISTILBERT
-from training.interop.forms.form import Form
+from training.interop.forms.form import Form, OwnForm
 from training.interop.forms.gpt2 import FORM as GPT2
 from training.interop.forms.gpt3 import FORM as GPT3
+from training.interop.forms.images import FORMS as IMAGES
 from training.interop.forms.opt import FORM as OPT
 from training.interop.forms.roberta import FORM as ROBERTA
 
+_ALL: tuple[Form | OwnForm, ...] = (GPT2, GPT3, BERT, DISTILBERT, ROBERTA, OPT, *IMAGES)
 #: By ``model_type``, which is the architecture's name in the registry too.
-FORMS: dict[str, Form] = {
-    form.model_type: form
-    for form in (
-        GPT2,
-        GPT3,
-        BERT,
-        DISTILBERT,
-        ROBERTA,
-        OPT,
-    )
-}
+FORMS: dict[str, Form | OwnForm] = {form.model_type: form for form in _ALL}
 
 
-def form_of(payload: Mapping[str, Any]) -> Form:
+def form_of(payload: Mapping[str, Any]) -> Form | OwnForm:
     """The form that a ``config.json`` is in.
 
     Raises:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
@@ -214,17 +214,7 @@ class Form:
             if name in values and values[name] != value:
                 raise TrainingError("config_contradiction", name=name, other=_short(key))
             values[name] = value
-        try:
-            return self.config.model_validate(values, strict=True)
-        except ValidationError as error:
-            problem = problems(error)[0]
-            name = problem.field
-            raise TrainingError(
-                "config_out_of_range",
-                name=name,
-                value=_short(values.get(name)),
-                detail=str(problem),
-            ) from error
+        return _validated(self.config, values)
 
     def _decided_by_class(self, names: Any) -> dict[str, Any]:
         if names is None:
@@ -283,6 +273,70 @@ class Form:
         }
 
 
+@dataclass(frozen=True)
+class OwnForm:
+    """How an architecture looks that has no ``config.json`` elsewhere: our own fields, no others.
+
+    Attributes:
+        config: Our configuration; ``model_type`` is its architecture's name.
+    """
+
+    config: type[BackboneConfig]
+    prefix: ClassVar[str] = ""
+    buffers: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
+    renamed: ClassVar[Mapping[str, str]] = {}
+    opens: ClassVar[bool] = False
+
+    @property
+    def model_type(self) -> str:
+        return str(self.config.model_fields["architecture"].default)
+
+    def read(self, payload: Mapping[str, Any], names: Collection[str] = ()) -> BackboneConfig:
+        """Our configuration of one; the tensors' names decide nothing.
+
+        Raises:
+            TrainingError: ``config_*``, naming the field.
+        """
+        values = {k: v for k, v in payload.items() if k not in ("model_type", "dtype")}
+        for key in values:
+            if key in CODE:
+                raise TrainingError("config_code", name=key)
+            if key == "architecture" or key not in self.config.model_fields:
+                raise TrainingError("config_unknown", name=_short(key))
+        return _validated(self.config, values)
+
+    def dropout_of(self, payload: Mapping[str, Any]) -> dict[str, float]:
+        """There is none: a rate is a setting of the run."""
+        return {}
+
+    def write(
+        self,
+        config: BackboneConfig,
+        *,
+        special: Mapping[str, int] | None = None,
+        dtype: str = "float32",
+        dropout: Mapping[str, float] | None = None,
+    ) -> dict[str, Any]:
+        """``config.json``: every field, defaults too.
+
+        Args:
+            config: The model.
+            special: Not written.
+            dtype: What the weights are stored as.
+            dropout: Not written.
+        """
+        fields = config.model_dump(mode="json", exclude={"architecture"})
+        return {"model_type": self.model_type, **fields, "dtype": dtype}
+
+    def exported(self, config: BackboneConfig, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """As it is: nobody else has a form for it."""
+        return dict(payload)
+
+    def class_of(self, config: BackboneConfig) -> str:
+        """``transformers`` has no class that takes these tensors."""
+        return ""
+
+
 def read_config_json(path: Path) -> dict[str, Any]:
     """The JSON object in a ``config.json``.
 
@@ -301,6 +355,19 @@ def read_config_json(path: Path) -> dict[str, Any]:
     if not isinstance(payload, dict):
         raise TrainingError("config_unreadable", detail="it is not an object")
     return payload
+
+
+def _validated(config: type[BackboneConfig], values: Mapping[str, Any]) -> BackboneConfig:
+    try:
+        return config.model_validate(dict(values), strict=True)
+    except ValidationError as error:
+        problem = problems(error)[0]
+        raise TrainingError(
+            "config_out_of_range",
+            name=problem.field,
+            value=_short(values.get(problem.field)),
+            detail=str(problem),
+        ) from error
 
 
 def _unsupported(name: str, value: Any, allowed: tuple[Any, ...]) -> TrainingError:
