@@ -101,7 +101,8 @@ MESSAGES: dict[str, str] = {
     ),
     # Copying weights (training.weights.plan, copy, transfer).
     "probe_not_comparable": _(
-        "The two models cannot be given the same input: their vocabularies differ."
+        "The two models cannot be given the same input: their vocabularies, or the sizes of their "
+        "images, differ."
     ),
     "rule_unreadable": _(
         "This is no rule: %(rule)s. Write layer.{i} -> layer.{2i}, skip NAME or freeze NAME."

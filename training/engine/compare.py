@@ -25,6 +25,8 @@ from training.weights.checkpoint import Checkpoint, read_checkpoint
 REPORT_VERSION = 1
 #: Sequences in a probe batch, and their most tokens.
 BATCH, TOKENS = 4, 128
+#: Of probe images, where the architecture fixes no size.
+SIDE = 96
 
 
 def run(spec: ProbeSpec, out: Path, events: EventLog) -> dict[str, Any]:
@@ -60,18 +62,25 @@ def run(spec: ProbeSpec, out: Path, events: EventLog) -> dict[str, Any]:
 
 
 def probe_batch(one: Checkpoint, other: Checkpoint, seed: int) -> np.ndarray:
-    """Random tokens int32 [batch, time] that both models can read.
+    """Random inputs that both models can read: tokens int32 [batch, time], or images float32
+    [batch, side, side, channels] from N(0, 1).
 
     Raises:
         TrainingError: ``probe_not_comparable``.
     """
-    sizes = [checkpoint.config.vocabulary for checkpoint in (one, other)]
-    contexts = [checkpoint.config.context for checkpoint in (one, other)]
-    if None in sizes or sizes[0] != sizes[1]:
-        raise TrainingError("probe_not_comparable")
-    length = min(TOKENS, *(context for context in contexts if context))
+    configs = [checkpoint.config for checkpoint in (one, other)]
+    sizes = [config.vocabulary for config in configs]
     random = np.random.default_rng(seed)
-    return random.integers(0, int(sizes[0] or 0), (BATCH, length), dtype=np.int32)
+    if sizes[0] is not None and sizes[0] == sizes[1]:
+        length = min(TOKENS, *(config.context for config in configs if config.context))
+        return random.integers(0, sizes[0], (BATCH, length), dtype=np.int32)
+    channels = {getattr(config, "in_channels", None) for config in configs}
+    sides = {getattr(config, "image_size", SIDE) for config in configs}
+    if any(sizes) or len(channels) != 1 or len(sides) != 1:
+        raise TrainingError("probe_not_comparable")
+    side = int(sides.pop())
+    shape = (BATCH, side, side, int(channels.pop() or 0))
+    return random.standard_normal(shape, dtype=np.float32)
 
 
 def outputs(checkpoint: Checkpoint, inputs: np.ndarray) -> np.ndarray:

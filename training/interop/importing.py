@@ -52,8 +52,10 @@ def run(spec: ImportSpec, out: Path, events: EventLog) -> dict[str, str]:
                 folder = out / DOWNLOAD_FOLDER
                 origin |= _download(spec, folder, events)
             events.emit("phase", name="reading", fraction=None, detail="")
-            if (name := keras_files.found_in(list_files(folder))) is not None:
-                source = keras_files.open_model(folder / name, out / UNPACKED_FOLDER)
+            names = [folder.name] if folder.is_file() else list_files(folder)
+            if (name := keras_files.found_in(names)) is not None:
+                path = folder if folder.is_file() else folder / name
+                source = keras_files.open_model(path, out / UNPACKED_FOLDER)
                 model = opened.enter_context(source)
             else:
                 model = read_folder(folder)

@@ -79,6 +79,7 @@ REASONS: dict[str, str] = {
     ),
     "positions_stretched": _("The source's %(source)s positions are stretched to %(target)s."),
     "positions_repeated": _("The source's %(source)s positions are repeated up to %(target)s."),
+    "patch": _("Patches of %(source)s pixels are stretched to %(target)s."),
     "vocabulary": _(
         "The source knows %(source)s tokens and this model %(target)s: the first %(rows)s, which "
         "are the same in both, are copied."
@@ -770,6 +771,8 @@ class _Planner:
                 return cut, Reason(code="vocabulary", params=sizes | {"rows": min(have, want)})
             case "position":
                 return self._fit_positions(spec, axis, have, want, cut)
+            case "patch":
+                return [Interpolate(axis=axis, to=want)], Reason(code="patch", params=sizes)
             case "label":
                 raise _CannotFit("labels_differ", **sizes)
             case "width" | "heads" | "inner":
@@ -788,7 +791,7 @@ class _Planner:
         self, spec: TensorSpec, axis: int, have: int, want: int, cut: list[Any]
     ) -> tuple[list[Any], Reason]:
         sizes = {"source": have, "target": want}
-        if "grid" in spec.role:  # a vision transformer's: its class token's first, then a square
+        if spec.axes[0] == "one":  # a vision transformer's: its class token's first, then a square
             step = InterpolateGrid(axis=axis, prefix=1, to=side(want - 1))
             return [step], Reason(code="positions_stretched", params=sizes)
         if self.settings.positions == "interpolate":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from training.backbones.registry import BACKBONES
 from training.errors import gettext_noop as _
 
 #: Task → its title for people.
@@ -13,6 +14,7 @@ TASKS: dict[str, str] = {
     "masked_language_modelling": _("filling in masked words"),
     "text_classification": _("text classification"),
     "text_features": _("features of text"),
+    "image_classification": _("image classification"),
 }
 
 #: (architecture, the configuration's ``head`` where the architecture has several) → task.
@@ -27,6 +29,11 @@ TASK_OF: dict[tuple[str, str | None], str] = {
             "pretraining": "masked_language_modelling",
             "classification": "text_classification",
         }.items()
+    },
+    **{
+        (name, None): "image_classification"
+        for name, backbone in BACKBONES.items()
+        if backbone.kind == "image"
     },
 }
 

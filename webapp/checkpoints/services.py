@@ -188,7 +188,7 @@ def copy_start(
     )
     job = job_create(kind="copy", spec=spec.model_dump(), team=source.team, owner=owner)
     row = _on_its_way(name=name, origin=Checkpoint.Origin.COPIED, source=source, job=job)
-    if tokenizer.kind == "source" and model.vocabulary is not None:
+    if tokenizer.kind == "source":
         probe = ProbeSpec(one=references.write("checkpoint", source.pk), other="copy:")
         row.probe_job = job_create(
             kind="probe", spec=probe.model_dump(), team=source.team, owner=owner, after=job

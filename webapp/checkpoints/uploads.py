@@ -28,7 +28,8 @@ SKIPPED = frozenset({".DS_Store", "Thumbs.db", ".gitattributes", "desktop.ini"})
 def below_root(files: UploadedFiles) -> UploadedFiles:
     """The model's own files by their paths in its folder: the shallowest with a ``config.json``.
 
-    Without one, a Keras file is a model, with the tokenizer that lies beside or below it.
+    Without one, a Keras file is a model, with the tokenizer that lies beside or below it, and so is
+    a single safetensors file: the engine knows image networks by their tensors.
 
     Raises:
         ValidationError: No model is among them: a configuration alone is none.
@@ -41,6 +42,9 @@ def below_root(files: UploadedFiles) -> UploadedFiles:
     is_keras = not roots and bool(keras)
     if is_keras:
         roots = [keras[0].parent]
+    weights = [path for path in paths if path.suffix == ".safetensors"]
+    if not roots and len(weights) == 1:
+        roots = [weights[0].parent]
     if not roots:
         raise _refused("folder_no_config")
     root = min(roots, key=lambda folder: (len(folder.parts), str(folder)))

@@ -133,7 +133,7 @@ def test_somebody_else_s_upload_is_not_taken(client: Client, cast: Cast) -> None
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (("model.safetensors",), "There is no config.json"),
+        (("a.safetensors", "b.safetensors"), "There is no config.json"),
         (("config.json",), "There are no weights"),
         (("config.json", "tokenizer.json"), "There are no weights"),
         (("config.json", "pytorch_model.bin"), "can run code"),
@@ -211,3 +211,7 @@ def test_others_may_look_or_not_even_that(client: Client, cast: Cast) -> None:
     client.force_login(cast.mallory)
     assert client.get(f"/checkpoints/import/{row.pk}").status_code == 404
     assert client.post(f"/checkpoints/import/{row.pk}/cancel").status_code == 404
+
+
+def test_one_file_of_weights_may_be_an_image_network_s() -> None:
+    assert below_root({"downloads/resnet50.safetensors": {}}).keys() == {"resnet50.safetensors"}

@@ -70,6 +70,10 @@ class ViTConfig(ImageConfig):
         return self.width
 
     @property
+    def identity_growth(self) -> bool:
+        return True
+
+    @property
     def side(self) -> int:
         """Patches along a side of the image."""
         return self.image_size // self.patch_size

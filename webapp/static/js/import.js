@@ -87,8 +87,10 @@
       if (file.size > limit) return interpolate(gettext("%s is too large for this portal."), [path]);
     }
     if (!names.includes("config.json")) {
-      // One Keras file is a whole model; the portal says what is wrong with several.
+      // One Keras file is a whole model; the portal says what is wrong with several. One file of
+      // weights may be an image network's, which is known by its tensors.
       if (names.some((name) => KERAS.test(name))) return "";
+      if (names.filter((name) => WEIGHTS.test(name)).length === 1) return "";
       return gettext("There is no config.json among the files, so this is not a model.");
     }
     if (!names.some((name) => WEIGHTS.test(name))) {
