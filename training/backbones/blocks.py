@@ -6,7 +6,7 @@ A :class:`Blocks` describes a stack of blocks once; the configuration lists its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from training.backbones.contract import TensorSpec
@@ -24,6 +24,11 @@ def table(name: str, rows: Axis, columns: Axis, block: str, role: str) -> Tensor
     return TensorSpec(
         name, (rows[1], columns[1]), "normal", STD, block, role, (rows[0], columns[0])
     )
+
+
+def head(name: str, rows: Axis, columns: Axis) -> TensorSpec:
+    """A language model's head of its own: a row for each token, summed over its columns."""
+    return replace(table(name, rows, columns, "head", "token"), inputs=(1,))
 
 
 def norm(name: str, width: int, block: str, role: str) -> list[TensorSpec]:

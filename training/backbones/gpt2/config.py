@@ -10,13 +10,12 @@ Field and tensor names are Hugging Face's, so that a folder of ours opens in ``t
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import partial
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from training.backbones.blocks import STD, Activation, dense, norm, table
+from training.backbones.blocks import STD, Activation, dense, head, norm, table
 from training.backbones.contract import BackboneConfig, TensorSpec
 from training.errors import gettext_noop as _
 from training.settings import field_error
@@ -141,8 +140,7 @@ class GPT2Config(BackboneConfig):
             )
         found += norm("transformer.ln_f", self.n_embd, "final_norm", "")
         if not self.tie_word_embeddings:
-            head = table(HEAD, tokens, width, "head", "token")
-            found.append(replace(head, inputs=(1,)))
+            found.append(head(HEAD, tokens, width))
         return found
 
 

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from training.backbones.blocks import Activation, BlockNames, Blocks, dense, norm, table
+from training.backbones.blocks import Activation, BlockNames, Blocks, dense, head, norm, table
 from training.backbones.contract import BackboneConfig, TensorSpec
 from training.errors import gettext_noop as _
 from training.settings import field_error
@@ -170,7 +170,7 @@ class OPTConfig(BackboneConfig):
         if self.projected:
             found += dense(PROJECT_OUT, (narrow, width), "head", "project", bias=False)
         if not self.tie_word_embeddings:
-            found.append(table(HEAD, tokens, narrow, "head", "token"))
+            found.append(head(HEAD, tokens, narrow))
         return found
 
 

@@ -17,7 +17,7 @@ from training.weights.checkpoint import read_checkpoint, write_checkpoint
 from training.weights.initial import initial_tensors
 
 SMALL = ResNetConfig(depths=[1, 1], groups=8, group_width=4, num_classes=5)
-WRITTEN = FORMS["resnet"].write(SMALL, end_of_text=None)
+WRITTEN = FORMS["resnet"].write(SMALL, special=None)
 
 
 def test_every_architecture_has_a_form() -> None:
@@ -27,7 +27,7 @@ def test_every_architecture_has_a_form() -> None:
 @pytest.mark.parametrize("architecture", [a for a, b in BACKBONES.items() if b.kind == "image"])
 def test_every_preset_comes_back(architecture: str) -> None:
     for config in BACKBONES[architecture].presets.values():
-        written = json.loads(json.dumps(FORMS[architecture].write(config, end_of_text=None)))
+        written = json.loads(json.dumps(FORMS[architecture].write(config, special=None)))
         assert read_config(written) == config
 
 
