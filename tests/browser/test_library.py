@@ -21,9 +21,9 @@ def pair(people: People, portal: Portal) -> tuple[str, str]:
     page = people.page()
     source = dropped_model(page, portal)
     page.goto(f"{source}/copy")
-    layers = page.get_by_label("Layers")
+    layers = page.get_by_label("Layers", exact=True)
     layers.fill(str(int(layers.input_value()) + 1))
-    page.get_by_label("Name").fill("For the library")
+    page.get_by_label("Name", exact=True).fill("For the library")
     page.get_by_role("button", name="Copy the weights").click()
     page.wait_for_url(CHECKPOINT, timeout=JOB_S * 1000)
     copy = page.url
