@@ -94,7 +94,9 @@ def test_two_ticked_stand_side_by_side(page: Page, pair: tuple[str, str]) -> Non
     page.get_by_label("Compare For the library").check()
     page.get_by_role("button", name="Compare the ticked ones").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Side by side")
-    expect(page.get_by_role("main")).to_contain_text("For the library came from Dropped itself.")
+    expect(page.get_by_role("main")).to_contain_text(
+        "For the library came from Dropped, 1 generation later."
+    )
     differing = page.get_by_role("region", name="Settings that differ")
     expect(differing.get_by_role("rowheader", name="Layers")).to_be_visible()
     expect(differing.get_by_role("rowheader", name="Width")).to_have_count(0)

@@ -100,14 +100,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_step_that_was_kept(make
 
 def test_asked_to_stop_during_a_look_it_keeps_the_step_it_is_at(make_loop, monkeypatch):
     loop = make_loop(evaluation={"every": 3, "checkpoint_every": 100})
-    scores, asked = loop._scores, []
+    scores, asked = loop._scorer._of_batch, []
 
     def ask_at_step_three(batch):
         if loop.position.step == 3:
             asked.append(True)
         return scores(batch)
 
-    loop._scores = ask_at_step_three
+    loop._scorer._of_batch = ask_at_step_three
     monkeypatch.setattr(stopping, "requested", lambda: bool(asked))
     with pytest.raises(stopping.Stopped) as stopped:
         loop.run()

@@ -118,7 +118,7 @@ def test_kerashub_s_gpt2_gives_its_logits(
     checkpoint = bring_in(folder, tmp_path / "out")
 
     assert checkpoint.config == SMALL
-    assert np.abs(Network(checkpoint).logits(TOKENS) - expected).max() <= 1e-4
+    assert np.abs(Network(checkpoint).logits({"tokens": TOKENS}) - expected).max() <= 1e-4
     assert np.abs(expected).max() > 1
     # The rate is kept where the file tells it.
     told = any(folder.glob("*.keras"))
