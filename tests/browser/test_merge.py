@@ -42,6 +42,13 @@ def make_parents(page: Page) -> None:
     page.wait_for_url(CHECKPOINT, timeout=JOB_S * 1000)
 
 
+def settled(page: Page) -> None:
+    """What was swapped in listens only when htmx has settled it, a moment after it is seen."""
+    page.wait_for_function(
+        "!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling, .htmx-added')"
+    )
+
+
 def look(page: Page, name: str, folder: Path) -> None:
     """The page on large and small screens, light and dark: nothing overflows, axe is content."""
     for theme in ("light", "dark"):
@@ -68,14 +75,19 @@ def test_two_checkpoints_are_merged_at_the_best_point(people: People, tmp_path: 
     look(page, "form", tmp_path)
     page.get_by_label("Add a checkpoint").select_option(label="First of two")
     expect(page.locator(".merge-parts li")).to_have_count(2)
+    settled(page)
     page.get_by_role("link", name="Swap").click()
     expect(page.locator(".merge-parts li").first).to_contain_text("First of two")
+    settled(page)
 
     # Each method has its own settings; the slider says where it stands.
     method = page.locator("#id_method")
     method.select_option("ties")
     expect(page.get_by_label("Kept (%)")).to_be_visible()
+    settled(page)
     method.select_option("interpolate")
+    expect(page.get_by_label("Kept (%)")).to_have_count(0)
+    settled(page)
     page.locator("[name=alpha]").fill("0.7")
     expect(page.locator("#alpha-value")).to_have_text("0.7")
     page.get_by_label("Take the point with the lowest loss").check()
