@@ -44,9 +44,8 @@ def make_parents(page: Page) -> None:
 
 def settled(page: Page) -> None:
     """What was swapped in listens only when htmx has settled it, a moment after it is seen."""
-    page.wait_for_function(
-        "!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling, .htmx-added')"
-    )
+    busy = ".htmx-request, .htmx-swapping, .htmx-settling, .htmx-added"
+    expect(page.locator(busy)).to_have_count(0)
 
 
 def look(page: Page, name: str, folder: Path) -> None:
