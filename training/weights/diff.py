@@ -16,10 +16,10 @@ import numpy as np
 from training.errors import TrainingError
 from training.interop.forms import read_config
 from training.interop.forms.form import read_config_json
+from training.weights.blocks import Blocks, blocks_of
 from training.weights.card import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, file_sha256, read_card
 from training.weights.checkpoint import TOKENIZER_FILES
 from training.weights.header import read_header
-from training.weights.plan import block_by_name, blocks_of, natural_key
 from training.weights.tensors import NUMPY_TYPES, MappedTensors, slices
 
 
@@ -91,12 +91,12 @@ def diff(a: Path, b: Path) -> dict[str, Any]:
         TrainingError: ``checkpoint_missing``, ``weights_*``, ``config_*``, ``checkpoint_*``.
     """
     one, two = _open(a), _open(b)
-    block_of = two.blocks | one.blocks
+    known = Blocks(two.blocks | one.blocks)
     blocks: dict[str, dict[str, Any]] = {}
     sums: dict[str, _Sums] = {}
     found: dict[str, list[Any]] = {"only_a": [], "only_b": [], "different": []}
     for name in dict.fromkeys((*one.tensors, *two.tensors)):
-        block = block_of.get(name) or block_by_name(name)
+        block = known.of(name)
         counts = blocks.setdefault(
             block, {"block": block, "same": 0, "different": 0, "only_a": 0, "only_b": 0}
         )
@@ -127,17 +127,13 @@ def diff(a: Path, b: Path) -> dict[str, Any]:
         blocks[block] |= total.to_json()
         whole.add(total)
     config, files = _unlike(one.config, two.config), _unlike(one.files, two.files)
-    order = {block: place for place, block in enumerate(dict.fromkeys(block_of.values()))}
     return {
         "equal": not (config or files or any(found.values())),
         "config": config,
         "files": [item["name"] for item in files],
         **found,
         "same": sum(counts["same"] for counts in blocks.values()),
-        "blocks": sorted(
-            blocks.values(),
-            key=lambda item: (order.get(item["block"], len(order)), natural_key(item["block"])),
-        ),
+        "blocks": sorted(blocks.values(), key=lambda item: known.key(item["block"])),
         **whole.to_json(),
     }
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from training.errors import TrainingError
 from training.interop.forms import read_config
 from training.interop.forms.form import read_config_json
+from training.weights.blocks import Blocks, blocks_of
 from training.weights.card import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, read_card
 from training.weights.header import Header, read_header
-from training.weights.plan import block_by_name, blocks_of, natural_key
 
 
 def inspect(path: Path) -> dict[str, Any]:
@@ -32,23 +31,21 @@ def inspect(path: Path) -> dict[str, Any]:
     file = path / WEIGHTS_FILE if path.is_dir() else path
     if not file.is_file():
         raise TrainingError("checkpoint_missing", folder=path.name, file=file.name)
-    header, blocks = read_header(file), {}
+    header, blocks = read_header(file), Blocks()
     about: dict[str, Any] = {}
     if path.is_dir() and (path / CONFIG_FILE).is_file():
         config = read_config(read_config_json(path / CONFIG_FILE), header.tensors)
         about = {"architecture": config.architecture, "config": config.model_dump(mode="json")}
-        blocks = blocks_of(config)
+        blocks = Blocks(blocks_of(config))
     if path.is_dir() and (path / CARD_FILE).is_file():
         card = read_card(path)
         about["card"] = {key: card[key] for key in card if key != "tensors"}
     return _describe(header, blocks) | about
 
 
-def _describe(header: Header, known: Mapping[str, str]) -> dict[str, Any]:
+def _describe(header: Header, known: Blocks) -> dict[str, Any]:
     infos = list(header.tensors.values())
-    block_of = {info.name: known.get(info.name) or block_by_name(info.name) for info in infos}
-    # The model's own order where it is known; else as people count.
-    order = {block: place for place, block in enumerate(dict.fromkeys(known.values()))}
+    block_of = {info.name: known.of(info.name) for info in infos}
     tensors = [
         {
             "name": info.name,
@@ -72,9 +69,6 @@ def _describe(header: Header, known: Mapping[str, str]) -> dict[str, Any]:
         "bytes": sum(info.nbytes for info in infos),
         "dtypes": sorted({info.dtype for info in infos}),
         "tensors": tensors,
-        "blocks": sorted(
-            blocks.values(),
-            key=lambda block: (order.get(block["block"], len(order)), natural_key(block["block"])),
-        ),
+        "blocks": sorted(blocks.values(), key=lambda block: known.key(block["block"])),
         "metadata": header.metadata,
     }

@@ -16,11 +16,14 @@ match).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from fnmatch import fnmatchcase
+from typing import Any, Literal
 
+from training.backbones.contract import TensorSpec
 from training.errors import TrainingError
+from training.interop.forms import FORMS
 
 _ARROW = re.compile(r"\s*(?:->|→|=>)\s*")
 _TERM = re.compile(r"\{(\d*)\*?([a-z])(?:([+-]\d+)|//(\d+))?\}")
@@ -147,7 +150,132 @@ def _computed(pattern: str, numbers: dict[str, int]) -> str | None:
     return None if failed else result
 
 
-def names_of(name: str, block: str, prefixes: Sequence[str]) -> list[str]:
-    """What a rule may call a tensor: its name, without a common prefix, and its block."""
-    short = [name.removeprefix(prefix) for prefix in prefixes if name.startswith(prefix)]
-    return list(dict.fromkeys([name, *short, block]))
+#: What the names of tensors begin with that people leave out.
+_PREFIXES = tuple(sorted({form.prefix for form in FORMS.values() if form.prefix}))
+
+
+class Applied:
+    """What a person decided about the tensors of two models.
+
+    Args:
+        lines: Rules.
+        afresh: Names or patterns of tensors of the new model that start afresh; as rules with
+            ``skip``, and ``fnmatch``'s whole patterns.
+        targets: Tensors of the new model by name.
+        sources: The source's.
+
+    Attributes:
+        tensors: New tensor → (source's tensor, rule).
+        blocks: Block of the new model → (source's block, rule).
+        free: Source's tensors that no rule has spoken for, by name.
+        free_blocks: Their blocks.
+        afresh: Tensor of the new model that starts afresh → the pattern or rule that says so.
+        frozen: Tensors of the new model that training is to leave as they are.
+
+    Raises:
+        TrainingError: ``pattern_matches_nothing``, ``rule_unreadable``, ``rule_matches_nothing``,
+            ``rule_two_sources``.
+    """
+
+    def __init__(
+        self,
+        lines: Iterable[str],
+        afresh: Iterable[str],
+        targets: Mapping[str, TensorSpec],
+        sources: Mapping[str, TensorSpec],
+    ) -> None:
+        rules = parse_rules(lines)
+        self.tensors: dict[str, tuple[TensorSpec, Rule]] = {}
+        self.blocks: dict[str, tuple[str, Rule]] = {}
+        self.free: dict[str, TensorSpec] = {}
+        self.free_blocks: set[str] = set()
+        self._map([rule for rule in rules if rule.kind == "map"], targets, sources)
+        self.afresh = _match_patterns(afresh, list(targets))
+        self.frozen: set[str] = set()
+        for rule in rules:
+            if rule.kind == "skip":
+                for name in _matched(rule, targets):
+                    self.afresh.setdefault(name, rule.text)
+            elif rule.kind == "freeze":
+                self.frozen.update(_matched(rule, targets))
+
+    def _map(
+        self,
+        rules: Sequence[Rule],
+        targets: Mapping[str, TensorSpec],
+        sources: Mapping[str, TensorSpec],
+    ) -> None:
+        spoken_for: set[str] = set()
+        blocks = list(dict.fromkeys(spec.block for spec in sources.values()))
+        target_blocks = {spec.block for spec in targets.values()}
+        by_name = {word: spec.name for spec in targets.values() for word in _names_of(spec.name)}
+        for rule in rules:
+            matched = False
+            for block in blocks:
+                wanted = rule.target(block)
+                if wanted in target_blocks:
+                    matched = True
+                    self._say(self.blocks, str(wanted), block, rule)
+                if wanted is not None:
+                    spoken_for |= {one.name for one in sources.values() if one.block == block}
+            for spec in sources.values():
+                for word in _names_of(spec.name):
+                    wanted = rule.target(word)
+                    if wanted is not None:
+                        spoken_for.add(spec.name)
+                    if wanted in by_name:
+                        matched = True
+                        self._say(self.tensors, by_name[str(wanted)], spec, rule)
+                        break
+            if not matched:
+                raise TrainingError("rule_matches_nothing", field="rules", rule=rule.text)
+        self.free = {name: one for name, one in sources.items() if name not in spoken_for}
+        self.free_blocks = {one.block for one in self.free.values()}
+
+    def _say(self, known: dict[str, tuple[Any, Rule]], target: str, one: Any, rule: Rule) -> None:
+        before = known.setdefault(target, (one, rule))[0]
+        if before != one:
+            raise TrainingError(
+                "rule_two_sources",
+                field="rules",
+                target=target,
+                one=getattr(before, "name", before),
+                other=getattr(one, "name", one),
+            )
+
+
+def _matched(rule: Rule, targets: Mapping[str, TensorSpec]) -> list[str]:
+    """Names of the new model's tensors that a rule speaks of, by their own name or their block."""
+    found = [
+        spec.name
+        for spec in targets.values()
+        if any(rule.matches(name) for name in (*_names_of(spec.name), spec.block))
+    ]
+    if not found:
+        raise TrainingError("rule_matches_nothing", field="rules", rule=rule.text)
+    return found
+
+
+def _match_patterns(patterns: Iterable[str], names: Sequence[str]) -> dict[str, str]:
+    """Tensor name → the first pattern that matches it; a pattern that matches none is refused."""
+    found: dict[str, str] = {}
+    for pattern in patterns:
+        matching = [
+            name for name in names if any(fnmatchcase(word, pattern) for word in _names_of(name))
+        ]
+        if not matching:
+            raise TrainingError(
+                "pattern_matches_nothing",
+                field="source.reinitialise",
+                pattern=pattern,
+                examples=", ".join(names[:3]),
+            )
+        for name in matching:
+            found.setdefault(name, pattern)
+    return found
+
+
+def _names_of(name: str) -> list[str]:
+    """What a rule may call a tensor: its name, and that without a common prefix."""
+    short = [name.removeprefix(prefix) for prefix in _PREFIXES if name.startswith(prefix)]
+    return [name, *short]

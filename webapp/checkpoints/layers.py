@@ -15,8 +15,8 @@ from typing import Any
 from django.utils.translation import gettext
 
 from training.backbones.registry import BACKBONES
+from training.weights.blocks import Blocks, blocks_of
 from training.weights.header import DTYPE_BYTES
-from training.weights.plan import block_by_name, blocks_of, natural_key
 from webapp.checkpoints.models import Checkpoint, CheckpointStatistics
 from webapp.checkpoints.selectors import block_title
 
@@ -97,11 +97,12 @@ def blocks(checkpoint: Checkpoint) -> list[Block]:
     At most :data:`BLOCKS`: names that would make more are grouped by less of each.
     """
     backbone = BACKBONES.get(checkpoint.architecture)
-    known = blocks_of(backbone.config.model_validate(checkpoint.config)) if backbone else {}
-    order = {block: place for place, block in enumerate(dict.fromkeys(known.values()))}
+    known = Blocks(
+        blocks_of(backbone.config.model_validate(checkpoint.config)) if backbone else None
+    )
 
     def fine(tensor: dict[str, Any]) -> str:
-        return known.get(tensor["name"]) or block_by_name(tensor["name"])
+        return known.of(tensor["name"])
 
     def coarse(tensor: dict[str, Any]) -> str:
         return re.split(r"\.?\d", tensor["name"], maxsplit=1)[0]
@@ -117,11 +118,7 @@ def blocks(checkpoint: Checkpoint) -> list[Block]:
         block.tensors.append(tensor)
         block.parameters += count
         block.size += count * DTYPE_BYTES.get(tensor["dtype"], 0)
-    # The model's own order where it is known; else as people count: 2 before 10.
-    return [
-        found[name]
-        for name in sorted(found, key=lambda name: (order.get(name, len(order)), natural_key(name)))
-    ]
+    return [found[name] for name in sorted(found, key=known.key)]
 
 
 def part_of(block: Block, start: int, values: Mapping[str, Mapping[str, Any]]) -> Part:

@@ -3,24 +3,18 @@ both models as columns of blocks joined by bands."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.utils.translation import gettext, gettext_noop, pgettext
 
 from training.backbones.contract import BackboneConfig
 from training.backbones.registry import config_of
-from training.weights.plan import (
-    REASONS,
-    Plan,
-    Reason,
-    Row,
-    TokenRows,
-    block_by_name,
-    blocks_of,
-    make_plan,
-)
+from training.weights.blocks import Blocks, blocks_of
+from training.weights.fitting import TokenRows
+from training.weights.plan import REASONS, Plan, Reason, Row
 from training.weights.plan_settings import PlanSettings
+from training.weights.planner import make_plan
 from webapp.checkpoints.models import Checkpoint
 from webapp.checkpoints.selectors import block_title
 
@@ -170,7 +164,7 @@ class CopyPreview:
             plan: The plan.
             source: The source's configuration, which knows the blocks of its tensors.
         """
-        known = blocks_of(source) if source is not None else {}
+        known = Blocks(blocks_of(source) if source is not None else None)
         blocks = _blocks(plan, known)
         return cls(
             parameters=plan.parameters_total,
@@ -186,10 +180,8 @@ class CopyPreview:
         )
 
 
-def _blocks(plan: Plan, known: Mapping[str, str]) -> list[PlanBlock]:
-    source_block = {
-        name: known.get(name) or block_by_name(name) for row in plan.rows for name in row.sources
-    }
+def _blocks(plan: Plan, known: Blocks) -> list[PlanBlock]:
+    source_block = {name: known.of(name) for row in plan.rows for name in row.sources}
     rows: dict[str, list[PlanRow]] = {}
     for row in plan.rows:
         rows.setdefault(row.block, []).append(_row(row))

@@ -9,7 +9,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
 from training.errors import MESSAGES, TrainingError
-from training.weights.plan import make_plan
+from training.weights.planner import make_plan
 from webapp.accounts.models import Team, User
 from webapp.checkpoints.plans import CopyPreview
 from webapp.runs.estimates import Outlook, hosts, outlook

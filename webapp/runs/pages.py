@@ -297,7 +297,7 @@ def report_context(run: Run, user: Any) -> dict[str, Any]:
 def _plan(run: Run) -> CopyPreview | None:
     """Where the weights came from, tensor by tensor, as it was planned before the start."""
     from training.errors import TrainingError
-    from training.weights.plan import make_plan
+    from training.weights.planner import make_plan
     from webapp.runs.sources import of_checkpoint
 
     source, model = run.source_checkpoint, selectors.model_of(run)

@@ -123,7 +123,7 @@ class TextTask:
         """Set every variable from the seed, or from the source by a plan; prove the copy."""
         from training.backbones.gpt2.lora import initial_factors
         from training.weights.copy import apply_plan, initial_weights, verify
-        from training.weights.plan import make_plan
+        from training.weights.planner import make_plan
 
         loaded, spec = self.loaded, self.spec
         initial = initial_weights(loaded.config, spec.seed)

@@ -11,8 +11,8 @@ from training.backbones.gpt2.config import GPT2Config
 from training.backbones.gpt2.model import GPT2
 from training.weights.copy import apply_plan, initial_weights, verify
 from training.weights.initial import generator
-from training.weights.plan import make_plan
 from training.weights.plan_settings import PlanSettings
+from training.weights.planner import make_plan
 
 SMALL = GPT2Config(vocab_size=60, n_positions=16, n_embd=24, n_layer=4, n_head=3)
 TOKENS = np.random.default_rng(0).integers(0, 60, (2, 12)).astype(np.int32)

@@ -10,7 +10,8 @@ from training.backbones.gpt2.config import GPT2Config
 from training.errors import TrainingError
 from training.weights.copy import apply_plan, initial_weights, verify
 from training.weights.initial import initial_tensors
-from training.weights.plan import Plan, make_plan
+from training.weights.plan import Plan
+from training.weights.planner import make_plan
 
 SMALL = GPT2Config(vocab_size=300, n_positions=16, n_embd=32, n_layer=2, n_head=4)
 

@@ -13,15 +13,10 @@ from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import GPT2Config
 from training.backbones.roberta.config import RobertaConfig
 from training.errors import TrainingError
-from training.weights.plan import (
-    REASONS,
-    Plan,
-    Row,
-    block_by_name,
-    blocks_of,
-    make_plan,
-)
+from training.weights.blocks import block_by_name, blocks_of
+from training.weights.plan import REASONS, Plan, Row
 from training.weights.plan_settings import PlanSettings
+from training.weights.planner import make_plan
 
 SMALL = GPT2Config(vocab_size=300, n_positions=16, n_embd=32, n_layer=3, n_head=4)
 
