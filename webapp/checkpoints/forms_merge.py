@@ -9,6 +9,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
 
+from training.backbones.registry import config_of
 from training.settings import problems
 from training.spec import MergeScoringSpec, MergeSpec, ScoredDataSpec
 from webapp.accounts.models import Team, User
@@ -120,7 +121,7 @@ class MergeForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        first = self.chosen[0] if self.chosen else None
+        first = config_of(self.chosen[0].config) if self.chosen else None
         for number, other in enumerate(self.chosen[1:], start=2):
             assert first is not None
             if found := merges.difference(first, other):

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.test import Client
 
 from tests.factories import Cast
-from tests.factories.checkpoints import TINY, make_checkpoint
+from tests.factories.checkpoints import TINY, make_checkpoint, promote
 from tests.factories.datasets import make_version
 from training.data.tokenizer import Tokenizer
 from training.spec import MergeSpec
@@ -49,6 +49,7 @@ def test_it_opens_on_the_checkpoints_of_its_address_and_offers_those_that_fit(
     make_checkpoint(cast, name="Many heads", config=TINY.model_copy(update={"n_head": 4}))
     make_checkpoint(cast, name="Other words", files={"tokenizer.json": b"{}"})
     make_checkpoint(cast, name="Theirs", team=cast.other_team, owner=cast.mallory)
+    promote(make_checkpoint(cast, name="Archived"), cast.alice, "archived")
     third = make_checkpoint(cast, name="Third")
     client.force_login(cast.alice)
     answer = client.get(URL, {"ids": ids(two)})
