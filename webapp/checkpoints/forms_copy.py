@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.db.models import CharField
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
@@ -21,7 +24,7 @@ from training.spec import TokenizerSpec
 from training.weights.plan_settings import PlanSettings
 from webapp import storage
 from webapp.accounts.models import Team
-from webapp.checkpoints.models import Checkpoint
+from webapp.checkpoints.models import Checkpoint, CheckpointImport
 from webapp.jobs.selectors import sentence
 from webapp.runs import references
 from webapp.spec_fields import field_of, show_problems
@@ -44,6 +47,9 @@ CHOICES: dict[str, dict[str, Any]] = {
     },
     "vocabulary": {"tokens": _("rows by token"), "random": _("start afresh")},
 }
+#: Architectures whose checkpoints can have GPT-2's published tokenizer: others could not be read
+#: back with it.
+TAKE_GPT2 = frozenset({"gpt2", "gpt3"})
 #: A vocabulary larger than this is not read for a preview.
 MOST_VOCABULARY_BYTES = 16 * 2**20
 #: Checkpoints offered for their vocabulary: the newest.
@@ -96,15 +102,18 @@ class CopyForm(forms.Form):
         label=_("Seed"),
         help_text=_("Decides the values of what is new."),
     )
+    #: For keeping what was typed; no part of the copy.
+    plan_name = forms.CharField(
+        required=False,
+        max_length=160,
+        label=_("Name of the plan"),
+        widget=forms.TextInput(attrs={"placeholder": _("Name of the plan")}),
+    )
 
     def __init__(self, data: Mapping[str, Any], *, source: Checkpoint, team: Team) -> None:
         self.source, self.team = source, team
         self.kind = BACKBONES[source.architecture].config
-        self.shape_names = [
-            name
-            for name, info in self.kind.model_fields.items()
-            if name not in NOT_ASKED and info.annotation in (int, int | None)
-        ]
+        self.shape_names = _shape_names(self.kind)
         self.wanted: Wanted | None = None
         super().__init__(self._initial() | dict(data))
         for name in self.shape_names:
@@ -129,7 +138,7 @@ class CopyForm(forms.Form):
             "tokenizer": "source",
             "rules": "",
             "seed": "0",
-            **{name: "" if config.get(name) is None else config[name] for name in self.shape_names},
+            **_shape_of(config, self.shape_names),
             **defaults,
         }
 
@@ -137,14 +146,20 @@ class CopyForm(forms.Form):
         found: list[tuple[str, Any]] = [("source", _("the source's"))]
         if "vocab.json" not in self.source.manifest:
             return found
-        found.append(("gpt2", _("GPT-2's published one")))
-        others = Checkpoint.objects.filter(team=self.team, architecture=self.source.architecture)
-        others = others.exclude(pk=self.source.pk).order_by("-created_at")
-        mine = self.source.manifest["vocab.json"]["sha256"]
+        if self.source.architecture in TAKE_GPT2:
+            found.append(("gpt2", _("GPT-2's published one")))
+        others = (
+            Checkpoint.objects.filter(team=self.team, architecture=self.source.architecture)
+            .exclude(pk=self.source.pk)
+            .exclude(stage=Checkpoint.Stage.ARCHIVED)
+            .annotate(vocabulary=Cast(KT("manifest__vocab.json__sha256"), CharField()))
+            .filter(vocabulary__isnull=False)
+            .exclude(vocabulary=self.source.manifest["vocab.json"]["sha256"])
+            .order_by("-created_at", "-pk")
+        )
         found += [
-            (f"checkpoint/{one.pk}", gettext("that of %(name)s") % {"name": one.name})
-            for one in others.only("name", "manifest")[:MOST_CHECKPOINTS]
-            if one.manifest.get("vocab.json", {}).get("sha256") not in (None, mine)
+            (f"checkpoint/{pk}", gettext("that of %(name)s") % {"name": name})
+            for pk, name in others.values_list("pk", "name")[:MOST_CHECKPOINTS]
         ]
         return found
 
@@ -169,39 +184,57 @@ class CopyForm(forms.Form):
         settings = PlanSettings(rules=data["rules"], **{name: data[name] for name in CHOICES})
         shape = {name: data[name] for name in self.shape_names}
         target = self.kind.model_validate(self.source.config | shape)
-        spec, vocabulary = self._tokenizer(data["tokenizer"])
-        if vocabulary is None:
-            return Wanted(target, settings, spec, spec.kind == "source", None)
+        kind, _slash, key = data["tokenizer"].partition("/")
+        if kind == "source":
+            return Wanted(target, settings, TokenizerSpec(kind="source"), True, None)
+        if kind == "gpt2":
+            spec = TokenizerSpec(kind="gpt2")
+            vocabulary = _read_vocabulary(VOCABULARY_FILE.read_bytes())
+        else:
+            other = Checkpoint.objects.get(team=self.team, pk=key)
+            reference = references.write("checkpoint", other.pk)
+            spec = TokenizerSpec(kind="checkpoint", checkpoint=reference)
+            vocabulary = vocabulary_of(other)
         size = 1 + max(vocabulary.values(), default=0)
         target = target.model_copy(update={"vocab_size": size})
-        mine = vocabulary_of(self.source)
         rows = None
-        if settings.vocabulary == "tokens" and mine is not None:
-            rows = rows_by_string(mine, vocabulary)
+        if settings.vocabulary == "tokens":
+            rows = rows_by_string(vocabulary_of(self.source), vocabulary)
         return Wanted(target, settings, spec, False, rows)
 
-    def _tokenizer(self, chosen: str) -> tuple[TokenizerSpec, dict[str, int] | None]:
-        """For the spec, and the vocabulary where it is another than the source's."""
-        kind, _slash, key = chosen.partition("/")
-        if kind == "gpt2":
-            return TokenizerSpec(kind="gpt2"), _read_vocabulary(VOCABULARY_FILE.read_bytes())
-        if kind != "checkpoint":
-            return TokenizerSpec(kind="source"), None
-        other = Checkpoint.objects.get(team=self.team, pk=key)
-        reference = references.write("checkpoint", other.pk)
-        return TokenizerSpec(kind="checkpoint", checkpoint=reference), vocabulary_of(other)
+
+def typed_before(row: CheckpointImport) -> dict[str, Any]:
+    """What was typed for a copy, read back from its job's spec."""
+    spec = row.job.spec
+    names = _shape_names(BACKBONES[spec["model"]["architecture"]].config)
+    tokenizer = spec["tokenizer"]["kind"]
+    if tokenizer == "checkpoint":
+        tokenizer = f"checkpoint/{references.read(spec['tokenizer']['checkpoint'])[1]}"
+    return {
+        "name": row.name,
+        "tokenizer": tokenizer,
+        "rules": "\n".join(spec["settings"]["rules"]),
+        "seed": spec["seed"],
+        **_shape_of(spec["model"], names),
+        **{name: spec["settings"][name] for name in CHOICES},
+    }
 
 
-def vocabulary_of(checkpoint: Checkpoint) -> dict[str, int] | None:
-    """Token string → id, from the checkpoint's own file; None where there is none to read."""
+def vocabulary_of(checkpoint: Checkpoint) -> dict[str, int]:
+    """Token string → id, from the checkpoint's own file.
+
+    Raises:
+        forms.ValidationError: There is none that can be read; for the field ``tokenizer``.
+    """
     entry = checkpoint.manifest.get("vocab.json")
-    if entry is None or entry["size"] > MOST_VOCABULARY_BYTES:
-        return None
     try:
-        with storage.open_blob(entry["sha256"]) as file:
-            return _read_vocabulary(file.read())
-    except storage.BlobMissing:
-        return None
+        if entry is not None and entry["size"] <= MOST_VOCABULARY_BYTES:
+            with storage.open_blob(entry["sha256"]) as file:
+                return _read_vocabulary(file.read())
+    except (storage.BlobMissing, ValueError):
+        pass
+    said = gettext("The vocabulary of %(name)s is not in the store, or too large to be read here.")
+    raise forms.ValidationError({"tokenizer": said % {"name": checkpoint.name}})
 
 
 def rows_by_string(source: Mapping[str, int], target: Mapping[str, int]) -> list[list[int]]:
@@ -215,6 +248,20 @@ def rows_by_string(source: Mapping[str, int], target: Mapping[str, int]) -> list
 def _read_vocabulary(content: bytes) -> dict[str, int]:
     found: dict[str, int] = json.loads(content)
     return found
+
+
+def _shape_names(model: type[BackboneConfig]) -> list[str]:
+    """The fields of a configuration that the form asks for."""
+    return [
+        name
+        for name, info in model.model_fields.items()
+        if name not in NOT_ASKED and info.annotation in (int, int | None)
+    ]
+
+
+def _shape_of(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """A configuration as it is typed: nothing for what is not set."""
+    return {name: "" if config.get(name) is None else config[name] for name in names}
 
 
 def _shape_field(model: type[BackboneConfig], name: str) -> forms.Field:

@@ -22,6 +22,7 @@ from webapp.checkpoints.models import (
     CheckpointImport,
     CheckpointStatistics,
     StageChange,
+    TransferPlan,
 )
 from webapp.datasets.models import Dataset
 from webapp.paging import Page, page_of
@@ -174,8 +175,11 @@ def language_models(
 
 
 def compared(*, user: User, keys: Iterable[Any]) -> list[Checkpoint]:
-    """The checkpoints of some keys that the person may see, in the order of the keys."""
-    keys = list(keys)
+    """The checkpoints of some keys that the person may see, in the order of the keys.
+
+    One more than two at most: enough to see that they are too many.
+    """
+    keys = list(keys)[:3]
     rows = (
         Checkpoint.objects.for_user(user)
         .filter(pk__in=keys)
@@ -193,6 +197,14 @@ def comparable(checkpoint: Checkpoint, user: User) -> QuerySet[Checkpoint]:
         .only("name", "created_at")
         .order_by("-created_at", "-pk")[:MOST_COMPARABLE]
     )
+
+
+def plans_for(source: Checkpoint, user: User) -> QuerySet[TransferPlan]:
+    """Kept plans for copies of a checkpoint: the team's for its architecture."""
+    rows: QuerySet[TransferPlan] = TransferPlan.objects.for_user(user).filter(
+        team=source.team, architecture=source.architecture
+    )
+    return rows.select_related("owner")
 
 
 def statistics_of(checkpoint: Checkpoint, *, heavy: bool = False) -> CheckpointStatistics | None:

@@ -6,14 +6,17 @@ import json
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from tests.factories import Cast
-from tests.factories.checkpoints import make_checkpoint
+from tests.factories.checkpoints import make_checkpoint, promote
+from training.backbones.registry import BACKBONES
 from training.spec import CopySpec
 from training.weights.plan import Plan
 from webapp import storage
 from webapp.checkpoints.models import Checkpoint, CheckpointImport, TransferPlan
+from webapp.jobs.models import Job, State
 
 DEEPER: dict[str, Any] = {"name": "Deep", "n_layer": 3, "n_positions": 32, "seed": 5}
 
@@ -106,20 +109,18 @@ def test_a_contradiction_is_said_at_the_field(client: Client, source: Checkpoint
     assert "multiple of the number of heads (3)" in answer.context["form"].errors["n_embd"][0]
 
 
+def with_words(checkpoint: Checkpoint, *words: str) -> Checkpoint:
+    """The same with a vocabulary of these words."""
+    path = settings.DATA_DIR / f"{checkpoint.pk}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({word: number for number, word in enumerate(words)}))
+    stored = storage.store_file(path)
+    checkpoint.manifest["vocab.json"] = {"sha256": stored.sha256, "size": stored.size}
+    checkpoint.save()
+    return checkpoint
+
+
 def test_another_vocabulary_goes_by_token(client: Client, cast: Cast, source: Checkpoint) -> None:
-    def with_words(checkpoint: Checkpoint, *words: str) -> Checkpoint:
-        content = json.dumps({word: number for number, word in enumerate(words)})
-        path = storage_folder / f"{checkpoint.pk}.json"
-        path.write_text(content)
-        stored = storage.store_file(path)
-        checkpoint.manifest["vocab.json"] = {"sha256": stored.sha256, "size": stored.size}
-        checkpoint.save()
-        return checkpoint
-
-    from django.conf import settings
-
-    storage_folder = settings.DATA_DIR
-    storage_folder.mkdir(parents=True, exist_ok=True)
     with_words(source, "a", "b", "c")
     other = with_words(make_checkpoint(cast, name="Other words"), "b", "d", "a", "e")
     answer = client.get(_url(source), {"tokenizer": f"checkpoint/{other.pk}"})
@@ -132,6 +133,53 @@ def test_another_vocabulary_goes_by_token(client: Client, cast: Cast, source: Ch
     row = CheckpointImport.objects.get()
     assert row.job.spec["tokenizer"]["checkpoint"] == f"store:checkpoint/{other.pk}"
     assert row.probe_job is None  # the two cannot be given the same text
+
+
+def offered(client: Client, source: Checkpoint) -> list[str]:
+    """The vocabularies that can be chosen."""
+    form = client.get(_url(source)).context["form"]
+    return [value for value, _title in form.fields["tokenizer"].choices]
+
+
+def test_vocabularies_that_are_the_same_missing_or_archived_are_not_offered(
+    client: Client, cast: Cast, source: Checkpoint, django_assert_max_num_queries: Any
+) -> None:
+    with_words(source, "a", "b")
+    with_words(make_checkpoint(cast, name="Same"), "a", "b")
+    make_checkpoint(cast, name="None")
+    old = with_words(make_checkpoint(cast, name="Old"), "c")
+    promote(old, cast.alice, "archived")
+    other = with_words(make_checkpoint(cast, name="Other"), "d")
+    assert offered(client, source) == ["source", "gpt2", f"checkpoint/{other.pk}"]
+    with django_assert_max_num_queries(30) as queries:
+        client.get(_url(source))
+    loaded = [query for query in queries if ', "checkpoints_checkpoint"."manifest"' in query["sql"]]
+    assert len(loaded) == 1  # the source's own
+
+
+def test_gpt2_s_tokenizer_is_offered_only_where_it_can_be_read_back(
+    client: Client, cast: Cast
+) -> None:
+    client.force_login(cast.alice)
+    assert "gpt2" in offered(client, with_words(make_checkpoint(cast), "a"))
+    for architecture in ("roberta", "opt"):
+        config = next(iter(BACKBONES[architecture].presets.values()))
+        other = with_words(make_checkpoint(cast, config=config), "a")
+        assert offered(client, other) == ["source"]
+
+
+@pytest.mark.parametrize("whose", ["source", "other"])
+def test_a_vocabulary_that_cannot_be_read_is_said_at_its_field(
+    client: Client, cast: Cast, source: Checkpoint, whose: str
+) -> None:
+    with_words(source, "a")
+    other = with_words(make_checkpoint(cast, name="Other"), "b")
+    bad = {"source": source, "other": other}[whose]
+    bad.manifest["vocab.json"] |= {"size": 2**30}
+    bad.save()
+    answer = client.get(_url(source), {"tokenizer": f"checkpoint/{other.pk}"})
+    assert bad.name in answer.context["form"].errors["tokenizer"][0]
+    assert answer.context["preview"] is None
 
 
 def test_a_vocabulary_of_another_team_cannot_be_chosen(
@@ -160,13 +208,91 @@ def test_a_plan_is_kept_used_again_and_forgotten(client: Client, source: Checkpo
     assert not TransferPlan.objects.exists()
 
 
+@pytest.mark.parametrize("name", ["x" * 161, "a\0b"])
+def test_a_plan_s_name_that_cannot_be_kept_is_said_at_its_field(
+    client: Client, source: Checkpoint, name: str
+) -> None:
+    answer = client.post(_url(source), DEEPER | {"action": "keep", "plan_name": name})
+    assert answer.status_code == 422
+    assert answer.context["form"].errors.keys() == {"plan_name"}
+    assert not TransferPlan.objects.exists()
+
+
+def test_a_plan_s_name_is_still_there_when_something_else_is_wrong(
+    client: Client, source: Checkpoint
+) -> None:
+    typed = DEEPER | {"n_layer": 0, "action": "keep", "plan_name": "Without the first"}
+    answer = client.post(_url(source), typed)
+    assert answer.status_code == 422
+    assert 'value="Without the first"' in answer.content.decode()
+
+
+def test_enter_keeps_a_plan_that_has_a_name_and_starts_nothing(
+    client: Client, source: Checkpoint
+) -> None:
+    page = client.get(_url(source)).content.decode()
+    form = page.split('id="copy"')[1]
+    assert 'value="enter"' in form.split("<button")[1].split(">")[0]  # what Enter presses
+    named = client.post(_url(source), DEEPER | {"action": "enter", "plan_name": "Mine"})
+    assert named["Location"] == _url(source, f"?plan={TransferPlan.objects.get(name='Mine').pk}")
+    answer = client.post(_url(source), DEEPER | {"action": "enter", "plan_name": ""})
+    assert answer.status_code == 200
+    assert answer.context["preview"] is not None
+    assert TransferPlan.objects.count() == 1
+    assert not CheckpointImport.objects.exists()
+
+
+def test_a_plan_without_a_name_has_that_of_the_copy(client: Client, source: Checkpoint) -> None:
+    client.post(_url(source), DEEPER | {"action": "keep", "plan_name": " "})
+    assert TransferPlan.objects.get().name == "Deep"
+
+
+def test_a_copy_that_failed_gives_back_all_that_was_typed(
+    client: Client, cast: Cast, source: Checkpoint
+) -> None:
+    with_words(source, "a")
+    other = with_words(make_checkpoint(cast), "b")
+    typed = DEEPER | {
+        "tokenizer": f"checkpoint/{other.pk}",
+        "rules": "skip h.0.*\nfreeze embeddings",
+        "layers": "spread",
+        "new_layers": "identity",
+        "positions": "tile",
+        "width": "cut",
+        "vocabulary": "random",
+    }
+    client.post(_url(source), typed)
+    row = CheckpointImport.objects.get()
+    Job.objects.filter(pk=row.job_id).update(state=State.FAILED)
+    again = _url(source, f"?from={row.pk}")
+    assert f'href="{again}"' in client.get(f"/checkpoints/import/{row.pk}").content.decode()
+    form = client.get(again).context["form"]
+    assert form.is_valid()
+    for name, value in typed.items():
+        assert str(form[name].value()) == str(value), name
+    client.force_login(cast.mallory)
+    assert client.get(again).status_code == 404
+
+
 def test_the_plan_is_exported_as_json(client: Client, source: Checkpoint) -> None:
-    answer = client.get(_url(source, "/plan.json"), DEEPER)
+    answer = client.post(_url(source), DEEPER | {"action": "json"})
     assert answer["Content-Disposition"] == 'attachment; filename="plan.json"'
     content = answer.json()
     assert content["source"] == source.weights_sha256
     assert Plan.from_json(content["plan"]).counts()["copied"] > 0
-    assert client.get(_url(source, "/plan.json"), DEEPER | {"n_layer": 0}).status_code == 422
+    assert content["values"]["n_layer"] == "3"
+    assert not CheckpointImport.objects.exists()
+    wrong = client.post(_url(source), DEEPER | {"n_layer": 0, "action": "json"})
+    assert wrong.status_code == 422
+    assert wrong.context["form"].errors.keys() == {"n_layer"}
+
+
+def test_no_button_puts_the_token_against_forgery_into_an_address(
+    client: Client, source: Checkpoint
+) -> None:
+    page = client.get(_url(source)).content.decode()
+    assert "csrfmiddlewaretoken" in page
+    assert "formmethod" not in page
 
 
 def test_a_viewer_may_not(client: Client, cast: Cast, source: Checkpoint) -> None:
