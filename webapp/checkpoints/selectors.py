@@ -25,6 +25,7 @@ from webapp.checkpoints.models import (
     TransferPlan,
 )
 from webapp.datasets.models import Dataset
+from webapp.jobs.models import Job
 from webapp.paging import Page, page_of
 from webapp.runs import fields
 from webapp.runs.models import Run
@@ -362,6 +363,13 @@ def made_by(checkpoint: Checkpoint, user: User) -> Model | None:
         .prefetch_related("merged")
         .first()
     )
+
+
+def probe_job(checkpoint: Checkpoint) -> Job | None:
+    """The job that compares a copy with its source; None for what is no copy, or not compared."""
+    rows = checkpoint.imports.exclude(probe_job=None).select_related("probe_job")
+    row = rows.first() if checkpoint.card.get("transfer") else None
+    return row.probe_job if row is not None else None
 
 
 @dataclass(frozen=True)

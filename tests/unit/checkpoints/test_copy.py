@@ -10,7 +10,8 @@ from django.conf import settings
 from django.test import Client
 
 from tests.factories import Cast
-from tests.factories.checkpoints import make_checkpoint, promote
+from tests.factories.checkpoints import make_checkpoint, make_import, promote
+from tests.factories.jobs import make_job
 from training.backbones.registry import BACKBONES
 from training.spec import CopySpec
 from training.weights.plan import Plan
@@ -306,3 +307,54 @@ def test_another_team_s_plan_is_not_there(client: Client, cast: Cast, source: Ch
     plan = TransferPlan.objects.get()
     client.force_login(cast.mallory)
     assert client.post(_url(source, f"/plans/{plan.pk}/delete")).status_code == 404
+
+
+def _copied(cast: Cast, source: Checkpoint, **probe: Any) -> Checkpoint:
+    """A copy whose comparison with its source is a job of these fields."""
+    checkpoint = make_checkpoint(cast, name="Copied", parents=[source])
+    checkpoint.card["transfer"] = {"copied": 20, "initialised": 2}
+    checkpoint.save()
+    make_import(
+        cast,
+        origin="copied",
+        source=source,
+        checkpoint=checkpoint,
+        job={"kind": "copy", "state": State.SUCCEEDED},
+        probe_job=make_job(cast, kind="probe", **probe),
+    )
+    return checkpoint
+
+
+FAILED = {"state": State.FAILED, "error_code": "internal"}
+
+
+def test_a_comparison_that_failed_is_tried_again(
+    client: Client, cast: Cast, source: Checkpoint
+) -> None:
+    checkpoint = _copied(cast, source, **FAILED)
+    url = f"/checkpoints/{checkpoint.pk}/probe/retry"
+    client.force_login(cast.bob)
+    assert f'action="{url}"' in client.get(f"/checkpoints/{checkpoint.pk}").content.decode()
+    assert client.post(url)["Location"] == f"/checkpoints/{checkpoint.pk}#proof"
+    job = checkpoint.imports.get().probe_job
+    assert job is not None
+    assert (job.state, job.error_code) == (State.QUEUED, "")
+    page = client.get(f"/checkpoints/{checkpoint.pk}").content.decode()
+    assert "is being found out" in page
+    assert url not in page
+    assert "It has changed in the meantime" in client.post(url, follow=True).content.decode()
+
+
+def test_a_comparison_is_tried_again_only_by_members_and_where_there_is_one(
+    client: Client, cast: Cast, source: Checkpoint
+) -> None:
+    checkpoint = _copied(cast, source, **FAILED)
+    url = f"/checkpoints/{checkpoint.pk}/probe/retry"
+    client.force_login(cast.alice)
+    assert client.post(f"/checkpoints/{source.pk}/probe/retry").status_code == 404
+    assert client.get(url).status_code == 405
+    client.force_login(cast.vera)
+    assert client.post(url).status_code == 403
+    assert url not in client.get(f"/checkpoints/{checkpoint.pk}").content.decode()
+    client.force_login(cast.mallory)
+    assert client.post(url).status_code == 404
