@@ -22,6 +22,7 @@ from training.spec import (
 )
 from training.weights.plan_settings import PlanSettings
 from training.weights.tasks import task_of
+from webapp import storage
 from webapp.accounts import audit
 from webapp.accounts.models import Tag, Team, User
 from webapp.checkpoints.errors import StageMoved
@@ -91,7 +92,7 @@ def checkpoint_create(
         method=str(card.get("method") or "")[:40],
         config=dict(config),
         parameters=parameters,
-        size=sum(int(entry["size"]) for entry in folder_manifest.values()),
+        size=storage.manifest_size(folder_manifest),
         weights_sha256=weights_sha256,
         manifest={path: dict(entry) for path, entry in folder_manifest.items()},
         card=dict(card),
