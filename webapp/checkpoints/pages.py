@@ -94,6 +94,7 @@ def statistics_context(
         "statistics": statistics,
         "statistics_job": job,
         "statistics_error": error_sentence(job) if job is not None else "",
+        "statistics_left_s": selectors.left_s(job) if job is not None else None,
         "can_write": can_write(request.user, checkpoint.team),
     }
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from math import exp
 from typing import Any
 
 from django.db.models import FloatField, Model, Prefetch, Q, QuerySet
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -25,7 +27,7 @@ from webapp.checkpoints.models import (
     TransferPlan,
 )
 from webapp.datasets.models import Dataset
-from webapp.jobs.models import Job
+from webapp.jobs.models import Job, State
 from webapp.paging import Page, page_of
 from webapp.runs import fields
 from webapp.runs.models import Run
@@ -218,6 +220,14 @@ def statistics_of(checkpoint: Checkpoint, *, heavy: bool = False) -> CheckpointS
     rows = CheckpointStatistics.objects.filter(checkpoint=checkpoint)
     rows = rows.select_related("job", "owner").defer("job__spec", "job__report")
     return (rows if heavy else rows.defer("histograms")).first()
+
+
+def left_s(job: Job, now: datetime | None = None) -> float | None:
+    """Seconds that a job still takes at the pace it has had; None when that cannot be told yet."""
+    if job.state != State.RUNNING or not job.fraction or job.started_at is None:
+        return None
+    passed = ((now or timezone.now()) - job.started_at).total_seconds()
+    return max(passed, 0) * (1 - job.fraction) / job.fraction
 
 
 def imports_on_their_way(*, user: User, team: Team | None) -> QuerySet[CheckpointImport]:

@@ -22,6 +22,7 @@ urlpatterns = [
     path("<uuid:pk>/stage", views_library.checkpoint_stage, name="stage"),
     path("<uuid:pk>/layers", views_library.checkpoint_layers, name="layers"),
     path("<uuid:pk>/statistics", views_library.checkpoint_statistics, name="statistics"),
+    path("<uuid:pk>/statistics/cancel", views_library.statistics_cancel, name="statistics_cancel"),
     path("<uuid:pk>/histogram", views_library.checkpoint_histogram, name="histogram"),
     path("<uuid:pk>/download", views.checkpoint_download, name="download"),
     path("<uuid:pk>/files/<path:path>", views.checkpoint_file, name="file"),

@@ -15,11 +15,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from webapp.accounts.permissions import check_can_edit, get_for_user
 from webapp.checkpoints import layers, pages, selectors, services
+from webapp.checkpoints.actions import act
 from webapp.checkpoints.comparison import compare
 from webapp.checkpoints.errors import StageMoved
 from webapp.checkpoints.forms import StageForm
 from webapp.checkpoints.models import Checkpoint
 from webapp.htmx import PortalRequest, wants_fragment
+from webapp.jobs.services import job_cancel
 from webapp.keys import parse_uuid
 
 
@@ -91,11 +93,27 @@ def checkpoint_statistics(request: PortalRequest, pk: uuid.UUID) -> HttpResponse
     The part of the page that polls this becomes the whole layer table, with its new columns, when
     they are there.
     """
-    light = Checkpoint.objects.select_related("team").defer(*selectors.HEAVY)
-    checkpoint = get_for_user(light, request.user, pk=pk)
+    checkpoint = _light(request, pk)
     if request.method == "POST":
         check_can_edit(request.user, checkpoint)
         services.statistics_start(checkpoint=checkpoint, actor=request.user)
+    return _statistics(request, checkpoint)
+
+
+@require_POST
+def statistics_cancel(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
+    """Stop looking at the values; it can be asked for again."""
+    checkpoint = _light(request, pk)
+    statistics = selectors.statistics_of(checkpoint)
+    if statistics is None:
+        raise Http404
+    act(request, statistics.job, job_cancel)
+    return _statistics(request, checkpoint)
+
+
+def _statistics(request: PortalRequest, checkpoint: Checkpoint) -> HttpResponse:
+    """How far the look at the values is; without htmx, the page that says it."""
+    pk = checkpoint.pk
     if not wants_fragment(request):
         return redirect(reverse("checkpoints:detail", args=[pk]) + "#layers")
     statistics = selectors.statistics_of(checkpoint)
@@ -111,7 +129,7 @@ def checkpoint_statistics(request: PortalRequest, pk: uuid.UUID) -> HttpResponse
 @require_GET
 def checkpoint_histogram(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     """One tensor's values (``?tensor=``): inside the table, or as a page of its own."""
-    checkpoint = get_for_user(Checkpoint.objects.defer(*selectors.HEAVY), request.user, pk=pk)
+    checkpoint = _light(request, pk)
     statistics = selectors.statistics_of(checkpoint, heavy=True)
     drawn = None
     if statistics is not None:
@@ -120,6 +138,11 @@ def checkpoint_histogram(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         raise Http404
     template = "checkpoints/histogram.html" + ("#drawing" if wants_fragment(request) else "")
     return render(request, template, {"checkpoint": checkpoint, "histogram": drawn})
+
+
+def _light(request: PortalRequest, pk: uuid.UUID) -> Checkpoint:
+    light = Checkpoint.objects.select_related("team").defer(*selectors.HEAVY)
+    return get_for_user(light, request.user, pk=pk)
 
 
 def _with_tensors(request: PortalRequest, pk: uuid.UUID) -> Checkpoint:
