@@ -1,9 +1,11 @@
 """Two checkpoints side by side."""
 
+import re
 import uuid
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from tests.factories import Cast
@@ -200,3 +202,16 @@ def test_queries_do_not_grow_with_relatives(
     chosen = [make_checkpoint(cast, parents=parents) for _ in range(2)]
     with django_assert_max_num_queries(14):
         alice.get(URL, {"ids": [one.pk for one in chosen]})
+
+
+def test_the_marks_of_what_differs_have_the_classes_of_a_plan(alice: Client, cast: Cast) -> None:
+    first = _with_hashes(cast, {"transformer.wte.weight": "one"})
+    deeper = TINY.model_copy(update={"n_layer": 3})
+    second = _with_hashes(cast, {"transformer.wte.weight": "two"}, config=deeper)
+    page = alice.get(URL, {"ids": [first.pk, second.pk]}).content.decode()
+    assert "css/plan.css" in page
+    blocks = page.split('class="plan plan-blocks"')[1]
+    styled = (settings.BASE_DIR / "webapp/static/css/plan.css").read_text()
+    used = set(re.findall(r"plan-action (plan-[\w-]+)", blocks))
+    assert used == {"plan-kind-part", "plan-kind-new"}
+    assert all(f".{name} {{" in styled for name in (*used, "plan-action", "plan-blocks"))
