@@ -109,7 +109,7 @@ class HubForm(forms.Form):
     repository = forms.CharField(
         max_length=200,
         label=_("Name on the Hub"),
-        help_text=_("As in its address: gpt2, gpt2-xl, distilgpt2 or owner/name."),
+        help_text=_("As in its address: gpt2, roberta-base or owner/name."),
         widget=forms.TextInput(
             attrs={"placeholder": "openai-community/gpt2", "spellcheck": "false"}
         ),

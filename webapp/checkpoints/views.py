@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from training.backbones.registry import BACKBONES
 from webapp import storage
 from webapp.accounts.permissions import check_can_edit, check_can_write, get_for_user
 from webapp.accounts.selectors import can_write
@@ -121,7 +122,13 @@ def import_new(request: PortalRequest) -> HttpResponse:
         row = _import_folder(request, folder)
     if row is not None:
         return redirect("checkpoints:import_detail", row.pk)
-    context = {"tab": tab, "hub": hub, "folder": folder, "limit": settings.UPLOAD_LIMIT}
+    context = {
+        "tab": tab,
+        "hub": hub,
+        "folder": folder,
+        "limit": settings.UPLOAD_LIMIT,
+        "architectures": [backbone.title for backbone in BACKBONES.values()],
+    }
     status = 200 if posted is None else 422
     return render(request, "checkpoints/import.html", context, status=status)
 
