@@ -71,7 +71,6 @@ def fitting(*, first: Checkpoint | None, user: User, team: Team) -> list[Checkpo
         Checkpoint.objects.for_user(user)
         .filter(team=team, architecture__in=BACKBONES)
         .exclude(stage=Checkpoint.Stage.ARCHIVED)
-        .annotate(tokenizer=KT("manifest__tokenizer.json__sha256"))
         .defer(*HEAVY)
         .order_by("-created_at", "-pk")
     )
@@ -80,10 +79,10 @@ def fitting(*, first: Checkpoint | None, user: User, team: Team) -> list[Checkpo
     wanted = first.manifest.get("tokenizer.json", {}).get("sha256")
     settings = config_of(first.config)
     near = rows.filter(architecture=first.architecture, parameters=first.parameters)
+    # Read in the database, which looks only at the manifests of those.
+    near = near.annotate(tokenizer=KT("manifest__tokenizer.json__sha256")).exclude(pk=first.pk)
     return [
-        row
-        for row in near.exclude(pk=first.pk)[:MOST]
-        if row.tokenizer == wanted and difference(settings, row) is None
+        row for row in near[:MOST] if row.tokenizer == wanted and difference(settings, row) is None
     ]
 
 

@@ -180,14 +180,16 @@ def language_models(
 def compared(*, user: User, keys: Iterable[Any]) -> list[Checkpoint]:
     """The checkpoints of some keys that the person may see, in the order of the keys.
 
-    One more than two at most: enough to see that they are too many.
+    With more than two, which are not compared, what only a comparison reads is not loaded.
     """
-    keys = list(keys)[:3]
-    rows = (
+    keys = list(keys)[:MOST_COMPARABLE]
+    rows: QuerySet[Checkpoint] = (
         Checkpoint.objects.for_user(user)
         .filter(pk__in=keys)
         .select_related("team", "owner", "job", "dataset_version__dataset")
     )
+    if len(keys) > 2:
+        rows = rows.defer(*HEAVY)
     return sorted(rows, key=lambda row: keys.index(row.pk))
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from tests.factories import Cast
 from tests.factories.checkpoints import TINY, card_file, make_checkpoint
@@ -184,6 +186,18 @@ def test_with_one_it_offers_others_and_with_none_it_says_what_to_do(
     assert f'<option value="{second.pk}">Beside' in page
     for ids in ([], ["x"], [uuid.uuid4()], [first.pk, second.pk, make_checkpoint(cast).pk]):
         assert "Choose two checkpoints" in alice.get(URL, {"ids": ids}).content.decode()
+
+
+def test_of_too_many_no_tensors_are_loaded_and_those_that_are_gone_do_not_count(
+    alice: Client, cast: Cast
+) -> None:
+    three = [make_checkpoint(cast).pk for _ in range(3)]
+    with CaptureQueriesContext(connection) as queries:
+        assert alice.get(URL, {"ids": three}).context["chosen"]
+    assert not any('"checkpoints_checkpoint"."tensors"' in query["sql"] for query in queries)
+    gone = [uuid.uuid4() for _ in range(3)]
+    found = alice.get(URL, {"ids": [*gone, *three[:2]]}).context["comparison"]
+    assert [found.first.pk, found.second.pk] == three[:2]
 
 
 def test_another_team_s_checkpoint_is_not_compared(client: Client, cast: Cast) -> None:
