@@ -18,7 +18,7 @@ from training.backbones.contract import BackboneConfig, TensorSpec
 from training.errors import TrainingError
 from training.interop.forms import read_config
 from training.interop.forms.form import read_config_json
-from training.weights.blocks import block_by_name, natural_key
+from training.weights.blocks import block_by_name, layer_number, natural_key
 from training.weights.fitting import QKV, CannotFit, Fitter, TokenRows
 from training.weights.header import read_header, shapes
 from training.weights.operators import (
@@ -222,9 +222,10 @@ class _Planner:
 
     def _source_block(self, block: str) -> str | None:
         """The source's block for one of the new model's; None: it is a new layer."""
-        if not block.startswith("layer."):
+        number = layer_number(block)
+        if number is None:
             return block
-        found = self._source_layer(int(block[6:]))
+        found = self._source_layer(number)
         # A layer that rules have put elsewhere is not here as well.
         return found if found in self.rules.free_blocks else None
 
@@ -275,7 +276,8 @@ class _Planner:
     # --- what else to say --------------------------------------------------------------------
 
     def _why_left(self, name: str, block: str) -> Reason:
-        if block.startswith("layer.") and int(block[6:]) >= self.target.layers:
+        number = layer_number(block)
+        if number is not None and number >= self.target.layers:
             return Reason(code="layer_dropped", params={"layers": self.target.layers})
         if name in self.target.TIED and name not in self.targets:
             return Reason(code="head_tied")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from training.weights.blocks import block_by_name, blocks_of
 from training.weights.plan import REASONS, Plan, Row
 from training.weights.plan_settings import PlanSettings
 from training.weights.planner import make_plan
+from training.weights.rules import parse_rules
 
 SMALL = GPT2Config(vocab_size=300, n_positions=16, n_embd=32, n_layer=3, n_head=4)
 
@@ -327,6 +329,9 @@ def test_skipped_tensors_start_afresh_and_frozen_ones_are_marked() -> None:
         (["freeze decoder"], "rule_matches_nothing"),
         (["layer.0 -> layer.1", "layer.2 -> layer.1"], "rule_two_sources"),
         (["h.0.ln_1 -> h.1.ln_1", "h.2.ln_1 -> h.1.ln_1"], "rule_two_sources"),
+        (["layer.{i} -> layer.{" + "9" * 5000 + "i}"], "rule_unreadable"),
+        (["layer.{i} -> layer.{i//9999999}"], "rule_unreadable"),
+        (["skip " + "h" * 200], "rule_unreadable"),
         (["wte.weight -> wpe.weight"], "rule_does_not_fit"),
         (["layer.{i} -> layer.{i}"] * 201, "rules_too_many"),
     ],
@@ -336,6 +341,42 @@ def test_a_rule_that_cannot_be_followed_is_refused_and_named(rules: list[str], c
         ruled(SMALL, *rules)
     assert (caught.value.code, caught.value.field) == (code, "rules")
     assert str(caught.value).endswith((".", "…"))
+
+
+@pytest.mark.parametrize(
+    "left", ["*" * 60 + "z", "*a" * 60 + "z", "{a}{b}{c}{d}{e}{f}{g}{h}{i}{j}z", "*.*.*.{i}*.z"]
+)
+@pytest.mark.parametrize("name", ["a" * 200, "a." * 100, "1" * 200, "1." * 100, "a.1" * 66 + "\n"])
+def test_a_rule_that_does_not_match_says_so_at_once(left: str, name: str) -> None:
+    (rule,) = parse_rules([f"skip {left}"] if "{" not in left else [f"{left} -> {left}"])
+    start = time.process_time()
+    assert not rule.matches(name)
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "target"),
+    [
+        ("*.{i}.*.w -> *.{i+1}.*.w", "a.b.3.c.d.w", "a.b.4.c.d.w"),
+        ("*.0.* -> *.1.*", "stage.0.0.conv", "stage.1.0.conv"),
+        ("*{i} -> *{2i}", "h.12.w", "h.24.w"),
+        ("*.w* -> *.v*", "a.w.w", "a.v.w"),
+        ("a*b*c -> *x*", "a1b2b3c", "1x2b3"),
+        ("h.{i} -> h.{i}", "h." + "1" * 5000, None),
+        ("h.{i} -> h.{i}", "h.²", None),
+    ],
+)
+def test_stars_and_numbers_go_over(rule: str, name: str, target: str | None) -> None:
+    (made,) = parse_rules([rule])
+    assert made.target(name) == target
+
+
+@pytest.mark.parametrize("name", ["layer.².weight", "layer.norm.weight", "h." + "9" * 5000, "²"])
+def test_an_odd_name_in_the_source_is_left_behind(name: str) -> None:
+    made = make_plan(SMALL, SMALL, shapes_of(SMALL) | {name: (3,)})
+    assert [(item.source, item.reason.code) for item in made.left_behind] == [
+        (name, "not_in_target")
+    ]
 
 
 # --- between architectures ------------------------------------------------------------------------
