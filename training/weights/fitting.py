@@ -90,7 +90,10 @@ class Fitter:
         if "qkv" in spec.axes and self.available[one.name] != spec.shape:
             return self._fit_thirds(spec, one)
         if "qkv" in one.axes and "qkv" not in spec.axes:
-            part = QKV.index(spec.role.split(".")[1])
+            half, name, *_rest = (*spec.role.split("."), "")
+            if half != "attention" or name not in QKV:
+                raise self._shape_differs(spec, one)
+            part = QKV.index(name)
             return self._fit_one(spec, one, [Split(axis=one.axes.index("qkv"), part=part, parts=3)])
         return self._fit_one(spec, one, [])
 

@@ -8,8 +8,9 @@ suggestion and never copied on a guess.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,12 @@ class _Planner:
         self.by_role = {
             (spec.block, spec.role): spec for spec in self.sources.values() if spec.role
         }
+        # Names say what a tensor without a role is, but only within one architecture.
+        self.tails = _tails(self.targets.values())
+        self.by_tail = {}
+        if type(self.source) is type(self.target):
+            tails = _tails(self.source.tensors())
+            self.by_tail = {(known[name].block, tails[name]): name for name in known}
         self.fitter = Fitter(
             self.target,
             self.source,
@@ -241,10 +248,8 @@ class _Planner:
     def _same_work(self, block: str, spec: TensorSpec) -> list[TensorSpec]:
         """Tensors of a source's block that do the work of a new one, in one matrix or in three."""
         if not spec.role:
-            tail = _tail(spec)
-            return [
-                one for one in self.sources.values() if one.block == block and _tail(one) == tail
-            ]
+            name = self.by_tail.get((block, self.tails[spec.name]))
+            return [self.sources[name]] if name in self.sources else []
 
         def at(role: str) -> list[TensorSpec]:
             one = self.by_role.get((block, role))
@@ -350,6 +355,14 @@ def _writes_residual(spec: TensorSpec) -> bool:
     return spec.role.startswith(("attention.output.", "feed_forward.out."))
 
 
-def _tail(spec: TensorSpec) -> str:
-    """A tensor's name within its block, for those without a role."""
-    return "." + spec.name.removeprefix(block_by_name(spec.name)).strip(".")
+def _tails(specs: Iterable[TensorSpec]) -> dict[str, str]:
+    """Each tensor's name less what the names of its block's tensors all begin with."""
+    blocks: dict[str, list[list[str]]] = {}
+    for spec in specs:
+        blocks.setdefault(spec.block, []).append(spec.name.split("."))
+    found = {}
+    for names in blocks.values():
+        columns = zip(*(name[:-1] for name in names), strict=False)
+        shared = sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, columns))
+        found.update({".".join(name): ".".join(name[shared:]) for name in names})
+    return found

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 
 from training.backbones.bert.config import BertConfig
 from training.backbones.contract import BackboneConfig
+from training.backbones.densenet.config import DenseNetConfig
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.mobilenet_v3.config import MobileNetV3Config
+from training.backbones.registry import BACKBONES
+from training.backbones.resnet.config import ResNetConfig
 from training.backbones.roberta.config import RobertaConfig
 from training.errors import TrainingError
 from training.weights.blocks import block_by_name, blocks_of
@@ -333,6 +337,10 @@ def test_skipped_tensors_start_afresh_and_frozen_ones_are_marked() -> None:
         (["layer.{i} -> layer.{i//9999999}"], "rule_unreadable"),
         (["skip " + "h" * 200], "rule_unreadable"),
         (["wte.weight -> wpe.weight"], "rule_does_not_fit"),
+        (["h.0.attn.c_attn -> h.0.mlp.c_fc"], "rule_does_not_fit"),
+        (["h.0.attn.c_attn.weight -> wte.weight"], "rule_does_not_fit"),
+        (["h.0.attn.c_attn.bias -> h.0.ln_1.bias"], "rule_does_not_fit"),
+        (["h.0.attn.c_attn -> h.0.attn.c_proj"], "rule_does_not_fit"),
         (["layer.{i} -> layer.{i}"] * 201, "rules_too_many"),
     ],
 )
@@ -448,6 +456,45 @@ def test_a_rule_may_go_between_architectures() -> None:
         "transformer.h.1.attn.c_attn.weight"
     ]
     assert found["bert.encoder.layer.1.attention.self.key.weight"].action == "initialise"
+
+
+@pytest.mark.parametrize("source", sorted(BACKBONES))
+@pytest.mark.parametrize("target", sorted(BACKBONES))
+def test_every_architecture_has_a_plan_from_every_other(source: str, target: str) -> None:
+    one, other = (next(iter(BACKBONES[name].presets.values())) for name in (source, target))
+    made = between(other, one, width="cut")
+    for row in made.rows:
+        for part in row.parts:
+            ends = [start + size for start, size in zip(part.at, part.shape, strict=True)]
+            assert all(end <= size for end, size in zip(ends, row.shape, strict=True))
+    assert source != target or made.share == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "source", "target", "share"),
+    [
+        (DenseNetConfig(depths=[2, 2], num_classes=3), "stage.0.0", "stage.0.1", 0.5),
+        (MobileNetV3Config(num_classes=3), "stage.1.0", "stage.1.1", 0.01),
+        (MobileNetV3Config(num_classes=3), "stage.2.1", "stage.2.2", 1),
+        (ResNetConfig(num_classes=3), "stage.0.1", "stage.0.2", 1),
+    ],
+)
+def test_a_rule_moves_a_block_whose_tensors_have_only_names(
+    config: BackboneConfig, source: str, target: str, share: float
+) -> None:
+    made = between(config, config, rules=[f"{source} -> {target}"])
+    block = [row for row in made.rows if row.block == target]
+    assert sum(row.copied for row in block) >= share * sum(row.parameters for row in block)
+    for row in block:
+        if row.parts:
+            (name,) = row.sources
+            assert name.rpartition(".")[2] == row.target.rpartition(".")[2]
+            assert row.reason.code == "rule"
+
+
+def test_without_roles_nothing_is_taken_for_the_same_in_another_architecture() -> None:
+    for row in between(DenseNetConfig(num_classes=3), ResNetConfig(num_classes=3)).rows:
+        assert row.block == "head" or all(name == row.target for name in row.sources)
 
 
 CONFIGS = st.builds(
