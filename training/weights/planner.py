@@ -310,21 +310,20 @@ class _Planner:
 
     def _settings_that_differ(self) -> list[Reason]:
         notes = []
+        heads = {"source": self.source.attention_heads, "target": self.target.attention_heads}
+        if heads["source"] != heads["target"] and not self.fitter.growing:
+            notes.append(Reason(code="heads_differ", params=heads))
         for name in self.target.FUNCTION:
             before, after = getattr(self.source, name), getattr(self.target, name)
-            if before == after or (name == "n_head" and self._heads_grow()):
+            if before == after:
                 continue
-            code = {"n_head": "heads_differ", "activation_function": "activation_differs"}.get(
-                name, "setting_differs"
-            )
+            is_activation = name == "activation_function"
+            code = "activation_differs" if is_activation else "setting_differs"
             params = {"source": before, "target": after}
             if code == "setting_differs":
                 params["name"] = name
             notes.append(Reason(code=code, params=params))
         return notes
-
-    def _heads_grow(self) -> bool:
-        return self.settings.width == "grow" and self.fitter.grows_whole()
 
 
 def _action(parts: Sequence[Part], spec: TensorSpec) -> Action:

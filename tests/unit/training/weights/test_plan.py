@@ -14,11 +14,13 @@ from training.backbones.contract import BackboneConfig
 from training.backbones.densenet.config import DenseNetConfig
 from training.backbones.gpt2.config import GPT2Config
 from training.backbones.mobilenet_v3.config import MobileNetV3Config
+from training.backbones.opt.config import OPTConfig
 from training.backbones.registry import BACKBONES
 from training.backbones.resnet.config import ResNetConfig
 from training.backbones.roberta.config import RobertaConfig
 from training.errors import TrainingError
 from training.weights.blocks import block_by_name, blocks_of
+from training.weights.operators import Slice
 from training.weights.plan import REASONS, Plan, Row
 from training.weights.plan_settings import PlanSettings
 from training.weights.planner import make_plan
@@ -440,6 +442,80 @@ def test_positions_go_behind_the_rows_that_an_architecture_reserves() -> None:
         "start": 2,
         "stop": 18,
     }
+
+
+OPT = OPTConfig(
+    vocab_size=300,
+    max_position_embeddings=16,
+    hidden_size=32,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    ffn_dim=128,
+)
+POSITIONS = "model.decoder.embed_positions.weight"
+
+
+@pytest.mark.parametrize(
+    ("positions", "context", "steps", "code", "copied"),
+    [
+        ("first", 24, [], "positions", 18),
+        ("first", 8, ["slice"], "positions", 10),
+        ("interpolate", 24, ["interpolate"], "positions_stretched", 26),
+        ("interpolate", 8, ["interpolate"], "positions_stretched", 10),
+        ("tile", 24, ["tile"], "positions_repeated", 26),
+    ],
+)
+def test_reserved_rows_are_copied_apart_from_the_positions(
+    positions: str, context: int, steps: list[str], code: str, copied: int
+) -> None:
+    longer = OPT.model_copy(update={"max_position_embeddings": context})
+    row = rows(between(longer, OPT, positions=positions))[POSITIONS]
+    reserved, others = row.parts
+    assert (reserved.at, reserved.shape, reserved.steps) == (
+        (0, 0),
+        (2, 32),
+        (Slice(axis=0, stop=2),),
+    )
+    assert (others.at, others.shape) == ((2, 0), (copied - 2, 32))
+    assert others.steps[0] == Slice(axis=0, start=2, stop=18)
+    assert [step.op for step in others.steps[1:]] == steps
+    assert (row.reason.code, row.copied) == (code, copied * 32)
+    assert row.reason.params["source"] == 16
+    assert row.reason.params["target"] == context
+
+
+@pytest.mark.parametrize("positions", ["interpolate", "tile"])
+def test_the_setting_holds_where_another_number_of_rows_is_reserved(positions: str) -> None:
+    longer = OPT.model_copy(update={"max_position_embeddings": 24})
+    (part,) = rows(between(longer, SMALL, positions=positions))[POSITIONS].parts
+    assert (part.at, part.shape) == ((2, 0), (24, 32))
+    assert [step.op for step in part.steps] == [positions]
+    further = SMALL.model_copy(update={"n_positions": 24})
+    (part,) = rows(between(further, OPT, positions=positions))["transformer.wpe.weight"].parts
+    assert (part.at, part.shape) == ((0, 0), (24, 32))
+    assert [step.op for step in part.steps] == ["slice", positions]
+
+
+def test_a_growth_that_nothing_could_make_up_for_is_refused() -> None:
+    plain = OPT.model_copy(update={"layer_norm_elementwise_affine": False})
+    wider = {"hidden_size": 64, "num_attention_heads": 8}
+    made = between(plain.model_copy(update=wider), plain, width="grow")
+    row = rows(made)["model.decoder.embed_tokens.weight"]
+    assert (row.action, row.reason.code) == ("initialise", "width_head_tied")
+    untied = plain.model_copy(update={"tie_word_embeddings": False})
+    assert between(untied.model_copy(update=wider), untied, width="grow").share == 1
+
+
+@pytest.mark.parametrize("config", [BERT, ROBERTA, OPT])
+def test_another_number_of_heads_is_noted_everywhere(config: BackboneConfig) -> None:
+    other = config.model_copy(update={"num_attention_heads": 8})
+    assert [note.code for note in between(other, config).notes] == ["heads_differ"]
+
+
+def test_the_place_of_opt_s_layer_norms_is_noted() -> None:
+    last = OPT.model_copy(update={"do_layer_norm_before": False})
+    (note,) = between(last, OPT).notes
+    assert (note.code, note.params["name"]) == ("setting_differs", "do_layer_norm_before")
 
 
 def test_what_only_one_of_them_has_stays_behind_or_starts_afresh() -> None:
