@@ -66,7 +66,7 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
     words = _words(spec, target, source, base, events)
     if words.tokenizer is not None:
         target = _with_rows(target, words, kept=base is not None)
-        _require_readable(words.tokenizer, target)
+        require_readable(words.tokenizer, target)
     plan = make_plan(
         target,
         source.config,
@@ -223,7 +223,7 @@ def _with_rows(config: BackboneConfig, words: _Words, *, kept: bool) -> Backbone
     return config
 
 
-def _require_readable(tokenizer: TextTokenizer, config: BackboneConfig) -> None:
+def require_readable(tokenizer: TextTokenizer, config: BackboneConfig) -> None:
     """Refuse a tokenizer that the new model's architecture would read otherwise, or not at all.
 
     Raises:
