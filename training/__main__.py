@@ -292,6 +292,7 @@ def _estimate(options: argparse.Namespace) -> int:
     if config is None:
         read = import_module("training.weights.checkpoint").read_checkpoint
         config = read(Path(spec.source.checkpoint)).config
+        import_module("training.methods.registry").METHODS[spec.method].require_trained(config)
     elif spec.tokenizer.kind == "train":
         config = config.model_copy(update={"vocab_size": spec.tokenizer.vocabulary_size})
     elif spec.tokenizer.kind == "gpt2":

@@ -7,10 +7,13 @@ import time
 
 import pytest
 
+from tests.parity.text import CASES
 from training.__main__ import main, read_spec
 from training.errors import EXIT_DONE, EXIT_REFUSED, TrainingError
 from training.events import EventLog, read_events
 from training.spec import RunSpec
+from training.weights.checkpoint import write_checkpoint
+from training.weights.initial import initial_tensors
 
 
 def test_methods_are_json(capsys):
@@ -35,6 +38,17 @@ def test_the_estimate_needs_no_tensorflow(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["memory_bytes"] > 0
+
+
+def test_the_estimate_of_a_source_that_is_not_trained_is_a_sentence(tmp_path, capsys):
+    config = CASES["bert-pooler"]
+    tensors = initial_tensors(config.tensors(), 1)
+    write_checkpoint(tmp_path / "bert", config, tensors, None, {})
+    spec = tmp_path / "spec.json"
+    source = {"checkpoint": str(tmp_path / "bert")}
+    spec.write_text(json.dumps({"data": {"path": "x"}, "source": source}))
+    assert main(["estimate", str(spec)]) == EXIT_REFUSED
+    assert "does not train bert models" in capsys.readouterr().err
 
 
 def test_a_wrong_spec_is_refused_at_its_field(tmp_path, capsys):
