@@ -101,8 +101,8 @@ MESSAGES: dict[str, str] = {
     ),
     # Copying weights (training.weights.plan, copy, transfer).
     "probe_not_comparable": _(
-        "The two models cannot be given the same input: their vocabularies, or the sizes of their "
-        "images, differ."
+        "What the two models compute cannot be compared: their vocabularies, the sizes of their "
+        "images, or the sizes of their outputs differ."
     ),
     "rule_unreadable": _(
         "This is no rule: %(rule)s. Write layer.{i} -> layer.{2i}, skip NAME or freeze NAME."
@@ -417,6 +417,10 @@ MESSAGES: dict[str, str] = {
     "hdf5_too_deep": _("The groups in %(file)s are nested too deeply (at %(path)s)."),
     # Exports (training.interop.exporting).
     "export_architecture": _("%(architecture)s models cannot be written as %(format)s."),
+    "export_banded": _(
+        "transformers has no class that opens this %(architecture)s model, so it cannot be written "
+        "as %(format)s. Only one whose layers are all dense can: it is a GPT-2."
+    ),
     "export_too_large": _(
         "%(format)s holds %(limit_gb)s GB in one file, and these weights take %(size_gb)s GB in "
         "float32. Choose another form."
