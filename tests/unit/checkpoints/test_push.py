@@ -11,6 +11,7 @@ from django.test import Client
 
 from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
+from tests.factories.datasets import make_version
 from tests.factories.exports import make_push
 from training.spec import PushSpec
 from webapp.accounts.models import AuditEvent
@@ -205,4 +206,9 @@ def test_the_card_names_the_nearest_model_of_the_hub(cast: Cast) -> None:
     last = make_checkpoint(cast, parents=[between], name="Whales")
     told = about(last)
     assert (told.name, told.base_model, told.licence) == ("Whales", "openai-community/gpt2", "mit")
-    assert about(make_checkpoint(cast, name="Alone")).base_model == ""
+    alone = about(make_checkpoint(cast, name="Alone"))
+    assert (alone.base_model, alone.data) == ("", "")
+    version = make_version(cast, name="Moby Dick")
+    for parents in ([], [first]):
+        trained = make_checkpoint(cast, dataset_version=version, parents=parents)
+        assert about(trained).data == "Moby Dick"

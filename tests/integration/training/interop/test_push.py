@@ -163,7 +163,6 @@ def test_the_card_says_what_is_known_and_guesses_nothing(checkpoint: Checkpoint)
         "base_model": "openai-community/gpt2",
         "pipeline_tag": "text-generation",
         "tags": ["graft", "gpt2"],
-        "datasets": ["Moby Dick"],
         "metrics": ["loss", "perplexity"],
         "model-index": [
             {
@@ -192,6 +191,11 @@ def test_the_card_says_what_is_known_and_guesses_nothing(checkpoint: Checkpoint)
         "d" * 64,
     ):
         assert words in body
+    told = ABOUT.model_copy(update={"data": "The whale,\n# all of it"})
+    header, body = model_card.readme(checkpoint, told).split("---\n", 2)[1:]
+    (named,) = yaml.safe_load(header)["model-index"]
+    assert named["results"][0]["dataset"]["name"] == "The whale, # all of it"
+    assert "- Data: The whale, # all of it\n" in body
     bare = yaml.safe_load(model_card.readme(checkpoint, AboutSpec()).split("---\n")[1])
     assert not {"license", "base_model"} & set(bare)
 
