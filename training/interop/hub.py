@@ -12,6 +12,7 @@ addresses, its headers and its errors.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
@@ -129,6 +131,25 @@ def checked_address(repository: str, endpoint: str) -> str:
     if not _NAME.fullmatch(repository) or ".." in repository or "--" in repository:
         raise TrainingError("hub_name_invalid", field="repository", repository=repository)
     return endpoint
+
+
+def require_private(endpoint: str) -> None:
+    """Refuse to send a token where anybody on the way can read it.
+
+    Raises:
+        TrainingError: ``hub_plain_http``: neither https nor this very machine.
+    """
+    try:
+        address = urlsplit(endpoint)
+        host = address.hostname or ""
+    except ValueError:
+        raise TrainingError("hub_endpoint_invalid", field="endpoint", endpoint=endpoint) from None
+    try:
+        here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        here = host == "localhost"
+    if address.scheme != "https" and not here:
+        raise TrainingError("hub_plain_http", field="endpoint", endpoint=endpoint)
 
 
 def _ask_size(repository: str, commit: str, endpoint: str, name: str) -> int:

@@ -90,7 +90,7 @@ def test_every_byte_arrives_in_one_commit_and_comes_back(
     assert sent["README.md"].decode() == model_card.readme(checkpoint, ABOUT)
     assert "card.json" not in sent
     assert (len(hub.commits), hub.made) == (1, {"alice/whales": True})
-    assert not (tmp_path / "out/upload").exists()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"events.jsonl", "report.json"}
 
     # Sent again, nothing large goes over the wire, and the repository is not made anew.
     before = [request.method for request in hub.requests].count("PUT")
@@ -126,6 +126,10 @@ def test_the_token_goes_to_the_hub_alone_and_is_written_nowhere(
         ({"repository": "a/b/c"}, "hub_name_invalid", "repository"),
         ({"endpoint": "ftp://x"}, "hub_endpoint_invalid", "endpoint"),
         ({"endpoint": "http://127.0.0.1:9"}, "hub_unreachable", "endpoint"),
+        ({"endpoint": "http://localhost:9"}, "hub_unreachable", "endpoint"),
+        ({"endpoint": "http://mirror.example"}, "hub_plain_http", "endpoint"),
+        ({"endpoint": "http://127.0.0.1.mirror.example"}, "hub_plain_http", "endpoint"),
+        ({"endpoint": "http://localhost@mirror.example"}, "hub_plain_http", "endpoint"),
     ],
 )
 def test_what_is_wrong_is_said(
@@ -142,6 +146,8 @@ def test_what_is_wrong_is_said(
     assert (refused.value.code, refused.value.field) == (code, field)
     assert "hf_" not in str(refused.value)
     assert not hub.commits
+    # The copy of the weights goes with the attempt.
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["events.jsonl"]
 
 
 def test_what_did_not_arrive_whole_is_noticed(
