@@ -502,6 +502,10 @@ MESSAGES: dict[str, str] = {
         "The connection broke while %(file)s was coming in, after %(received_mb)s of "
         "%(total_mb)s MB. What came in was kept; starting again goes on from there."
     ),
+    "download_disk_full": _(
+        "The disk became full while %(what)s was coming in. What came in was kept. Free some "
+        "space, then start again."
+    ),
     "download_damaged": _(
         "%(file)s did not arrive as the Hub has it (its hash differs), and was thrown away."
     ),

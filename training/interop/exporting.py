@@ -46,7 +46,7 @@ def run(spec: ExportSpec, out: Path, events: EventLog) -> dict[str, str]:
         The fields of the ``finished`` event.
 
     Raises:
-        TrainingError: ``export_*``, ``checkpoint_*``, ``disk_full``.
+        TrainingError: ``export_*``, ``checkpoint_*``, ``disk_full_writing``.
     """
     started = time.monotonic()
     sweep(out)

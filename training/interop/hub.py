@@ -38,6 +38,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import get_session, hf_raise_for_status
 
+from training.data.text_tokenizer import encodable
 from training.durable import reporting_full_disk, write_json
 from training.errors import TrainingError
 from training.faults import fault_point
@@ -114,7 +115,7 @@ def look_up(repository: str, revision: str, endpoint: str = "") -> RemoteModel:
         repository,
         revision,
         str(info.sha),
-        licence if isinstance(licence, str) else None,
+        encodable(licence) if isinstance(licence, str) else None,
         files,
     )
 
@@ -169,7 +170,7 @@ def download(model: RemoteModel, folder: Path, progress: Progress) -> None:
         progress: Told at most every half second, and at the end.
 
     Raises:
-        TrainingError: ``download_*`` (what came in is kept), ``hub_*``, ``disk_full``.
+        TrainingError: ``download_*`` (what came in is kept), ``hub_*``.
     """
     _keep_only_this_commit(model, folder)
     free = shutil.disk_usage(folder).free
@@ -247,7 +248,7 @@ def _stream(model: RemoteModel, file: RemoteFile, part: Path, meter: _Meter) -> 
     if have:
         headers["Range"] = f"bytes={have}-"
     with (
-        reporting_full_disk(file.name),
+        reporting_full_disk(file.name, "download_disk_full"),
         get_session().stream("GET", url, headers=headers, timeout=TIMEOUT_S) as response,
     ):
         if response.status_code == 429 or response.status_code >= 500:

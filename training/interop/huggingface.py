@@ -166,7 +166,7 @@ def export(checkpoint: Checkpoint, destination: Path) -> None:
     Only ``config.json`` may differ: a GPT-3 that is dense throughout leaves as the GPT-2 it is.
 
     Raises:
-        TrainingError: ``disk_full``; nothing is left behind.
+        TrainingError: ``disk_full_writing``; nothing is left behind.
     """
     with durable_folder(destination, point="export", what="the export") as temporary:
         copy_files(checkpoint, temporary)

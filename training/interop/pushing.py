@@ -50,7 +50,7 @@ def run(spec: PushSpec, out: Path, events: EventLog) -> dict[str, str]:
         The fields of the ``finished`` event.
 
     Raises:
-        TrainingError: ``hub_*``, ``export_*``, ``checkpoint_*``, ``disk_full``.
+        TrainingError: ``hub_*``, ``export_*``, ``checkpoint_*``, ``disk_full_writing``.
     """
     started = time.monotonic()
     token = os.environ.pop("HF_TOKEN", "")

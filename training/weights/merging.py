@@ -51,7 +51,8 @@ def run(spec: MergeSpec, out: Path, events: EventLog) -> dict[str, str]:
 
     Raises:
         TrainingError: ``merge_*``, ``tensor_not_finite``, ``checkpoint_*``, ``weights_*``,
-            ``config_*``, ``disk_full``, and what scoring refuses. No checkpoint is left then.
+            ``config_*``, ``disk_full_writing``, and what scoring refuses. No checkpoint is left
+            then.
     """
     started = time.monotonic()
     sweep(out)

@@ -48,8 +48,8 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
 
     Raises:
         TrainingError: ``checkpoint_*``, ``weights_*``, ``config_*``, ``pattern_matches_nothing``,
-            ``vocabulary_too_small``, ``nothing_to_copy``, ``copy_not_exact``, ``disk_full``. No
-            checkpoint is left behind then.
+            ``vocabulary_too_small``, ``nothing_to_copy``, ``copy_not_exact``,
+            ``disk_full_writing``. No checkpoint is left behind then.
     """
     started = time.monotonic()
     sweep(out)

@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import json
 import os
@@ -75,6 +76,30 @@ def test_yaml_that_does_not_parse_is_refused_with_a_sentence(tmp_path):
     path.write_text("a: [")
     with pytest.raises(TrainingError):
         read_spec(path, RunSpec)
+
+
+@pytest.mark.parametrize("state", [False, True])
+@pytest.mark.parametrize("told", [False, True])
+def test_a_full_disk_speaks_of_resuming_only_where_a_state_was_kept(
+    tmp_path, monkeypatch, state, told
+):
+    from training.interop import exporting
+
+    def full(spec, out, events):
+        if told:
+            raise TrainingError("disk_full_writing", what="model.keras")
+        raise OSError(errno.ENOSPC, "No space left on device", "/x/model.keras")
+
+    monkeypatch.setattr(exporting, "run", full)
+    (tmp_path / "spec.json").write_text('{"checkpoint": "c", "format": "huggingface"}')
+    out = tmp_path / "out"
+    if state:
+        (out / "state" / "step-00000004").mkdir(parents=True)
+    code = main(["export", str(tmp_path / "spec.json"), "--out", str(out), "--quiet"])
+    assert code == EXIT_REFUSED
+    last = read_events(out / "events.jsonl")[0][-1]
+    expected = "disk_full" if state else "disk_full_writing"
+    assert (last["code"], last["params"]) == (expected, {"what": "model.keras"})
 
 
 def test_a_second_process_is_refused_and_does_not_touch_the_log(tmp_path, capsys):

@@ -273,7 +273,7 @@ def test_what_was_there_stays_when_it_fails(
     monkeypatch.setenv("GRAFT_FAULT", "checkpoint.tensor:3:enospc")
     with pytest.raises(TrainingError) as caught:
         merge(tmp_path / "out", checkpoints=[str(trained), str(other)])
-    assert caught.value.code == "disk_full"
+    assert caught.value.code == "disk_full_writing"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["events.jsonl"]
     phases = [e["name"] for e in read_events(tmp_path / "out" / "events.jsonl")[0]]
     assert phases == ["loading", "merging"]
