@@ -373,6 +373,8 @@ class AboutSpec(Settings):
     #: Name on the Hub of the model that it came from, and that model's licence.
     base_model: str = Field("", max_length=200)
     licence: str = Field("", max_length=100)
+    #: What people call the data that it was trained on; empty: the card's name for it.
+    data: str = Field("", max_length=200)
 
 
 class ExportSpec(Settings):
@@ -418,6 +420,8 @@ class CopySpec(Settings):
     def _consistent(self) -> CopySpec:
         if self.base and self.model is not None:
             raise field_error("model_and_base", "model")
+        if self.base and self.tokenizer.kind != "source":
+            raise field_error("base_and_tokenizer", "tokenizer.kind")
         if self.tokenizer.kind == "train" and self.data is None:
             raise field_error("missing", "data.path")
         if self.tokenizer.kind == "checkpoint" and not self.tokenizer.checkpoint:

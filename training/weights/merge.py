@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from training.data.tokenizer import Tokenizer
+from training.data.tokenizers import tokenizer_of
 from training.errors import TrainingError
 from training.weights.checkpoint import Checkpoint
 from training.weights.tensors import NUMPY_TYPES, slices
@@ -64,8 +64,8 @@ def require_mergeable(models: Sequence[Checkpoint]) -> None:
             if name not in other.infos or other.infos[name].shape != info.shape:
                 raise TrainingError("merge_tensors", number=number, name=name)
         if first.config.vocabulary is not None:
-            tokenizer = tokenizer or Tokenizer.load(first.tokenizer_folder).sha256
-            if Tokenizer.load(other.tokenizer_folder).sha256 != tokenizer:
+            tokenizer = tokenizer or tokenizer_of(first).sha256
+            if tokenizer_of(other).sha256 != tokenizer:
                 raise TrainingError("merge_tokenizers", number=number)
 
 

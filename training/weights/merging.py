@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from training.data.tokenizer import Tokenizer
+from training.data.tokenizers import tokenizer_of
 from training.durable import sweep, write_json
 from training.events import EventLog
 from training.settings import spec_sha256
@@ -51,7 +51,8 @@ def run(spec: MergeSpec, out: Path, events: EventLog) -> dict[str, str]:
 
     Raises:
         TrainingError: ``merge_*``, ``tensor_not_finite``, ``checkpoint_*``, ``weights_*``,
-            ``config_*``, ``disk_full``, and what scoring refuses. No checkpoint is left then.
+            ``config_*``, ``disk_full_writing``, and what scoring refuses. No checkpoint is left
+            then.
     """
     started = time.monotonic()
     sweep(out)
@@ -74,7 +75,7 @@ def run(spec: MergeSpec, out: Path, events: EventLog) -> dict[str, str]:
         out / "checkpoint",
         first.config,
         merged,
-        Tokenizer.load(first.tokenizer_folder) if first.config.vocabulary is not None else None,
+        tokenizer_of(first) if first.config.vocabulary is not None else None,
         {
             **merge_card(spec.method, parameters, models),
             "made_by": {

@@ -371,7 +371,7 @@ def made_by(checkpoint: Checkpoint, user: User) -> Model | None:
     return (
         CheckpointImport.objects.for_user(user)
         .filter(checkpoint=checkpoint)
-        .select_related("source", "job")
+        .select_related("source", "base", "job")
         .prefetch_related("merged")
         .first()
     )

@@ -168,6 +168,7 @@ def copy_start(
     tokenizer: TokenizerSpec,
     seed: int,
     owner: User,
+    base: Checkpoint | None = None,
 ) -> CheckpointImport:
     """Queue the copy of a checkpoint's weights into a new model, and the comparison of the two.
 
@@ -179,17 +180,24 @@ def copy_start(
         tokenizer: The new model's.
         seed: Decides the values of what is new.
         owner: Who asked.
+        base: The checkpoint whose values stay where nothing is copied; ``model`` is its shape. It
+            is not changed either.
     """
     spec = CopySpec(
         source=SourceSpec(checkpoint=references.write("checkpoint", source.pk)),
-        model=model,
+        model=None if base else model,
+        base=references.write("checkpoint", base.pk) if base else "",
         settings=settings,
         tokenizer=tokenizer,
         seed=seed,
     )
     job = job_create(kind="copy", spec=spec.model_dump(), team=source.team, owner=owner)
-    row = _on_its_way(name=name, origin=Checkpoint.Origin.COPIED, source=source, job=job)
-    if tokenizer.kind == "source":
+    row = _on_its_way(name=name, origin=Checkpoint.Origin.COPIED, source=source, base=base, job=job)
+    if (
+        tokenizer.kind == "source"
+        and model.architecture == source.architecture
+        and model.vocabulary == source.config.get("vocab_size")
+    ):
         probe = ProbeSpec(one=references.write("checkpoint", source.pk), other="copy:")
         row.probe_job = job_create(
             kind="probe", spec=probe.model_dump(), team=source.team, owner=owner, after=job

@@ -128,8 +128,8 @@ def plan_of(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         proof = {name: content["proof"][name] for name in ("proofs", "exact")}
     except (storage.BlobMissing, ValidationError, KeyError, TypeError, ValueError):
         raise Http404 from None
-    parent = checkpoint.parents.filter(architecture__in=BACKBONES).first()
-    config = config_of(parent.config) if parent is not None else None
+    row = checkpoint.imports.filter(source__architecture__in=BACKBONES).first()
+    config = config_of(row.source.config) if row is not None and row.source is not None else None
     context = {"checkpoint": checkpoint, "plan": CopyPreview.of(plan, config), **proof}
     return render(request, "checkpoints/plan.html", context)
 
@@ -160,6 +160,7 @@ def _preview(form: CopyForm) -> CopyPreview | None:
             wanted.settings,
             same_tokenizer=wanted.same_tokenizer,
             token_rows=wanted.token_rows,
+            kept=wanted.base is not None,
         )
     except TrainingError as error:
         form.refuse(error)
@@ -172,6 +173,7 @@ def _start(request: PortalRequest, form: CopyForm) -> Any:
         name=form.cleaned_data["name"],
         source=form.source,
         model=form.wanted.target,
+        base=form.wanted.base,
         settings=form.wanted.settings,
         tokenizer=form.wanted.tokenizer,
         seed=form.cleaned_data["seed"],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,15 +12,20 @@ from django.conf import settings
 from django.test import Client
 
 from tests.factories import Cast
-from tests.factories.checkpoints import make_checkpoint, make_import, promote
+from tests.factories.checkpoints import TINY, make_checkpoint, make_import, promote
 from tests.factories.jobs import make_job
 from training.backbones.registry import BACKBONES
+from training.data.tokenizer import Tokenizer
 from training.spec import CopySpec
 from training.weights.plan import Plan
 from webapp import storage
 from webapp.checkpoints.models import Checkpoint, CheckpointImport, TransferPlan
 from webapp.jobs.models import Job, State
 
+TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
+#: A model with a row for each of its tokens, and one with a layer more than the others have.
+READABLE = TINY.model_copy(update={"vocab_size": TOKENIZER.size})
+DEEP = TINY.model_copy(update={"vocab_size": 4, "n_layer": 3})
 DEEPER: dict[str, Any] = {"name": "Deep", "n_layer": 3, "n_positions": 32, "seed": 5}
 
 
@@ -110,13 +117,23 @@ def test_a_contradiction_is_said_at_the_field(client: Client, source: Checkpoint
     assert "multiple of the number of heads (3)" in answer.context["form"].errors["n_embd"][0]
 
 
-def with_words(checkpoint: Checkpoint, *words: str) -> Checkpoint:
+def with_words(checkpoint: Checkpoint, *words: str, kind: str = "BPE") -> Checkpoint:
     """The same with a vocabulary of these words."""
     path = settings.DATA_DIR / f"{checkpoint.pk}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({word: number for number, word in enumerate(words)}))
+    model = {"type": kind, "vocab": {word: number for number, word in enumerate(words)}}
+    path.write_text(json.dumps({"model": model, "added_tokens": []}))
     stored = storage.store_file(path)
-    checkpoint.manifest["vocab.json"] = {"sha256": stored.sha256, "size": stored.size}
+    checkpoint.manifest["tokenizer.json"] = {"sha256": stored.sha256, "size": stored.size}
+    checkpoint.save()
+    return checkpoint
+
+
+def readable(checkpoint: Checkpoint) -> Checkpoint:
+    """The same with a tokenizer that can be read."""
+    with tempfile.TemporaryDirectory() as folder:
+        TOKENIZER.save(Path(folder), 16)
+        checkpoint.manifest |= storage.store_folder(Path(folder))
     checkpoint.save()
     return checkpoint
 
@@ -176,7 +193,7 @@ def test_a_vocabulary_that_cannot_be_read_is_said_at_its_field(
     with_words(source, "a")
     other = with_words(make_checkpoint(cast, name="Other"), "b")
     bad = {"source": source, "other": other}[whose]
-    bad.manifest["vocab.json"] |= {"size": 2**30}
+    bad.manifest["tokenizer.json"] |= {"size": 2**30}
     bad.save()
     answer = client.get(_url(source), {"tokenizer": f"checkpoint/{other.pk}"})
     assert bad.name in answer.context["form"].errors["tokenizer"][0]
@@ -190,6 +207,90 @@ def test_a_vocabulary_of_another_team_cannot_be_chosen(
     answer = client.post(_url(source), DEEPER | {"tokenizer": f"checkpoint/{theirs.pk}"})
     assert answer.status_code == 422
     assert answer.context["form"].errors.keys() == {"tokenizer"}
+
+
+@pytest.mark.parametrize("architecture", ["gpt3", "opt", "bert", "distilbert"])
+def test_another_architecture_of_the_same_measures(
+    client: Client, cast: Cast, architecture: str
+) -> None:
+    client.force_login(cast.alice)
+    source = readable(make_checkpoint(cast, config=READABLE))
+    page = client.get(_url(source), {"into": f"new/{architecture}"})
+    form, preview = page.context["form"], page.context["preview"]
+    assert form.errors == {}
+    assert form.wanted.target.architecture == architecture
+    for measure in ("layers", "stream_width", "attention_heads", "context", "vocabulary"):
+        assert getattr(form.wanted.target, measure) == getattr(READABLE, measure)
+    layers = [block for block in preview.blocks if block.name.startswith("layer.")]
+    assert [block.percent for block in layers] == [100, 100]
+    assert f'value="new/{architecture}" selected' in page.content.decode()
+
+    client.post(_url(source), {"into": f"new/{architecture}", "name": "Other"})
+    row = CheckpointImport.objects.get()
+    spec = CopySpec.model_validate(row.job.spec)
+    assert spec.model == form.wanted.target
+    assert row.probe_job is None or architecture == "gpt3"
+    Job.objects.filter(pk=row.job_id).update(state=State.FAILED)
+    again = client.get(_url(source, f"?from={row.pk}")).context["form"]
+    assert again["into"].value() == f"new/{architecture}"
+    assert again.is_valid()
+
+
+def test_a_tokenizer_that_the_architecture_cannot_have_is_said_at_its_field(
+    client: Client, cast: Cast
+) -> None:
+    client.force_login(cast.alice)
+    source = readable(make_checkpoint(cast, config=READABLE))
+    answer = client.post(_url(source), {"into": "new/roberta", "name": "Other"})
+    assert answer.status_code == 422
+    assert "RoBERTa" in answer.context["form"].errors["tokenizer"][0]
+    assert answer.context["form"].errors.keys() == {"tokenizer"}
+
+
+def test_images_stay_within_their_architecture(client: Client, cast: Cast) -> None:
+    client.force_login(cast.alice)
+    source = make_checkpoint(cast, config=BACKBONES["vit"].presets["vit_tiny_patch16_224"])
+    form = client.get(_url(source)).context["form"]
+    assert [key for key, _title in form.fields["into"].choices[0][1]] == ["new/vit"]
+    assert client.post(_url(source), {"into": "new/gpt2", "name": "No"}).status_code == 422
+
+
+def test_a_checkpoint_that_is_there_keeps_what_is_not_copied(
+    client: Client, cast: Cast, source: Checkpoint
+) -> None:
+    with_words(source, "a", "b", "c")
+    base = with_words(make_checkpoint(cast, name="Base", config=DEEP), "b", "d", "a", "e")
+    typed = {"into": f"checkpoint/{base.pk}", "name": "Both", "n_layer": 7}
+    page = client.get(_url(source), typed)
+    preview = page.context["preview"]
+    rows = {row.target: row for row in preview.plan.rows}
+    assert rows["transformer.h.0.ln_1.weight"].action == "copy"
+    assert rows["transformer.h.2.ln_1.weight"].action == "keep"
+    assert rows["transformer.wte.weight"].action == "map_tokens"
+    assert "tokenizer" not in page.context["form"].fields
+    assert page.context["shape_fields"] == []
+
+    client.post(_url(source), typed)
+    row = CheckpointImport.objects.get()
+    spec = CopySpec.model_validate(row.job.spec)
+    assert (spec.model, spec.base) == (None, f"store:checkpoint/{base.pk}")
+    assert (row.source, row.base, row.probe_job) == (source, base, None)
+    Job.objects.filter(pk=row.job_id).update(state=State.FAILED)
+    again = client.get(_url(source, f"?from={row.pk}")).context["form"]
+    assert again["into"].value() == typed["into"]
+
+
+def test_what_cannot_be_copied_into_is_not_offered(
+    client: Client, cast: Cast, source: Checkpoint
+) -> None:
+    theirs = make_checkpoint(cast, owner=cast.mallory, team=cast.other_team)
+    old = make_checkpoint(cast, name="Old")
+    promote(old, cast.alice, "archived")
+    image = make_checkpoint(cast, config=BACKBONES["vit"].presets["vit_tiny_patch16_224"])
+    for other in (theirs, old, image, source):
+        answer = client.post(_url(source), {"into": f"checkpoint/{other.pk}", "name": "No"})
+        assert answer.status_code == 422
+        assert answer.context["form"].errors.keys() == {"into"}
 
 
 def test_a_plan_is_kept_used_again_and_forgotten(client: Client, source: Checkpoint) -> None:

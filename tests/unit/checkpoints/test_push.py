@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
+from tests.factories.datasets import make_version
 from tests.factories.exports import make_push
 from training.spec import PushSpec
 from webapp.accounts.models import AuditEvent
@@ -210,4 +211,9 @@ def test_the_card_names_the_nearest_model_of_the_hub(cast: Cast) -> None:
         told = about(last)
     assert not any('"checkpoints_checkpoint"."manifest"' in query["sql"] for query in queries)
     assert (told.name, told.base_model, told.licence) == ("Whales", "openai-community/gpt2", "mit")
-    assert about(make_checkpoint(cast, name="Alone")).base_model == ""
+    alone = about(make_checkpoint(cast, name="Alone"))
+    assert (alone.base_model, alone.data) == ("", "")
+    version = make_version(cast, name="Moby Dick")
+    for parents in ([], [first]):
+        trained = make_checkpoint(cast, dataset_version=version, parents=parents)
+        assert about(trained).data == "Moby Dick"

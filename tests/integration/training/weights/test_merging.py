@@ -15,8 +15,10 @@ import pytest
 from pydantic import ValidationError
 
 from tests.integration.training.tiny import write_dataset
+from tests.parity.text import CASES, tokenizers
 from training import faults
 from training.data.tokenizer import Tokenizer
+from training.data.tokenizers import tokenizer_of
 from training.engine import evaluate
 from training.errors import TrainingError
 from training.events import EventLog, read_events
@@ -68,6 +70,29 @@ def merge(out: Path, **values: Any) -> tuple[dict[str, Any], Checkpoint]:
     assert not (out / "cache").exists()
     report = json.loads((out / "report.json").read_text())
     return report, read_checkpoint(out / "checkpoint", verify=True)
+
+
+@pytest.mark.parametrize("name", ["wordpiece", "roberta", "opt"])
+def test_an_encoder_s_or_a_framed_tokenizer_comes_along(name: str, tmp_path: Path) -> None:
+    """GPT-2's reader cannot open them: texts stand between special tokens, or are word pieces."""
+    tokenizer = tokenizers()[name]
+    case = {"wordpiece": "bert-pooler", "roberta": "roberta-pooler", "opt": "opt-plain"}[name]
+    config = CASES[case].model_copy(update={"vocab_size": tokenizer.size})
+    paths = []
+    for seed in (1, 2):
+        paths.append(tmp_path / str(seed))
+        write_checkpoint(paths[-1], config, initial_tensors(config.tensors(), seed), tokenizer, {})
+    _report, merged = merge(tmp_path / "out", checkpoints=list(map(str, paths)), alpha=0.5)
+    assert tokenizer_of(merged).sha256 == tokenizer.sha256
+    one, two = (read_checkpoint(path).tensors() for path in paths)
+    tensor = next(name for name in one if name.endswith("query.weight") or "q_proj.weight" in name)
+    expected = np.float32(0.5) * one[tensor] + np.float32(0.5) * two[tensor]
+    assert merged.tensors()[tensor].tobytes() == expected.tobytes()
+
+    judged = {"data": [{"path": str(tmp_path)}]}
+    with pytest.raises(TrainingError) as refused:
+        merge(tmp_path / "judged", checkpoints=list(map(str, paths)), alpha=0.5, evaluate=judged)
+    assert refused.value.code == "architecture_not_trained"
 
 
 def loss_of(checkpoint: Path, data: Path, out: Path) -> float:
@@ -248,7 +273,7 @@ def test_what_was_there_stays_when_it_fails(
     monkeypatch.setenv("GRAFT_FAULT", "checkpoint.tensor:3:enospc")
     with pytest.raises(TrainingError) as caught:
         merge(tmp_path / "out", checkpoints=[str(trained), str(other)])
-    assert caught.value.code == "disk_full"
+    assert caught.value.code == "disk_full_writing"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["events.jsonl"]
     phases = [e["name"] for e in read_events(tmp_path / "out" / "events.jsonl")[0]]
     assert phases == ["loading", "merging"]
