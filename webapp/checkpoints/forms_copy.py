@@ -261,7 +261,11 @@ class CopyForm(forms.Form):
         target, spec = config_of(base.config), TokenizerSpec(kind="source")
         if target.vocabulary is None:
             return Wanted(target, base, settings, spec, True, None)
-        mine, theirs = vocabulary_of(self.source), vocabulary_of(base)
+        try:
+            mine, theirs = vocabulary_of(self.source), vocabulary_of(base)
+        except forms.ValidationError as error:
+            # The vocabulary comes with the model: it has no field of its own here.
+            raise forms.ValidationError({"into": error.messages}) from None
         if mine == theirs:
             return Wanted(target, base, settings, spec, True, None)
         rows = rows_by_string(mine, theirs) if settings.vocabulary == "tokens" else None
@@ -285,8 +289,9 @@ def typed_before(row: CheckpointImport) -> dict[str, Any]:
         "seed": spec["seed"],
         **{name: spec["settings"][name] for name in CHOICES},
     }
-    if spec["base"]:
-        return typed | {"into": f"checkpoint/{references.read(spec['base'])[1]}"}
+    # Specs of copies have not always had a base.
+    if base := spec.get("base"):
+        return typed | {"into": f"checkpoint/{references.read(base)[1]}"}
     architecture, tokenizer = spec["model"]["architecture"], spec["tokenizer"]["kind"]
     if tokenizer == "checkpoint":
         tokenizer = f"checkpoint/{references.read(spec['tokenizer']['checkpoint'])[1]}"

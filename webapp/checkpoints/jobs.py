@@ -33,8 +33,8 @@ def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         return spec | {"path": str(folder / "upload")}
     if job.kind == "copy":
         spec["source"]["checkpoint"] = place_files(spec["source"]["checkpoint"], folder / "source")
-        if spec["base"]:
-            spec["base"] = place_files(spec["base"], folder / "base")
+        if base := spec.get("base"):
+            spec["base"] = place_files(base, folder / "base")
         if words := spec["tokenizer"]["checkpoint"]:
             spec["tokenizer"]["checkpoint"] = place_files(words, folder / "tokenizer")
         return spec

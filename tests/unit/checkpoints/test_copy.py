@@ -200,6 +200,16 @@ def test_a_vocabulary_that_cannot_be_read_is_said_at_its_field(
     assert answer.context["preview"] is None
 
 
+def test_one_that_cannot_be_read_is_said_at_the_model_that_it_comes_with(
+    client: Client, cast: Cast, source: Checkpoint
+) -> None:
+    with_words(source, "a")
+    other = make_checkpoint(cast, name="Other")  # without a tokenizer
+    answer = client.post(_url(source), {"into": f"checkpoint/{other.pk}", "name": "Both"})
+    assert answer.status_code == 422
+    assert "Other" in answer.context["form"].errors["into"][0]
+
+
 def test_a_vocabulary_of_another_team_cannot_be_chosen(
     client: Client, cast: Cast, source: Checkpoint
 ) -> None:
@@ -365,7 +375,8 @@ def test_a_copy_that_failed_gives_back_all_that_was_typed(
     }
     client.post(_url(source), typed)
     row = CheckpointImport.objects.get()
-    Job.objects.filter(pk=row.job_id).update(state=State.FAILED)
+    del row.job.spec["base"]  # as it was before there were any
+    Job.objects.filter(pk=row.job_id).update(state=State.FAILED, spec=row.job.spec)
     again = _url(source, f"?from={row.pk}")
     assert f'href="{again}"' in client.get(f"/checkpoints/import/{row.pk}").content.decode()
     form = client.get(again).context["form"]
