@@ -17,12 +17,6 @@ from webapp.checkpoints.models import Checkpoint
 URL = "/checkpoints/compare"
 
 
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
-
-
 def _compare(client: Client, *chosen: Checkpoint) -> Comparison:
     answer = client.get(URL, {"ids": [one.pk for one in chosen]})
     assert answer.status_code == 200
