@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.small import SMALL, TOKENIZER
 from training.backbones.contract import Backbone, BackboneConfig, TensorSpec
 from training.backbones.gpt2.config import GPT2Config
 from training.backbones.named import NamedModel
@@ -29,8 +30,6 @@ from training.weights.checkpoint import Checkpoint, read_checkpoint, write_check
 from training.weights.initial import initial_tensors
 from training.weights.tensors import open_tensors, write_tensors
 
-TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
-SMALL = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head=2)
 #: Everything about GPT-2 that Keras has no setting for, at once.
 UNUSUAL = SMALL.model_copy(
     update={

@@ -22,6 +22,7 @@ from keras_hub.models import (
     GPT2Tokenizer,
 )
 
+from tests.small import TOKENIZER
 from training.backbones.gpt2.config import GPT2Config
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
@@ -33,7 +34,6 @@ from training.interop.keras_gpt2 import sources, to_keras
 from training.spec import ImportSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
-TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
 SMALL = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=3, n_head=2, n_inner=40)
 UNTIED = SMALL.model_copy(
     update={

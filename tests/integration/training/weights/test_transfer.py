@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.small import SMALL, TOKENIZER
 from training import faults
-from training.backbones.gpt2.config import GPT2Config
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
 from training.events import EventLog, read_events
@@ -21,9 +21,6 @@ from training.weights import transfer
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
 from training.weights.copy import apply_plan
 from training.weights.initial import initial_tensors
-
-TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
-SMALL = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head=2)
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from tests.small import TOKENIZER
 from training import faults
 from training.backbones.gpt2.config import GPT2Config
-from training.data.tokenizer import Tokenizer
 from training.durable import sweep
 from training.errors import TrainingError
 from training.weights.card import weights_sha256
@@ -25,7 +25,6 @@ from training.weights.checkpoint import read_checkpoint, write_checkpoint
 from training.weights.initial import initial_tensors
 from training.weights.inspect import inspect
 
-TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
 CONFIG = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head=2)
 POINTS = ["tensor", "tokenizer", "write", "card", "sync"]
 

@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from tests.small import TOKENIZER
 from training.backbones.gpt2.config import GPT2Config
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
@@ -27,7 +28,6 @@ from training.weights.merge import (
     ties,
 )
 
-TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
 CONFIG = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head=2)
 NAME = "transformer.h.1.mlp.c_fc.weight"
 
