@@ -20,7 +20,7 @@ from tests.browser.story import (
     wait_state,
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 
 CATALOGUE = ROOT / "locale/zh_Hans/LC_MESSAGES/django.po"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
