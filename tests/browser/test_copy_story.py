@@ -186,7 +186,7 @@ def test_05_it_is_copied_and_its_proof_holds_for_the_files_themselves(
 ) -> None:
     open_form(page, portal)
     page.locator("[name=rules]").fill(f"{MOVE}\n{STAY}")
-    page.locator("[name=name]").fill("Deeper, of the sea")
+    page.locator("[name=name]").fill("Seafarer")
     page.get_by_role("button", name="Copy the weights").click()
     page.wait_for_url(CHECKPOINT, timeout=JOB_S * 1000)
     portal.kept["copy"] = copy = page.url
@@ -229,7 +229,7 @@ def test_06_the_lineage_leads_from_the_one_to_the_other(page: Page, portal: Port
     expect(page.get_by_role("region", name="Lineage")).to_contain_text("Weights copied from")
     page.locator("a.lineage-node", has_text="Dropped").click()
     expect(page).to_have_url(portal.kept["model"])
-    page.locator("a.lineage-node", has_text="Deeper, of the sea").click()
+    page.locator("a.lineage-node", has_text="Seafarer").click()
     expect(page).to_have_url(portal.kept["copy"])
 
 
@@ -265,7 +265,7 @@ def test_07_the_copy_is_fine_tuned(page: Page, portal: Portal) -> None:
     row.get_by_role("link").first.click()
     page.wait_for_url(CHECKPOINT)
     portal.kept["fine-tuned"] = page.url
-    for name in ("Dropped", "Deeper, of the sea"):  # two generations back
+    for name in ("Dropped", "Seafarer"):  # two generations back
         expect(page.locator("a.lineage-node", has_text=name)).to_be_visible()
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -29,9 +30,9 @@ CONFIG = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head
 POINTS = ["tensor", "tokenizer", "write", "card", "sync"]
 
 
-def write(folder: Path, seed: int = 0, **options: object) -> dict:
+def write(folder: Path, seed: int = 0, **options: Any) -> dict:
     tensors = initial_tensors(CONFIG.tensors(), seed)
-    return write_checkpoint(folder, CONFIG, tensors, TOKENIZER, {"method": "test"}, **options)  # type: ignore[arg-type]
+    return write_checkpoint(folder, CONFIG, tensors, TOKENIZER, {"method": "test"}, **options)
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
