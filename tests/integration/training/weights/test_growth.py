@@ -76,7 +76,9 @@ def test_a_grown_model_computes_the_same(
 
     before, after = logits(source, tensors), logits(target, grown)
     assert np.abs(before).max() > 3
-    assert np.abs(after - before).max() <= 1e-5 * max(1.0, np.abs(before).max())
+    # Sums over a wider axis round otherwise; layers that only pass on do not.
+    scale = max(1.0, np.abs(before).max()) if how.get("width") == "grow" else 1.0
+    assert np.abs(after - before).max() <= 1e-5 * scale
     assert verify(plan, tensors, grown).exact
     assert not plan.notes
 
