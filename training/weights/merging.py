@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from training.data.tokenizer import Tokenizer
 from training.durable import sweep, write_json
 from training.events import EventLog
 from training.settings import spec_sha256
@@ -31,6 +30,7 @@ from training.weights.merge import (
     soup_uniform,
     task_arithmetic,
     ties,
+    tokenizer_of,
 )
 
 REPORT_VERSION = 1
@@ -74,7 +74,7 @@ def run(spec: MergeSpec, out: Path, events: EventLog) -> dict[str, str]:
         out / "checkpoint",
         first.config,
         merged,
-        Tokenizer.load(first.tokenizer_folder) if first.config.vocabulary is not None else None,
+        tokenizer_of(first) if first.config.vocabulary is not None else None,
         {
             **merge_card(spec.method, parameters, models),
             "made_by": {
