@@ -14,6 +14,7 @@ import pytest
 
 from tests.small import TOKENIZER
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.resnet.config import ResNetConfig
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
 from training.weights import tensors as module
@@ -219,6 +220,33 @@ def test_values_that_are_no_numbers_are_refused_by_name(tmp_path: Path, value: f
     with pytest.raises(TrainingError, match=NAME) as caught:
         dict(interpolate(*models, 0.5))
     assert caught.value.code == "tensor_not_finite"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_ties_loses_no_value_that_is_no_number(tmp_path: Path, value: float, bad: int) -> None:
+    each = [random_arrays(seed) for seed in range(3)]
+    each[bad][NAME][3, 3] = value
+    base, *tuned = [write(tmp_path / str(place), arrays) for place, arrays in enumerate(each)]
+    with pytest.raises(TrainingError, match=NAME) as caught:
+        dict(ties(base, tuned, 0.5, 1.0))
+    assert caught.value.code == "tensor_not_finite"
+
+
+def test_a_running_variance_stays_above_its_models_smallest(tmp_path: Path) -> None:
+    config = ResNetConfig(depths=[1], group_width=2, num_classes=2)
+    models = []
+    for place, value in enumerate([1.0, 0.25, 0.125]):
+        arrays = {spec.name: np.full(spec.shape, value, np.float32) for spec in config.tensors()}
+        write_checkpoint(tmp_path / str(place), config, arrays, None, {})
+        models.append(read_checkpoint(tmp_path / str(place)))
+    base, *tuned = models
+    for merged in (task_arithmetic(base, tuned, [1.0, 1.0]), ties(base, tuned, 1.0, 1.5)):
+        assert np.all(merged["bn1.running_var"] == 0.125)
+        assert np.all(merged["bn1.running_mean"] < 0)
+        assert np.all(merged["bn1.weight"] < 0)
+    # What lies between its models is the formula's.
+    assert np.all(task_arithmetic(base, tuned, [0.5, 0.25])["bn1.running_var"] == 0.40625)
 
 
 def test_a_sum_too_large_for_its_type_is_refused(tmp_path: Path) -> None:

@@ -104,6 +104,42 @@ def test_layers_beyond_the_target_stay_behind() -> None:
     assert len(made.left_behind) == 24
 
 
+def test_a_layer_whose_place_another_takes_is_said_to_be_passed_over() -> None:
+    deep = changed(n_layer=4)
+    made = plan(changed(n_layer=2), deep, settings=PlanSettings(layers="spread"))
+    assert {(item.block, item.reason.code) for item in made.left_behind} == {
+        ("layer.1", "layer_not_taken"),
+        ("layer.3", "layer_dropped"),
+    }
+    made = plan(SMALL, settings=PlanSettings(rules=["layer.2 -> layer.1", "skip layer.2"]))
+    assert {(item.block, item.reason.code) for item in made.left_behind} == {
+        ("layer.1", "layer_not_taken")
+    }
+    made = plan(SMALL, settings=PlanSettings(rules=["h.0.ln_1.weight -> h.0.ln_2.weight"]))
+    said = {item.source: item.reason.sentence for item in made.left_behind}
+    assert said == {
+        "transformer.h.0.ln_2.weight": "Its place in this model is taken by "
+        "transformer.h.0.ln_1.weight."
+    }
+
+
+@pytest.mark.parametrize("more", [{}, {"n_inner": 96}])
+def test_a_moved_layer_is_noted_whatever_else_is_said_of_it(more: dict[str, int]) -> None:
+    deep = changed(n_layer=4, scale_attn_by_inverse_layer_idx=True)
+    flat = deep.model_copy(update={"n_layer": 2, "n_embd": 16} | more)
+    made = plan(flat, deep, settings=PlanSettings(layers="spread", width="cut"))
+    assert "layers_moved" in {note.code for note in made.notes}
+    same = deep.model_copy(update={"n_embd": 16})
+    rules = ["h.{i}.mlp.* -> h.{i}.mlp.*"]
+    made = plan(same, deep, settings=PlanSettings(rules=rules, width="cut"))
+    assert "layers_moved" not in {note.code for note in made.notes}
+
+
+def test_every_architecture_s_activation_is_called_by_its_name() -> None:
+    other = BERT.model_copy(update={"hidden_act": "relu"})
+    assert [note.code for note in between(other, BERT).notes] == ["activation_differs"]
+
+
 def test_left_behind_is_in_the_order_people_count() -> None:
     deep = changed(n_layer=12)
     blocks = [item.block for item in plan(SMALL, deep).left_behind]
