@@ -16,7 +16,7 @@ from training.backbones.contract import BackboneConfig
 from training.data.packing import documents
 from training.data.text_tokenizer import TextTokenizer
 from training.data.tokenizer import Tokenizer
-from training.data.tokenizers import read_tokenizer
+from training.data.tokenizers import tokenizer_of
 from training.durable import json_bytes, sweep, write_json
 from training.errors import TrainingError
 from training.events import EventLog
@@ -48,8 +48,8 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
 
     Raises:
         TrainingError: ``checkpoint_*``, ``weights_*``, ``config_*``, ``pattern_matches_nothing``,
-            ``vocabulary_too_small``, ``nothing_to_copy``, ``copy_not_exact``, ``disk_full``. No
-            checkpoint is left behind then.
+            ``vocabulary_too_small``, ``nothing_to_copy``, ``copy_not_exact``,
+            ``disk_full_writing``. No checkpoint is left behind then.
     """
     started = time.monotonic()
     sweep(out)
@@ -155,15 +155,15 @@ class _Words:
 def _words(spec: CopySpec, source: Checkpoint, events: EventLog) -> _Words:
     if source.config.vocabulary is None:
         return _Words(None, same=True)
-    ours = _tokenizer_of(source)
+    ours = tokenizer_of(source)
     other: TextTokenizer = ours
     match spec.tokenizer.kind:
         case "source" if spec.base:
-            other = _tokenizer_of(read_checkpoint(Path(spec.base)))
+            other = tokenizer_of(read_checkpoint(Path(spec.base)))
         case "source":
             pass
         case "checkpoint":
-            other = _tokenizer_of(read_checkpoint(Path(spec.tokenizer.checkpoint)))
+            other = tokenizer_of(read_checkpoint(Path(spec.tokenizer.checkpoint)))
         case "gpt2":
             other = Tokenizer.gpt2()
         case _:
@@ -175,10 +175,6 @@ def _words(spec: CopySpec, source: Checkpoint, events: EventLog) -> _Words:
         return _Words(ours, same=True)
     by_token = spec.settings.vocabulary == "tokens"
     return _Words(other, same=False, rows=token_rows(ours, other) if by_token else None)
-
-
-def _tokenizer_of(checkpoint: Checkpoint) -> TextTokenizer:
-    return read_tokenizer(checkpoint.tokenizer_folder, checkpoint.config.architecture)
 
 
 def _with_rows(config: BackboneConfig, words: _Words) -> BackboneConfig:
