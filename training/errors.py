@@ -151,6 +151,13 @@ MESSAGES: dict[str, str] = {
         "There is no tokenizer: the folder has neither tokenizer.json nor vocab.txt. Add one of "
         "them and try again."
     ),
+    "tokenizer_needed": _(
+        "The source reads no text, so it has no tokenizer for the new model. Choose one."
+    ),
+    "tokenizer_does_not_fit": _(
+        "%(architecture)s cannot be stored with this tokenizer: it would be read as another one, "
+        "or not at all. Choose that of a %(architecture)s checkpoint."
+    ),
     "tokenizer_too_large": _(
         "%(file)s is too large for a tokenizer: at most %(limit)s are read. Check that it is the "
         "right file."

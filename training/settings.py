@@ -33,6 +33,9 @@ def spec_sha256(spec: Settings) -> str:
 PROBLEMS: dict[str, str] = {
     "warmup_longer_than_run": _("The warm-up is longer than the run's %(steps)s steps."),
     "model_and_base": _("Choose a new model or one whose values stay, not both."),
+    "base_and_tokenizer": _(
+        "A model whose values stay keeps its own vocabulary too; do not choose another."
+    ),
     "model_missing": _("Choose a model, or a source whose architecture is used."),
     "tokenizer_without_source": _("There is no source to take a tokenizer from."),
     "sequence_longer_than_context": _("The model's context holds %(context)s tokens at most."),

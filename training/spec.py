@@ -424,6 +424,8 @@ class CopySpec(Settings):
     def _consistent(self) -> CopySpec:
         if self.base and self.model is not None:
             raise field_error("model_and_base", "model")
+        if self.base and self.tokenizer.kind != "source":
+            raise field_error("base_and_tokenizer", "tokenizer.kind")
         if self.tokenizer.kind == "train" and self.data is None:
             raise field_error("missing", "data.path")
         return self

@@ -40,6 +40,11 @@ def norm(name: str, width: int, block: str, role: str) -> list[TensorSpec]:
     ]
 
 
+def both(norm: str) -> tuple[str, str]:
+    """Names of a layer norm's two tensors."""
+    return f"{norm}.weight", f"{norm}.bias"
+
+
 def dense(
     name: str,
     axes: tuple[Axis, Axis],

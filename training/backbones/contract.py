@@ -61,7 +61,8 @@ class BackboneConfig(Settings):
 
     #: Head's tensor → the tensor whose values it has when ``tie_word_embeddings`` is set.
     TIED: ClassVar[dict[str, str]] = {}
-    #: Fields that leave every shape as it is and yet change what equal weights compute.
+    #: Fields that leave every shape as it is and yet change what equal weights compute; so does
+    #: the number of :attr:`attention_heads`.
     FUNCTION: ClassVar[tuple[str, ...]] = ()
 
     architecture: str
@@ -99,6 +100,23 @@ class BackboneConfig(Settings):
     def identity_growth(self) -> bool:
         """Whether a layer that adds nothing passes on exactly what it gets (norms come first)."""
         return False
+
+    @property
+    def attention_heads(self) -> int | None:
+        """Heads of each layer's attention; None where there is no attention."""
+        return None
+
+    @property
+    def before_tied_head(self) -> tuple[str, ...] | None:
+        """What makes up for it when a head that is the token embedding sums over more columns.
+
+        Where the width grows by repetition, such a head sums over every copy. Its scores stay as
+        they are if the named tensors, of which its input is a multiple and which nothing else
+        reads, are divided by the factor. None of that is needed where the head is a tensor of its
+        own, or reads a projection of another width: empty. None: it is needed, and there is no
+        such tensor.
+        """
+        return ()
 
     @property
     def layers_differ(self) -> bool:

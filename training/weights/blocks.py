@@ -43,6 +43,14 @@ def block_by_name(name: str) -> str:
 
 def natural_key(name: str) -> list[tuple[int, str]]:
     """Sorts ``h.2`` before ``h.10``."""
+    # Every other part is a number; a stranger's file may have one of a thousand digits.
     return [
-        (int(part), part) if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)
+        (int(part[:18]) if place % 2 else -1, part)
+        for place, part in enumerate(re.split(r"(\d+)", name))
     ]
+
+
+def layer_number(block: str) -> int | None:
+    """Which layer a block is, ``layer.3``; None: it is another part of the model."""
+    found = re.fullmatch(r"layer\.(\d{1,18})", block)
+    return int(found[1]) if found else None

@@ -110,6 +110,7 @@ def write_checkpoint(
     prove: Callable[[Path, Mapping[str, str]], None] | None = None,
     verbatim: Mapping[str, TensorInfo] | None = None,
     twin: KnownFile | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
     """Write a checkpoint, whole or not at all.
 
@@ -131,6 +132,7 @@ def write_checkpoint(
         verbatim: Tensors that are copied from a file as they are; see
             :func:`training.weights.tensors.write_tensors`.
         twin: A file whose hash the weights may turn out to have; see there.
+        progress: Told the share of the weights that has been written; see there.
 
     Returns:
         The complete card.
@@ -149,7 +151,12 @@ def write_checkpoint(
         folder, point="checkpoint", what="the checkpoint", last=write_card
     ) as temporary:
         described, file_sha256 = write_tensors(
-            temporary / WEIGHTS_FILE, tensors, point="checkpoint", verbatim=verbatim, twin=twin
+            temporary / WEIGHTS_FILE,
+            tensors,
+            point="checkpoint",
+            verbatim=verbatim,
+            twin=twin,
+            progress=progress,
         )
         known = {WEIGHTS_FILE: file_sha256}
         if prove is not None:

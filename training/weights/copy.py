@@ -149,6 +149,7 @@ def verify(
     result: Mapping[str, np.ndarray],
     *,
     known: Mapping[str, tuple[str, str]] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Verification:
     """Compare every part that was copied with the source, by SHA-256.
 
@@ -159,9 +160,14 @@ def verify(
             or from the variables of a model.
         known: Hashes of whole tensors that need not be taken again: by the new name, what was read
             back of the file that was written, and what the source had when it was stored.
+        progress: Told the share of the new model's values that have been gone through, 0..1.
     """
     proofs, known = [], known or {}
+    done, total = 0, plan.parameters_total
     for row in plan.rows:
+        if progress is not None:
+            progress(done / total)
+        done += row.parameters
         for part in row.parts:
             if row.target in known:
                 hashes = known[row.target]

@@ -90,9 +90,28 @@ class Fitter:
         if "qkv" in spec.axes and self.available[one.name] != spec.shape:
             return self._fit_thirds(spec, one)
         if "qkv" in one.axes and "qkv" not in spec.axes:
-            part = QKV.index(spec.role.split(".")[1])
+            half, name, *_rest = (*spec.role.split("."), "")
+            if half != "attention" or name not in QKV:
+                raise self._shape_differs(spec, one)
+            part = QKV.index(name)
             return self._fit_one(spec, one, [Split(axis=one.axes.index("qkv"), part=part, parts=3)])
+        if spec.axes[:1] == one.axes[:1] == ("position",):
+            return self._fit_rows(spec, one)
         return self._fit_one(spec, one, [])
+
+    def _fit_rows(self, spec: TensorSpec, one: TensorSpec) -> Fitted:
+        """Positions by row, apart from the rows that an architecture reserves before the first."""
+        have, want = self.available[one.name][0], spec.shape[0]
+        start, place = self.source.position_offset, self.target.position_offset
+        if start == place and (have == want or not start):
+            return self._fit_one(spec, one, [])
+        skipped = [Slice(axis=0, start=start, stop=have)] if start else []
+        found = self._fit_one(_resized(spec, 0, want - place), one, skipped)
+        parts = [_moved(part, 0, place) for part in found.parts]
+        if start == place:
+            reserved = _resized(spec, 0, start)
+            parts = [*self._fit_one(reserved, one, [Slice(axis=0, stop=start)]).parts, *parts]
+        return Fitted(parts, found.reason)
 
     def _fit_thirds(self, spec: TensorSpec, one: TensorSpec) -> Fitted:
         """Query, key and value in one matrix, each cut or grown on its own."""
@@ -124,18 +143,14 @@ class Fitter:
             steps = [*steps, *more]
             shape = shape_after(shape, more)
             reason = reason or why
-        if spec.role == "scale" or spec.role == "bias":
-            steps = [*steps, *self._final_norm(spec, shape)]
-        shifted = self.source.position_offset != self.target.position_offset
-        at = tuple(
-            self.target.position_offset if shifted and label == "position" else 0
-            for label in spec.axes or ("",) * len(shape)
-        )
+        if self.growing and spec.name in (self.target.before_tied_head or ()):
+            # A tied head would otherwise sum over every copy.
+            steps = [*steps, Scale(factor=self._before["width"] / self._after["width"])]
         part = Part(
             source=one.name,
             source_shape=self.available[one.name],
             steps=tuple(steps),
-            at=at,
+            at=(0,) * len(shape),
             shape=shape,
         )
         return Fitted([part], reason)
@@ -145,8 +160,6 @@ class Fitter:
     ) -> tuple[list[Any], Reason | None]:
         """Steps along one axis, and what to say of them."""
         want = spec.shape[axis]
-        if label == "position" and self.source.position_offset != self.target.position_offset:
-            return self._fit_shifted(axis, have, want)
         if label == "vocabulary" and not self.same_tokenizer:
             if self.token_rows is None or axis != 0:
                 raise CannotFit("tokenizer_differs")
@@ -167,14 +180,6 @@ class Fitter:
             case "width" | "heads" | "inner":
                 return self._fit_width(spec, label, axis, have, want, cut)
         raise self._shape_differs(spec, one)
-
-    def _fit_shifted(self, axis: int, have: int, want: int) -> tuple[list[Any], Reason]:
-        """Positions where the two architectures reserve another number of rows at the beginning."""
-        start, place = self.source.position_offset, self.target.position_offset
-        rows = min(have - start, want - place)
-        sizes = {"source": have - start, "target": want - place, "rows": rows}
-        cut = Slice(axis=axis, start=start, stop=start + rows)
-        return [cut], Reason(code="positions", params=sizes)
 
     def _fit_positions(
         self, spec: TensorSpec, axis: int, have: int, want: int, cut: list[Any]
@@ -197,33 +202,26 @@ class Fitter:
         if self.settings.width == "cut":
             return cut, Reason(code="width_cut", params=sizes)
         if self.settings.width == "grow" and want > have:
-            exact = label == "inner" or self.grows_whole()
-            if not exact:
-                raise CannotFit("width_no_multiple", **sizes)
+            if label != "inner" and (why := self._why_not_grown()):
+                raise CannotFit(why, **sizes)
             step = Tile(axis=axis, to=want, divide=axis in spec.inputs)
             factor = f"{want / have:g}"
             return [step], Reason(code="width_grown", params=sizes | {"factor": factor})
         raise CannotFit("inner_width_differs" if label == "inner" else "width_differs", **sizes)
 
-    def grows_whole(self) -> bool:
-        """Whether the width grows by a whole factor, and the heads by the same one."""
-        have, want = self._before.get("width"), self._after.get("width")
-        if not have or not want or want % have:
-            return False
-        ours, theirs = _heads(self.target), _heads(self.source)
-        return ours is not None and theirs is not None and ours * have == theirs * want
+    @property
+    def growing(self) -> bool:
+        """Whether the residual width grows without a change of what is computed."""
+        wider = self._after.get("width", 0) > self._before.get("width", 0)
+        return wider and self.settings.width == "grow" and self._why_not_grown() is None
 
-    def _final_norm(self, spec: TensorSpec, shape: tuple[int, ...]) -> list[Any]:
-        """A grown tied head would sum over every copy: the norm before it is divided instead."""
+    def _why_not_grown(self) -> str | None:
+        """Why the residual width cannot grow: only by a whole factor, and the heads by the same."""
         have, want = self._before.get("width"), self._after.get("width")
-        grown = self.settings.width == "grow" and have and want and want > have
-        if not grown or spec.block != "final_norm" or not self._tied():
-            return []
-        return [Scale(factor=have / want)]  # type: ignore[operator]
-
-    def _tied(self) -> bool:
-        names = {spec.name for spec in self.target.tensors()}
-        return any(head not in names for head in self.target.TIED)
+        ours, theirs = self.target.attention_heads, self.source.attention_heads
+        if not have or not want or want % have or not ours or ours * have != (theirs or 0) * want:
+            return "width_no_multiple"
+        return "width_head_tied" if self.target.before_tied_head is None else None
 
     def _of_tokens(self, want: int) -> Reason:
         rows = list(self.token_rows or ())[:want]
@@ -252,13 +250,6 @@ def axis_sizes(config: BackboneConfig) -> dict[str, int]:
 def _alike(one: str, other: str) -> bool:
     """Whether two axes count the same kind of thing."""
     return one == other or {one, other} <= {"width", "heads"}
-
-
-def _heads(config: BackboneConfig) -> int | None:
-    for name in ("n_head", "num_attention_heads", "n_heads", "num_heads"):
-        if hasattr(config, name):
-            return int(getattr(config, name))
-    return None
 
 
 def _resized(spec: TensorSpec, axis: int, size: int) -> TensorSpec:

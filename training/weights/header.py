@@ -13,6 +13,7 @@ import json
 import math
 import os
 import struct
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,8 +119,8 @@ def _parse(raw: bytes, file: str) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
             # Two readers of one file could otherwise see two different models.
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+            counts = Counter(name for name, _ in pairs)
+            twice = next(name for name, count in counts.items() if count > 1)
             raise TrainingError("weights_name_twice", file=file, name=_short(twice))
         return found
 

@@ -77,6 +77,10 @@ REASONS: dict[str, str] = {
         "%(target)s is no whole multiple of the source's %(source)s (or the heads have another "
         "size), so it cannot grow without changing what it computes."
     ),
+    "width_head_tied": _(
+        "%(source)s wide in the source, %(target)s here: the head is the token embedding and would "
+        "sum over every copy, and no layer norm before it has a scale that could make up for it."
+    ),
     "inner_width_differs": _(
         "The source's feed-forward layer is %(source)s wide and this model's %(target)s."
     ),

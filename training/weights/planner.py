@@ -8,8 +8,9 @@ suggestion and never copied on a guess.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from training.backbones.contract import BackboneConfig, TensorSpec
 from training.errors import TrainingError
 from training.interop.forms import read_config
 from training.interop.forms.form import read_config_json
-from training.weights.blocks import block_by_name, natural_key
+from training.weights.blocks import block_by_name, layer_number, natural_key
 from training.weights.fitting import QKV, CannotFit, Fitter, TokenRows
 from training.weights.header import read_header, shapes
 from training.weights.operators import (
@@ -117,6 +118,12 @@ class _Planner:
         self.by_role = {
             (spec.block, spec.role): spec for spec in self.sources.values() if spec.role
         }
+        # Names say what a tensor without a role is, but only within one architecture.
+        self.tails = _tails(self.targets.values())
+        self.by_tail = {}
+        if type(self.source) is type(self.target):
+            tails = _tails(self.source.tensors())
+            self.by_tail = {(known[name].block, tails[name]): name for name in known}
         self.fitter = Fitter(
             self.target,
             self.source,
@@ -222,9 +229,10 @@ class _Planner:
 
     def _source_block(self, block: str) -> str | None:
         """The source's block for one of the new model's; None: it is a new layer."""
-        if not block.startswith("layer."):
+        number = layer_number(block)
+        if number is None:
             return block
-        found = self._source_layer(int(block[6:]))
+        found = self._source_layer(number)
         # A layer that rules have put elsewhere is not here as well.
         return found if found in self.rules.free_blocks else None
 
@@ -240,10 +248,8 @@ class _Planner:
     def _same_work(self, block: str, spec: TensorSpec) -> list[TensorSpec]:
         """Tensors of a source's block that do the work of a new one, in one matrix or in three."""
         if not spec.role:
-            tail = _tail(spec)
-            return [
-                one for one in self.sources.values() if one.block == block and _tail(one) == tail
-            ]
+            name = self.by_tail.get((block, self.tails[spec.name]))
+            return [self.sources[name]] if name in self.sources else []
 
         def at(role: str) -> list[TensorSpec]:
             one = self.by_role.get((block, role))
@@ -275,7 +281,8 @@ class _Planner:
     # --- what else to say --------------------------------------------------------------------
 
     def _why_left(self, name: str, block: str) -> Reason:
-        if block.startswith("layer.") and int(block[6:]) >= self.target.layers:
+        number = layer_number(block)
+        if number is not None and number >= self.target.layers:
             return Reason(code="layer_dropped", params={"layers": self.target.layers})
         if name in self.target.TIED and name not in self.targets:
             return Reason(code="head_tied")
@@ -303,21 +310,20 @@ class _Planner:
 
     def _settings_that_differ(self) -> list[Reason]:
         notes = []
+        heads = {"source": self.source.attention_heads, "target": self.target.attention_heads}
+        if heads["source"] != heads["target"] and not self.fitter.growing:
+            notes.append(Reason(code="heads_differ", params=heads))
         for name in self.target.FUNCTION:
             before, after = getattr(self.source, name), getattr(self.target, name)
-            if before == after or (name == "n_head" and self._heads_grow()):
+            if before == after:
                 continue
-            code = {"n_head": "heads_differ", "activation_function": "activation_differs"}.get(
-                name, "setting_differs"
-            )
+            is_activation = name == "activation_function"
+            code = "activation_differs" if is_activation else "setting_differs"
             params = {"source": before, "target": after}
             if code == "setting_differs":
                 params["name"] = name
             notes.append(Reason(code=code, params=params))
         return notes
-
-    def _heads_grow(self) -> bool:
-        return self.settings.width == "grow" and self.fitter.grows_whole()
 
 
 def _action(parts: Sequence[Part], spec: TensorSpec) -> Action:
@@ -348,6 +354,14 @@ def _writes_residual(spec: TensorSpec) -> bool:
     return spec.role.startswith(("attention.output.", "feed_forward.out."))
 
 
-def _tail(spec: TensorSpec) -> str:
-    """A tensor's name within its block, for those without a role."""
-    return "." + spec.name.removeprefix(block_by_name(spec.name)).strip(".")
+def _tails(specs: Iterable[TensorSpec]) -> dict[str, str]:
+    """Each tensor's name less what the names of its block's tensors all begin with."""
+    blocks: dict[str, list[list[str]]] = {}
+    for spec in specs:
+        blocks.setdefault(spec.block, []).append(spec.name.split("."))
+    found = {}
+    for names in blocks.values():
+        columns = zip(*(name[:-1] for name in names), strict=False)
+        shared = sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, columns))
+        found.update({".".join(name): ".".join(name[shared:]) for name in names})
+    return found

@@ -2,7 +2,8 @@
 
     layer.{i} -> layer.{2i}            blocks: what the source calls layer 3 becomes layer 6
     encoder.layer.{i} -> h.{2i+1}      tensors, by the beginning of their names
-    *.attn.* -> *.attn.*               a star stands for anything, the same on both sides
+    *.attn.* -> *.attn.*               a star stands for anything, the same on both sides; of
+                                       several, all but the last for the least that fits
     skip h.0.*                         these start afresh, whatever the source has
     freeze embeddings                  these are copied, and training leaves them as they are
     # a comment
@@ -19,6 +20,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, Literal
 
 from training.backbones.contract import TensorSpec
@@ -26,11 +28,12 @@ from training.errors import TrainingError
 from training.interop.forms import FORMS
 
 _ARROW = re.compile(r"\s*(?:->|→|=>)\s*")
-_TERM = re.compile(r"\{(\d*)\*?([a-z])(?:([+-]\d+)|//(\d+))?\}")
+_TERM = re.compile(r"\{(\d{0,6})\*?([a-z])(?:([+-]\d{1,6})|//(\d{1,6}))?\}")
 _PLAIN = re.compile(r"\{([a-z])\}")
 _NAME = re.compile(r"[\w.*\-{}+/]+")
 
 MOST_RULES = 200
+MOST_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,12 @@ class Rule:
         result = _computed(self.right, numbers)
         if result is None:
             return None
-        for star in stars:
-            result = result.replace("*", star, 1)
-        return result + (found["rest"] or "")
+        pieces = result.split("*")
+        filled = "".join(a + b for a, b in zip(pieces, (*stars, ""), strict=True))
+        return filled + (found["rest"] or "")
 
     def _match(self, name: str) -> re.Match[str] | None:
-        return re.fullmatch(_expression(self.left), name)
+        return _expression(self.left).fullmatch(name)
 
 
 def parse_rules(lines: Iterable[str]) -> list[Rule]:
@@ -80,6 +83,8 @@ def parse_rules(lines: Iterable[str]) -> list[Rule]:
     rules = []
     for line in lines:
         text = line.split("#", 1)[0].strip()
+        if len(text) > MOST_CHARACTERS:
+            raise _unreadable(text)
         if text:
             rules.append(_rule(text))
     if len(rules) > MOST_RULES:
@@ -92,11 +97,15 @@ def _rule(text: str) -> Rule:
     if words[0] in ("skip", "freeze") and len(words) == 2 and _NAME.fullmatch(words[1]):
         if not _TERM.search(words[1]):
             return Rule(text, "skip" if words[0] == "skip" else "freeze", words[1])
-        raise TrainingError("rule_unreadable", field="rules", rule=text[:200])
+        raise _unreadable(text)
     sides = _ARROW.split(text)
     if len(sides) == 2 and all(_NAME.fullmatch(side) for side in sides) and _fits(*sides):
         return Rule(text, "map", *sides)
-    raise TrainingError("rule_unreadable", field="rules", rule=text[:200])
+    raise _unreadable(text)
+
+
+def _unreadable(text: str) -> TrainingError:
+    return TrainingError("rule_unreadable", field="rules", rule=text[:MOST_CHARACTERS])
 
 
 def _fits(left: str, right: str) -> bool:
@@ -114,18 +123,30 @@ def _fits(left: str, right: str) -> bool:
     )
 
 
-def _expression(pattern: str) -> str:
-    parts = re.split(r"(\*|\{[a-z]\})", pattern)
-    found = ""
-    for part in parts:
-        if part == "*":
-            found += "(.*)"
-        elif _PLAIN.fullmatch(part):
-            found += rf"(?P<{part[1]}>\d+)"
-        else:
-            found += re.escape(part)
+@lru_cache(maxsize=4 * MOST_RULES)
+def _expression(pattern: str) -> re.Pattern[str]:
+    """A pattern as a regular expression, in which each star and each number is a group.
+
+    Every star but the last takes the least after which what follows it matches, and stays by that
+    (an atomic group): where this fails, so would every longer choice, and to try them all takes
+    time that multiplies with each star. For the same reason a number is a whole one, no digit
+    before or behind it.
+    """
+    first, *pieces = pattern.split("*")
+    found = _without_stars(first)
+    for piece in pieces[:-1]:
+        found += f"(?>(.*?){_without_stars(piece)})"
+    if pieces:
+        found += f"(.*){_without_stars(pieces[-1])}"
     # The beginning of a name, up to a dot, stands for all that follows.
-    return found + r"(?P<rest>(?:\..*)?)"
+    return re.compile(found + r"(?P<rest>(?:\..*)?)", re.DOTALL)
+
+
+def _without_stars(pattern: str) -> str:
+    return "".join(
+        rf"(?<!\d)(?P<{part[1]}>\d{{1,18}})(?!\d)" if _PLAIN.fullmatch(part) else re.escape(part)
+        for part in re.split(r"(\{[a-z]\})", pattern)
+    )
 
 
 def _groups(found: re.Match[str]) -> list[tuple[str | None, str]]:

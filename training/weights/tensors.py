@@ -17,7 +17,7 @@ import json
 import math
 import os
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,6 +178,7 @@ def write_tensors(
     point: str = "weights",
     verbatim: Mapping[str, TensorInfo] | None = None,
     twin: KnownFile | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> tuple[list[dict[str, object]], str]:
     """Write a safetensors file, hashing on the way; the caller makes it durable.
 
@@ -192,6 +193,7 @@ def write_tensors(
             taken from what was written, read back: equal to the source's, they prove the copy.
         twin: A file that this one equals byte by byte if the header and each tensor's hash say so.
             Its hash is then the file's, and not computed again.
+        progress: Told the share of the bytes that have been written, 0..1, tensor by tensor.
 
     Returns:
         ``[{name, dtype, shape, sha256}]`` sorted by name, and the whole file's SHA-256.
@@ -199,6 +201,7 @@ def write_tensors(
     verbatim = verbatim or {}
     header, entries = _lay_out(tensors, verbatim)
     expected = twin is not None and _comes_out_as(twin, header, entries, verbatim)
+    total = max((entry.offset + entry.nbytes for entry in entries), default=len(header))
     workers = len(os.sched_getaffinity(0))
     digests: dict[str, Future[str]] = {}
     whole = hashlib.sha256(header)
@@ -229,6 +232,8 @@ def write_tensors(
                     digests[entry.name].result()
                     del data
                 fault_point(f"{point}.tensor")
+                if progress is not None:
+                    progress((entry.offset + entry.nbytes) / total)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -6,17 +6,20 @@ equals its source), and ``report.json``. Parents are only read: going back to th
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from training.backbones.contract import BackboneConfig
+from training.backbones.registry import BACKBONES
 from training.data.packing import documents
 from training.data.text_tokenizer import TextTokenizer
 from training.data.tokenizer import Tokenizer
-from training.data.tokenizers import tokenizer_of
+from training.data.tokenizers import read_tokenizer, tokenizer_of
 from training.durable import json_bytes, sweep, write_json
 from training.errors import TrainingError
 from training.events import EventLog
@@ -33,6 +36,8 @@ from training.weights.vocabulary import token_rows
 
 REPORT_VERSION = 1
 PLAN_FILE = "transfer.json"
+#: Seconds between two events about how far it is.
+TELL_S = 1.0
 
 
 def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
@@ -48,8 +53,9 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
 
     Raises:
         TrainingError: ``checkpoint_*``, ``weights_*``, ``config_*``, ``pattern_matches_nothing``,
-            ``vocabulary_too_small``, ``nothing_to_copy``, ``copy_not_exact``,
-            ``disk_full_writing``. No checkpoint is left behind then.
+            ``vocabulary_too_small``, ``tokenizer_needed``, ``tokenizer_does_not_fit``,
+            ``nothing_to_copy``, ``copy_not_exact``, ``disk_full_writing``. No checkpoint is left
+            behind then.
     """
     started = time.monotonic()
     sweep(out)
@@ -57,9 +63,10 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
     source = read_checkpoint(Path(spec.source.checkpoint))
     base = read_checkpoint(Path(spec.base)) if spec.base else None
     target = spec.model or (base or source).config
-    words = _words(spec, source, events)
+    words = _words(spec, target, source, base, events)
     if words.tokenizer is not None:
-        target = _with_rows(target, words)
+        target = _with_rows(target, words, kept=base is not None)
+        require_readable(words.tokenizer, target)
     plan = make_plan(
         target,
         source.config,
@@ -73,7 +80,6 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
     if not plan.parameters_copied:
         raise TrainingError("nothing_to_copy", reason=plan.rows[0].reason.sentence)
 
-    events.emit("phase", name="copying", fraction=None, detail="")
     own = base.tensors() if base is not None else initial_weights(target, spec.seed)
     tensors = source.tensors()
     as_they_are = verbatim(plan, tensors)
@@ -82,12 +88,13 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
 
     def prove(temporary: Path, written: Mapping[str, str]) -> None:
         """Read back what was written, before it gets its name."""
-        events.emit("phase", name="verifying", fraction=None, detail="")
         known = {
             name: (written[name], stored.tensors[info.name]) for name, info in as_they_are.items()
         }
         result = open_tensors(temporary / WEIGHTS_FILE)
-        verification = verify(plan, source.tensors(), result, known=known)
+        verification = verify(
+            plan, source.tensors(), result, known=known, progress=_told(events, "verifying")
+        )
         verification.require_exact()
         proof.update(verification.to_json())
         (temporary / PLAN_FILE).write_bytes(json_bytes({"plan": plan.to_json(), "proof": proof}))
@@ -113,7 +120,10 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
         prove=prove,
         verbatim=as_they_are,
         twin=stored,
+        progress=_told(events, "copying"),
     )
+    frozen = set(plan.frozen)
+    fixed = sum(one.size for one in target.tensors() if one.trained and one.name in frozen)
     weights = plan.counts() | {"verified": True}
     events.emit("weights", **weights)
     write_json(
@@ -125,7 +135,7 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
             "code_version": code_version(),
             "seed": spec.seed,
             "duration_s": round(time.monotonic() - started, 3),
-            "parameters": {"total": card["parameters"], "trainable": card["parameters"]},
+            "parameters": {"total": card["parameters"], "trainable": card["parameters"] - fixed},
             "weights": weights,
             "weights_sha256": card["weights_sha256"],
             "plan": plan.to_json(),
@@ -142,7 +152,7 @@ class _Words:
 
     Attributes:
         tokenizer: None for models that read no text.
-        same: Whether it is the source's.
+        same: Whether it is the source's, or the new model has none.
         rows: Where it is not: see :func:`training.weights.vocabulary.token_rows`; None: they start
             afresh.
     """
@@ -152,16 +162,24 @@ class _Words:
     rows: list[list[int]] | None = None
 
 
-def _words(spec: CopySpec, source: Checkpoint, events: EventLog) -> _Words:
-    if source.config.vocabulary is None:
+def _words(
+    spec: CopySpec,
+    target: BackboneConfig,
+    source: Checkpoint,
+    base: Checkpoint | None,
+    events: EventLog,
+) -> _Words:
+    """What the new model reads text with, by the new model and not by the source.
+
+    Raises:
+        TrainingError: ``tokenizer_needed``, and what reading a tokenizer refuses.
+    """
+    if target.vocabulary is None:
         return _Words(None, same=True)
-    ours = tokenizer_of(source)
-    other: TextTokenizer = ours
+    ours = tokenizer_of(source) if source.config.vocabulary is not None else None
     match spec.tokenizer.kind:
-        case "source" if spec.base:
-            other = tokenizer_of(read_checkpoint(Path(spec.base)))
         case "source":
-            pass
+            other = ours if base is None else tokenizer_of(base)
         case "checkpoint":
             other = tokenizer_of(read_checkpoint(Path(spec.tokenizer.checkpoint)))
         case "gpt2":
@@ -171,24 +189,72 @@ def _words(spec: CopySpec, source: Checkpoint, events: EventLog) -> _Words:
             events.emit("phase", name="tokenizing", fraction=None, detail="vocabulary")
             texts = (text for text, _ in documents(Path(spec.data.path) / "train.jsonl"))
             other = Tokenizer.train(texts, spec.tokenizer.vocabulary_size)
-    if other.sha256 == ours.sha256:
-        return _Words(ours, same=True)
+    if other is None:
+        raise TrainingError("tokenizer_needed", field="tokenizer.kind")
+    if ours is None or other.sha256 == ours.sha256:
+        return _Words(other, same=ours is not None)
     by_token = spec.settings.vocabulary == "tokens"
     return _Words(other, same=False, rows=token_rows(ours, other) if by_token else None)
 
 
-def _with_rows(config: BackboneConfig, words: _Words) -> BackboneConfig:
+def _with_rows(config: BackboneConfig, words: _Words, *, kept: bool) -> BackboneConfig:
     """The configuration with a row for each token; one that was given more keeps them.
+
+    Args:
+        config: The new model.
+        words: Its tokenizer.
+        kept: Whether it has values of its own already, and with them its rows.
 
     Raises:
         TrainingError: ``vocabulary_too_small``.
     """
     assert words.tokenizer is not None
     size, rows = words.tokenizer.size, config.vocabulary or 0
-    if not words.same:
+    if not words.same and not kept:
         return config.model_copy(update={"vocab_size": size})
     if rows < size:
         raise TrainingError(
             "vocabulary_too_small", field="model.vocab_size", vocabulary=rows, tokens=size
         )
     return config
+
+
+def require_readable(tokenizer: TextTokenizer, config: BackboneConfig) -> None:
+    """Refuse a tokenizer that the new model's architecture would read otherwise, or not at all.
+
+    Raises:
+        TrainingError: ``tokenizer_does_not_fit``.
+    """
+    refused = TrainingError(
+        "tokenizer_does_not_fit",
+        field="tokenizer.kind",
+        architecture=BACKBONES[config.architecture].title,
+    )
+    with TemporaryDirectory() as folder:
+        tokenizer.save(Path(folder), config.context)
+        try:
+            read = read_tokenizer(Path(folder), config.architecture)
+        except TrainingError as error:
+            raise refused from error
+    # By ids and not by its hash: an OPT takes GPT-2's as one of its own whose texts stand alone.
+    if read.sha256 != tokenizer.sha256 and _ids_of(read) != _ids_of(tokenizer):
+        raise refused
+
+
+def _ids_of(tokenizer: TextTokenizer) -> tuple[Any, ...]:
+    text = "A text, and more of it."
+    return tokenizer.vocabulary, tokenizer.end_of_text, tokenizer.encode_input(text)
+
+
+def _told(events: EventLog, name: str) -> Callable[[float], None]:
+    """Tells how far a phase is, at most once a second."""
+    told = -math.inf
+
+    def tell(fraction: float) -> None:
+        nonlocal told
+        if time.monotonic() - told > TELL_S:
+            told = time.monotonic()
+            events.emit("phase", name=name, fraction=fraction, detail="")
+
+    tell(0.0)
+    return tell

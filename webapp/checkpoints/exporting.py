@@ -83,7 +83,8 @@ def about(checkpoint: Checkpoint) -> AboutSpec:
                 )
         children = [one.pk for one in nearest]
         parents = Checkpoint.objects.filter(children__in=children, team=checkpoint.team)
-        nearest = list(parents.exclude(pk__in=seen).distinct().order_by("created_at"))
+        fresh = parents.exclude(pk__in=seen).only("card").distinct().order_by("created_at")
+        nearest = list(fresh)
         seen |= {one.pk for one in nearest}
     return AboutSpec(**told)
 

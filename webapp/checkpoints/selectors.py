@@ -22,8 +22,10 @@ from webapp.checkpoints.models import (
     CheckpointImport,
     CheckpointStatistics,
     StageChange,
+    TransferPlan,
 )
 from webapp.datasets.models import Dataset
+from webapp.jobs.models import Job
 from webapp.paging import Page, page_of
 from webapp.runs import fields
 from webapp.runs.models import Run
@@ -174,8 +176,11 @@ def language_models(
 
 
 def compared(*, user: User, keys: Iterable[Any]) -> list[Checkpoint]:
-    """The checkpoints of some keys that the person may see, in the order of the keys."""
-    keys = list(keys)
+    """The checkpoints of some keys that the person may see, in the order of the keys.
+
+    One more than two at most: enough to see that they are too many.
+    """
+    keys = list(keys)[:3]
     rows = (
         Checkpoint.objects.for_user(user)
         .filter(pk__in=keys)
@@ -193,6 +198,14 @@ def comparable(checkpoint: Checkpoint, user: User) -> QuerySet[Checkpoint]:
         .only("name", "created_at")
         .order_by("-created_at", "-pk")[:MOST_COMPARABLE]
     )
+
+
+def plans_for(source: Checkpoint, user: User) -> QuerySet[TransferPlan]:
+    """Kept plans for copies of a checkpoint: the team's for its architecture."""
+    rows: QuerySet[TransferPlan] = TransferPlan.objects.for_user(user).filter(
+        team=source.team, architecture=source.architecture
+    )
+    return rows.select_related("owner")
 
 
 def statistics_of(checkpoint: Checkpoint, *, heavy: bool = False) -> CheckpointStatistics | None:
@@ -346,10 +359,17 @@ def made_by(checkpoint: Checkpoint, user: User) -> Model | None:
     return (
         CheckpointImport.objects.for_user(user)
         .filter(checkpoint=checkpoint)
-        .select_related("source", "job")
+        .select_related("source", "base", "job")
         .prefetch_related("merged")
         .first()
     )
+
+
+def probe_job(checkpoint: Checkpoint) -> Job | None:
+    """The job that compares a copy with its source; None for what is no copy, or not compared."""
+    rows = checkpoint.imports.exclude(probe_job=None).select_related("probe_job")
+    row = rows.first() if checkpoint.card.get("transfer") else None
+    return row.probe_job if row is not None else None
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class BertSizes(EncoderConfig):
     """The fields that BERT and RoBERTa share."""
 
     WIDTH: ClassVar[str] = "hidden_size"
-    FUNCTION: ClassVar[tuple[str, ...]] = ("num_attention_heads", "hidden_act", "layer_norm_eps")
+    FUNCTION: ClassVar[tuple[str, ...]] = ("hidden_act", "layer_norm_eps")
 
     hidden_size: int = Field(
         768, ge=8, le=16_384, title=_("Width"), description=_("Size of the residual stream.")

@@ -22,7 +22,7 @@ class DistilBertConfig(EncoderConfig):
     TIED: ClassVar[dict[str, str]] = {
         "vocab_projector.weight": "distilbert.embeddings.word_embeddings.weight"
     }
-    FUNCTION: ClassVar[tuple[str, ...]] = ("n_heads", "activation")
+    FUNCTION: ClassVar[tuple[str, ...]] = ("activation",)
 
     architecture: Literal["distilbert"] = "distilbert"
     dim: int = Field(

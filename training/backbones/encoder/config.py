@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from training.backbones.blocks import Activation, Blocks, dense, norm, table
+from training.backbones.blocks import Activation, Blocks, both, dense, norm, table
 from training.backbones.contract import BackboneConfig, TensorSpec
 from training.errors import gettext_noop as _
 from training.settings import field_error
@@ -143,6 +143,16 @@ class EncoderConfig(BackboneConfig):
     @property
     def stream_width(self) -> int:
         return self.blocks.width
+
+    @property
+    def attention_heads(self) -> int:
+        return self.blocks.heads
+
+    @property
+    def before_tied_head(self) -> tuple[str, ...]:
+        if self.head in ("masked_lm", "pretraining"):
+            return both(self.names.transform_norm)
+        return ()
 
     @property
     def context(self) -> int:

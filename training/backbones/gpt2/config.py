@@ -15,12 +15,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from training.backbones.blocks import STD, Activation, dense, head, norm, table
+from training.backbones.blocks import STD, Activation, both, dense, head, norm, table
 from training.backbones.contract import BackboneConfig, TensorSpec
 from training.errors import gettext_noop as _
 from training.settings import field_error
 
 EMBEDDING, HEAD = "transformer.wte.weight", "lm_head.weight"
+FINAL_NORM = "transformer.ln_f"
 
 
 class GPT2Config(BackboneConfig):
@@ -28,7 +29,6 @@ class GPT2Config(BackboneConfig):
 
     TIED: ClassVar[dict[str, str]] = {HEAD: EMBEDDING}
     FUNCTION: ClassVar[tuple[str, ...]] = (
-        "n_head",
         "activation_function",
         "layer_norm_epsilon",
         "scale_attn_weights",
@@ -112,6 +112,14 @@ class GPT2Config(BackboneConfig):
         return True
 
     @property
+    def attention_heads(self) -> int:
+        return self.n_head
+
+    @property
+    def before_tied_head(self) -> tuple[str, ...]:
+        return both(FINAL_NORM) if self.tie_word_embeddings else ()
+
+    @property
     def vocabulary(self) -> int:
         return self.vocab_size
 
@@ -138,7 +146,7 @@ class GPT2Config(BackboneConfig):
             found += matrix(
                 f"{name}.mlp.c_proj", (inner, width), block, "feed_forward.out", std=residual_std
             )
-        found += norm("transformer.ln_f", self.n_embd, "final_norm", "")
+        found += norm(FINAL_NORM, self.n_embd, "final_norm", "")
         if not self.tie_word_embeddings:
             found.append(head(HEAD, tokens, width))
         return found

@@ -16,7 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from training.backbones.gpt2.config import GPT2Config
+from training.backbones.gpt2.config import FINAL_NORM, GPT2Config
 from training.backbones.gpt2.lora import adapted_matrices, factor_names, factor_specs
 from training.backbones.layers import (
     ACTIVATIONS,
@@ -98,7 +98,7 @@ class GPT2(NamedModel):
             half = self._attention_block(x, layer, batch, time, attend)
             x = x + dropped(half, rate, seed, site + 1)
             x = x + dropped(self._feed_forward_block(x, layer), rate, seed, site + 2)
-        return self._norm(x, "transformer.ln_f")
+        return self._norm(x, FINAL_NORM)
 
     def masks(self, queries: Any, keys: Any) -> list[Any]:
         """For each layer what is added to its attention's scores, float32 [queries, keys].
@@ -195,6 +195,6 @@ class GPT2(NamedModel):
             attend = attend_to_cache(cache, layer, start, weights)
             x = x + self._attention_block(x, layer, batch, time, attend)
             x = x + self._feed_forward_block(x, layer)
-        x = self._norm(x, "transformer.ln_f")
+        x = self._norm(x, FINAL_NORM)
         rows = tf.reshape(x, [batch, time, self.config.n_embd])[:, last]
         return self.head(rows)

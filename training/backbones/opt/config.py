@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from training.backbones.blocks import Activation, BlockNames, Blocks, dense, head, norm, table
+from training.backbones.blocks import Activation, BlockNames, Blocks, both, dense, head, norm, table
 from training.backbones.contract import BackboneConfig, TensorSpec
 from training.errors import gettext_noop as _
 from training.settings import field_error
@@ -28,7 +28,7 @@ class OPTConfig(BackboneConfig):
     """Shape of an OPT; every field is honoured by the backbone."""
 
     TIED: ClassVar[dict[str, str]] = {HEAD: EMBEDDING}
-    FUNCTION: ClassVar[tuple[str, ...]] = ("num_attention_heads", "activation_function")
+    FUNCTION: ClassVar[tuple[str, ...]] = ("activation_function", "do_layer_norm_before")
 
     architecture: Literal["opt"] = "opt"
     vocab_size: int = Field(
@@ -121,6 +121,21 @@ class OPTConfig(BackboneConfig):
     @property
     def identity_growth(self) -> bool:
         return self.do_layer_norm_before
+
+    @property
+    def attention_heads(self) -> int:
+        return self.num_attention_heads
+
+    @property
+    def before_tied_head(self) -> tuple[str, ...] | None:
+        if self.projected or not self.tie_word_embeddings:
+            return ()
+        if not self.layer_norm_elementwise_affine:
+            return None
+        if self.do_layer_norm_before:
+            return both(FINAL_NORM)
+        blocks = self.blocks
+        return both(blocks.module(blocks.count - 1, blocks.names.feed_norm))
 
     @property
     def vocabulary(self) -> int:

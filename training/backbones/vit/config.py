@@ -22,7 +22,7 @@ from training.settings import field_error
 class ViTConfig(ImageConfig):
     """Shape of a vision transformer with a class token."""
 
-    FUNCTION: ClassVar[tuple[str, ...]] = ("heads", "layer_norm_epsilon")
+    FUNCTION: ClassVar[tuple[str, ...]] = ("layer_norm_epsilon",)
 
     architecture: Literal["vit"] = "vit"
     image_size: int = Field(
@@ -72,6 +72,10 @@ class ViTConfig(ImageConfig):
     @property
     def identity_growth(self) -> bool:
         return True
+
+    @property
+    def attention_heads(self) -> int:
+        return self.heads
 
     @property
     def side(self) -> int:

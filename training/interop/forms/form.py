@@ -173,9 +173,13 @@ class Form:
         return frozenset(self.config.model_fields) - {"architecture"} - self.own
 
     @property
+    def all_dropout(self) -> tuple[str, ...]:
+        """Every key of a dropout rate."""
+        return (*self.dropout, *self.dropout_if_given)
+
+    @property
     def all_ignored(self) -> frozenset[str]:
-        rates = frozenset((*self.dropout, *self.dropout_if_given))
-        return (IGNORED | self.ignored | rates) - self.honoured
+        return (IGNORED | self.ignored | frozenset(self.all_dropout)) - self.honoured
 
     @property
     def all_only(self) -> dict[str, tuple[Any, ...]]:
@@ -236,7 +240,7 @@ class Form:
         """The dropout rates of a foreign configuration, for :meth:`write`."""
         return {
             key: float(value)
-            for key in (*self.dropout, *self.dropout_if_given)
+            for key in self.all_dropout
             if isinstance(value := payload.get(key), int | float) and 0 <= value < 1
         }
 
@@ -254,14 +258,16 @@ class Form:
             config: The model.
             special: The tokenizer's ids for ``bos_token_id``, ``eos_token_id``, ``pad_token_id``.
             dtype: What the weights are stored as: ``float32``, ``float16`` or ``bfloat16``.
-            dropout: Rates by :attr:`dropout`; none: 0, since ours is a setting of the run.
+            dropout: Rates by :attr:`dropout`; none: 0, since ours is a setting of the run. Those of
+                another architecture, by names that this one does not know, are not written.
         """
         fields = config.model_dump(mode="json")
+        rates = dropout or {}
         return {
             "model_type": self.model_type,
             "architectures": [self.class_of(config)],
             **dict.fromkeys(self.dropout, 0.0),
-            **(dropout or {}),
+            **{key: rates[key] for key in self.all_dropout if key in rates},
             **self.written,
             "initializer_range": 0.02,
             "bos_token_id": None,

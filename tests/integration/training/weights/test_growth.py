@@ -7,18 +7,30 @@ from typing import Any
 import numpy as np
 import pytest
 
+from training.backbones.bert.config import BertConfig
+from training.backbones.contract import BackboneConfig
+from training.backbones.distilbert.config import DistilBertConfig
 from training.backbones.gpt2.config import GPT2Config
-from training.backbones.gpt2.model import GPT2
+from training.backbones.gpt3.config import GPT3Config
+from training.backbones.opt.config import OPTConfig
+from training.backbones.registry import model_class
+from training.backbones.roberta.config import RobertaConfig
+from training.backbones.vit.config import ViTConfig
 from training.weights.copy import apply_plan, initial_weights, verify
 from training.weights.initial import generator
 from training.weights.plan_settings import PlanSettings
 from training.weights.planner import make_plan
 
 SMALL = GPT2Config(vocab_size=60, n_positions=16, n_embd=24, n_layer=4, n_head=3)
+SIZES = {"vocab_size": 60, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3}
+OPT = OPTConfig.model_validate(SIZES | {"max_position_embeddings": 16, "ffn_dim": 48})
+BERT = {"max_position_embeddings": 16, "intermediate_size": 48, "layer_norm_eps": 1e-5}
+DISTIL = {"vocab_size": 60, "max_position_embeddings": 16, "hidden_dim": 48, "n_layers": 2}
+LABELS = {"head": "classification", "labels": ["a", "b", "c"]}
 TOKENS = np.random.default_rng(0).integers(0, 60, (2, 12)).astype(np.int32)
 
 
-def large_weights(config: GPT2Config) -> dict[str, np.ndarray]:
+def large_weights(config: BackboneConfig) -> dict[str, np.ndarray]:
     """So large that every part of the network shows in the logits."""
     found = {}
     for spec in config.tensors():
@@ -27,9 +39,12 @@ def large_weights(config: GPT2Config) -> dict[str, np.ndarray]:
     return found
 
 
-def logits(config: GPT2Config, tensors: Any) -> np.ndarray:
-    model = GPT2(config)
+def logits(config: BackboneConfig, tensors: Any) -> np.ndarray:
+    model = model_class(config.architecture)(config)
     model.load_named(tensors)
+    if isinstance(config, ViTConfig):
+        images = np.random.default_rng(1).standard_normal((2, 16, 16, 3), dtype=np.float32)
+        return np.asarray(model(images))
     return np.asarray(model(TOKENS))
 
 
@@ -64,6 +79,70 @@ def test_a_grown_model_computes_the_same(
     assert np.abs(after - before).max() <= 1e-5 * max(1.0, np.abs(before).max())
     assert verify(plan, tensors, grown).exact
     assert not plan.notes
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(config, id=name)
+        for name, config in {
+            "gpt3": GPT3Config(window=4, **SMALL.model_dump(exclude={"architecture"})),
+            "bert-masked-lm": BertConfig.model_validate(SIZES | BERT | {"head": "masked_lm"}),
+            "bert-pretraining": BertConfig.model_validate(SIZES | BERT | {"head": "pretraining"}),
+            "bert-classification": BertConfig.model_validate(SIZES | BERT | LABELS),
+            "roberta-masked-lm": RobertaConfig.model_validate(
+                SIZES | BERT | {"max_position_embeddings": 18, "head": "masked_lm"}
+            ),
+            "distilbert-masked-lm": DistilBertConfig(dim=24, n_heads=3, head="masked_lm", **DISTIL),
+            "distilbert-classification": DistilBertConfig(dim=24, n_heads=3, **LABELS, **DISTIL),
+            "opt": OPT,
+            "opt-untied": OPT.model_copy(update={"tie_word_embeddings": False}),
+            "opt-norms-last": OPT.model_copy(update={"do_layer_norm_before": False}),
+            "opt-projected": OPT.model_copy(update={"word_embed_proj_dim": 12}),
+            "opt-350m": OPT.model_copy(
+                update={"word_embed_proj_dim": 12, "do_layer_norm_before": False}
+            ),
+            "vit": ViTConfig(
+                image_size=16, patch_size=8, width=24, depth=2, heads=3, inner=48, num_classes=5
+            ),
+        }.items()
+    ],
+)
+@pytest.mark.parametrize("factor", [2, 3])
+def test_every_architecture_computes_the_same_when_it_grows_wider(
+    source: BackboneConfig, factor: int
+) -> None:
+    grows = ("n_embd", "n_head", "hidden_size", "num_attention_heads", "dim", "n_heads")
+    vit = ("width", "heads") if isinstance(source, ViTConfig) else ()
+    wider = {
+        name: value * factor for name, value in source.model_dump().items() if name in grows + vit
+    }
+    target = type(source).model_validate(source.model_dump() | wider)
+    tensors = large_weights(source)
+    shapes = {name: array.shape for name, array in tensors.items()}
+    plan = make_plan(target, source, shapes, settings=PlanSettings(width="grow"))
+
+    grown = dict(apply_plan(plan, tensors, initial_weights(target, 5)))
+
+    assert plan.share == 1
+    assert not plan.notes
+    before, after = logits(source, tensors), logits(target, grown)
+    assert np.abs(before).max() > 0.5
+    assert np.abs(after - before).max() <= 1e-5 * max(1.0, np.abs(before).max())
+
+
+@pytest.mark.parametrize("offset", [0, 2])
+@pytest.mark.parametrize("positions", ["first", "tile"])
+def test_a_longer_context_changes_nothing_within_the_old_one(offset: int, positions: str) -> None:
+    source: BackboneConfig = OPT if offset else SMALL
+    name = "max_position_embeddings" if offset else "n_positions"
+    target = type(source).model_validate(source.model_dump() | {name: 40})
+    tensors = large_weights(source)
+    shapes = {name: array.shape for name, array in tensors.items()}
+    settings = PlanSettings.model_validate({"positions": positions})
+    plan = make_plan(target, source, shapes, settings=settings)
+    grown = dict(apply_plan(plan, tensors, initial_weights(target, 5)))
+    assert np.array_equal(logits(source, tensors), logits(target, grown))
 
 
 def test_the_comparison_sees_a_layer_that_adds_something() -> None:

@@ -10,12 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from training import faults
+from training.backbones.bert.config import BertConfig
+from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.opt.config import OPTConfig
+from training.backbones.roberta.config import RobertaConfig
+from training.backbones.vit.config import ViTConfig
 from training.data.tokenizer import Tokenizer
+from training.data.tokenizers import read_tokenizer
 from training.errors import TrainingError
 from training.events import EventLog, read_events
+from training.settings import problems
 from training.spec import CopySpec
 from training.weights import transfer
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
@@ -151,6 +159,111 @@ def test_a_kept_base_keeps_what_is_not_copied(source: Path, tmp_path: Path) -> N
     for name, array in made.tensors().items():
         assert np.array_equal(array, (theirs if ".h.1." in name else ours)[name]), name
     assert len(made.card["parents"]) == 2
+
+
+def test_a_kept_base_keeps_its_vocabulary_and_its_padded_rows(source: Path, tmp_path: Path) -> None:
+    words = Tokenizer.train(["so it went on, and on and on"] * 3, 268)
+    base = tmp_path / "base"
+    padded = SMALL.model_copy(update={"vocab_size": 280})
+    write_checkpoint(base, padded, initial_tensors(padded.tensors(), 9), words, {})
+    run(source, tmp_path / "out", base=str(base))
+    made = read_checkpoint(tmp_path / "out" / "checkpoint")
+    assert made.config == padded
+    assert Tokenizer.load(made.folder).sha256 == words.sha256
+    name = "transformer.wte.weight"
+    theirs, ours = (one.tensors()[name] for one in (read_checkpoint(base), read_checkpoint(source)))
+    embedding, known = made.tensors()[name], TOKENIZER.vocabulary
+    for string, number in words.vocabulary.items():
+        if string in known:
+            assert np.array_equal(embedding[number], ours[known[string]])
+    assert np.array_equal(embedding[words.size :], theirs[words.size :])
+
+
+@pytest.mark.parametrize("tokenizer", [{"kind": "gpt2"}, {"kind": "checkpoint", "checkpoint": "x"}])
+def test_a_kept_base_takes_no_other_vocabulary(tokenizer: dict[str, str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        CopySpec.model_validate(
+            {"source": {"checkpoint": "a"}, "base": "b"} | {"tokenizer": tokenizer}
+        )
+    (problem,) = problems(caught.value)
+    assert problem.field == "tokenizer.kind"
+
+
+ROWS = {"vocab_size": 272, "max_position_embeddings": 16, "num_attention_heads": 2}
+OPT = OPTConfig.model_validate({**ROWS, "hidden_size": 16, "num_hidden_layers": 2, "ffn_dim": 64})
+BERT = BertConfig.model_validate(
+    {**ROWS, "hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 64}
+)
+VIT = ViTConfig(image_size=8, patch_size=4, width=16, depth=2, heads=2, inner=64, num_classes=3)
+
+
+@pytest.mark.parametrize("target", [OPT, BERT])
+def test_a_checkpoint_of_another_architecture_opens(
+    source: Path, tmp_path: Path, target: BackboneConfig
+) -> None:
+    rates = {"attn_pdrop": 0.1, "resid_pdrop": 0.1, "embd_pdrop": 0.1}
+    config = tmp_path / "source" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | rates))
+    run(source, tmp_path / "out", model=target.model_dump())
+    made = read_checkpoint(tmp_path / "out" / "checkpoint", verify=True)
+    assert made.config == target
+    read = read_tokenizer(made.folder, target.architecture)
+    assert read.encode_input("so it goes") == TOKENIZER.encode_input("so it goes")
+    assert made.card["transfer"]["copied"] > 20
+
+
+def test_an_image_s_model_has_no_tokenizer(source: Path, tmp_path: Path) -> None:
+    run(source, tmp_path / "out", model=VIT.model_dump())
+    made = read_checkpoint(tmp_path / "out" / "checkpoint", verify=True)
+    assert made.config == VIT
+    assert not list(made.folder.glob("*token*")) + list(made.folder.glob("vocab*"))
+
+
+def test_a_text_s_model_gets_one_though_its_source_has_none(tmp_path: Path) -> None:
+    images, words = tmp_path / "images", tmp_path / "words"
+    write_checkpoint(images, VIT, initial_tensors(VIT.tensors(), 1), None, {})
+    write_checkpoint(words, SMALL, initial_tensors(SMALL.tensors(), 1), TOKENIZER, {})
+    with pytest.raises(TrainingError) as caught:
+        run(images, tmp_path / "refused", model=SMALL.model_dump())
+    assert (caught.value.code, caught.value.field) == ("tokenizer_needed", "tokenizer.kind")
+
+    chosen = {"kind": "checkpoint", "checkpoint": str(words)}
+    run(images, tmp_path / "out", model=SMALL.model_dump(), tokenizer=chosen)
+    made = read_checkpoint(tmp_path / "out" / "checkpoint", verify=True)
+    assert Tokenizer.load(made.folder).sha256 == TOKENIZER.sha256
+    assert made.config.vocabulary == TOKENIZER.size
+    assert made.card["transfer"]["copied"] > 20
+
+
+def test_a_tokenizer_that_could_not_be_read_again_is_refused(source: Path, tmp_path: Path) -> None:
+    target = RobertaConfig.model_validate(BERT.model_dump(exclude={"architecture"}))
+    with pytest.raises(TrainingError) as caught:
+        run(source, tmp_path / "out", model=target.model_dump())
+    assert (caught.value.code, caught.value.field) == ("tokenizer_does_not_fit", "tokenizer.kind")
+    assert "RoBERTa" in str(caught.value)
+    assert not (tmp_path / "out" / "checkpoint").exists()
+
+
+def test_it_tells_how_far_it_is_and_what_will_be_trained(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "TELL_S", 0)
+    target = SMALL.model_copy(update={"n_positions": 24})
+    settings = {"rules": ["freeze embeddings"]}
+    events = run(source, tmp_path / "out", model=target.model_dump(), settings=settings)
+    for name in ("copying", "verifying"):
+        told = [
+            event["fraction"]
+            for event in events
+            if event["kind"] == "phase" and event["name"] == name
+        ]
+        assert len(told) > 10
+        assert told == sorted(told)
+        assert told[0] == 0
+        assert 0.9 < told[-1] <= 1
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    total = target.parameter_count()
+    assert report["parameters"] == {"total": total, "trainable": total - (272 + 24) * 16}
 
 
 def test_another_vocabulary_goes_by_token_and_freezing_is_kept(

@@ -195,6 +195,19 @@ def test_dropout_rates_are_kept_and_no_others_made_up(name: str) -> None:
     assert {key for key in rates if key in none} == set(form.dropout)
 
 
+@pytest.mark.parametrize("source", FORM_NAMES)
+@pytest.mark.parametrize("target", FORM_NAMES)
+def test_another_architecture_s_dropout_rates_make_no_unreadable_file(
+    source: str, target: str
+) -> None:
+    rates = dict.fromkeys(FORMS[source].all_dropout, 0.25)
+    config = variant(target)
+    payload = FORMS[target].write(config, dropout=rates)
+    assert read_config(payload, names_of(config)) == config
+    known = {key: rate for key, rate in rates.items() if key in FORMS[target].all_dropout}
+    assert known.items() <= FORMS[target].dropout_of(payload).items()
+
+
 @pytest.mark.parametrize("name", FORM_NAMES)
 def test_no_key_is_treated_in_two_ways(name: str) -> None:
     form = FORMS[name]

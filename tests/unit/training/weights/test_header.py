@@ -8,6 +8,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import time
 import tracemalloc
 import zipfile
 from contextlib import suppress
@@ -161,6 +162,14 @@ def test_a_huge_header_is_refused_before_it_is_read(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert caught.value.code == "weights_header_too_large"
+
+
+def test_a_name_that_comes_twice_is_found_in_time_among_many(tmp_path: Path) -> None:
+    names = [f"n{number}" for number in range(60_000)] + ["n59999"]
+    content = build(("{" + ",".join(f'"{name}":1' for name in names) + "}").encode())
+    start = time.process_time()
+    assert refusal(tmp_path, content).params["name"] == "n59999"
+    assert time.process_time() - start < 10
 
 
 def test_a_long_name_is_shortened_in_the_sentence(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -10,13 +11,20 @@ from hypothesis import strategies as st
 
 from training.backbones.bert.config import BertConfig
 from training.backbones.contract import BackboneConfig
+from training.backbones.densenet.config import DenseNetConfig
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.mobilenet_v3.config import MobileNetV3Config
+from training.backbones.opt.config import OPTConfig
+from training.backbones.registry import BACKBONES
+from training.backbones.resnet.config import ResNetConfig
 from training.backbones.roberta.config import RobertaConfig
 from training.errors import TrainingError
 from training.weights.blocks import block_by_name, blocks_of
+from training.weights.operators import Slice
 from training.weights.plan import REASONS, Plan, Row
 from training.weights.plan_settings import PlanSettings
 from training.weights.planner import make_plan
+from training.weights.rules import parse_rules
 
 SMALL = GPT2Config(vocab_size=300, n_positions=16, n_embd=32, n_layer=3, n_head=4)
 
@@ -327,7 +335,14 @@ def test_skipped_tensors_start_afresh_and_frozen_ones_are_marked() -> None:
         (["freeze decoder"], "rule_matches_nothing"),
         (["layer.0 -> layer.1", "layer.2 -> layer.1"], "rule_two_sources"),
         (["h.0.ln_1 -> h.1.ln_1", "h.2.ln_1 -> h.1.ln_1"], "rule_two_sources"),
+        (["layer.{i} -> layer.{" + "9" * 5000 + "i}"], "rule_unreadable"),
+        (["layer.{i} -> layer.{i//9999999}"], "rule_unreadable"),
+        (["skip " + "h" * 200], "rule_unreadable"),
         (["wte.weight -> wpe.weight"], "rule_does_not_fit"),
+        (["h.0.attn.c_attn -> h.0.mlp.c_fc"], "rule_does_not_fit"),
+        (["h.0.attn.c_attn.weight -> wte.weight"], "rule_does_not_fit"),
+        (["h.0.attn.c_attn.bias -> h.0.ln_1.bias"], "rule_does_not_fit"),
+        (["h.0.attn.c_attn -> h.0.attn.c_proj"], "rule_does_not_fit"),
         (["layer.{i} -> layer.{i}"] * 201, "rules_too_many"),
     ],
 )
@@ -336,6 +351,42 @@ def test_a_rule_that_cannot_be_followed_is_refused_and_named(rules: list[str], c
         ruled(SMALL, *rules)
     assert (caught.value.code, caught.value.field) == (code, "rules")
     assert str(caught.value).endswith((".", "…"))
+
+
+@pytest.mark.parametrize(
+    "left", ["*" * 60 + "z", "*a" * 60 + "z", "{a}{b}{c}{d}{e}{f}{g}{h}{i}{j}z", "*.*.*.{i}*.z"]
+)
+@pytest.mark.parametrize("name", ["a" * 200, "a." * 100, "1" * 200, "1." * 100, "a.1" * 66 + "\n"])
+def test_a_rule_that_does_not_match_says_so_at_once(left: str, name: str) -> None:
+    (rule,) = parse_rules([f"skip {left}"] if "{" not in left else [f"{left} -> {left}"])
+    start = time.process_time()
+    assert not rule.matches(name)
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "target"),
+    [
+        ("*.{i}.*.w -> *.{i+1}.*.w", "a.b.3.c.d.w", "a.b.4.c.d.w"),
+        ("*.0.* -> *.1.*", "stage.0.0.conv", "stage.1.0.conv"),
+        ("*{i} -> *{2i}", "h.12.w", "h.24.w"),
+        ("*.w* -> *.v*", "a.w.w", "a.v.w"),
+        ("a*b*c -> *x*", "a1b2b3c", "1x2b3"),
+        ("h.{i} -> h.{i}", "h." + "1" * 5000, None),
+        ("h.{i} -> h.{i}", "h.²", None),
+    ],
+)
+def test_stars_and_numbers_go_over(rule: str, name: str, target: str | None) -> None:
+    (made,) = parse_rules([rule])
+    assert made.target(name) == target
+
+
+@pytest.mark.parametrize("name", ["layer.².weight", "layer.norm.weight", "h." + "9" * 5000, "²"])
+def test_an_odd_name_in_the_source_is_left_behind(name: str) -> None:
+    made = make_plan(SMALL, SMALL, shapes_of(SMALL) | {name: (3,)})
+    assert [(item.source, item.reason.code) for item in made.left_behind] == [
+        (name, "not_in_target")
+    ]
 
 
 # --- between architectures ------------------------------------------------------------------------
@@ -393,6 +444,80 @@ def test_positions_go_behind_the_rows_that_an_architecture_reserves() -> None:
     }
 
 
+OPT = OPTConfig(
+    vocab_size=300,
+    max_position_embeddings=16,
+    hidden_size=32,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    ffn_dim=128,
+)
+POSITIONS = "model.decoder.embed_positions.weight"
+
+
+@pytest.mark.parametrize(
+    ("positions", "context", "steps", "code", "copied"),
+    [
+        ("first", 24, [], "positions", 18),
+        ("first", 8, ["slice"], "positions", 10),
+        ("interpolate", 24, ["interpolate"], "positions_stretched", 26),
+        ("interpolate", 8, ["interpolate"], "positions_stretched", 10),
+        ("tile", 24, ["tile"], "positions_repeated", 26),
+    ],
+)
+def test_reserved_rows_are_copied_apart_from_the_positions(
+    positions: str, context: int, steps: list[str], code: str, copied: int
+) -> None:
+    longer = OPT.model_copy(update={"max_position_embeddings": context})
+    row = rows(between(longer, OPT, positions=positions))[POSITIONS]
+    reserved, others = row.parts
+    assert (reserved.at, reserved.shape, reserved.steps) == (
+        (0, 0),
+        (2, 32),
+        (Slice(axis=0, stop=2),),
+    )
+    assert (others.at, others.shape) == ((2, 0), (copied - 2, 32))
+    assert others.steps[0] == Slice(axis=0, start=2, stop=18)
+    assert [step.op for step in others.steps[1:]] == steps
+    assert (row.reason.code, row.copied) == (code, copied * 32)
+    assert row.reason.params["source"] == 16
+    assert row.reason.params["target"] == context
+
+
+@pytest.mark.parametrize("positions", ["interpolate", "tile"])
+def test_the_setting_holds_where_another_number_of_rows_is_reserved(positions: str) -> None:
+    longer = OPT.model_copy(update={"max_position_embeddings": 24})
+    (part,) = rows(between(longer, SMALL, positions=positions))[POSITIONS].parts
+    assert (part.at, part.shape) == ((2, 0), (24, 32))
+    assert [step.op for step in part.steps] == [positions]
+    further = SMALL.model_copy(update={"n_positions": 24})
+    (part,) = rows(between(further, OPT, positions=positions))["transformer.wpe.weight"].parts
+    assert (part.at, part.shape) == ((0, 0), (24, 32))
+    assert [step.op for step in part.steps] == ["slice", positions]
+
+
+def test_a_growth_that_nothing_could_make_up_for_is_refused() -> None:
+    plain = OPT.model_copy(update={"layer_norm_elementwise_affine": False})
+    wider = {"hidden_size": 64, "num_attention_heads": 8}
+    made = between(plain.model_copy(update=wider), plain, width="grow")
+    row = rows(made)["model.decoder.embed_tokens.weight"]
+    assert (row.action, row.reason.code) == ("initialise", "width_head_tied")
+    untied = plain.model_copy(update={"tie_word_embeddings": False})
+    assert between(untied.model_copy(update=wider), untied, width="grow").share == 1
+
+
+@pytest.mark.parametrize("config", [BERT, ROBERTA, OPT])
+def test_another_number_of_heads_is_noted_everywhere(config: BackboneConfig) -> None:
+    other = config.model_copy(update={"num_attention_heads": 8})
+    assert [note.code for note in between(other, config).notes] == ["heads_differ"]
+
+
+def test_the_place_of_opt_s_layer_norms_is_noted() -> None:
+    last = OPT.model_copy(update={"do_layer_norm_before": False})
+    (note,) = between(last, OPT).notes
+    assert (note.code, note.params["name"]) == ("setting_differs", "do_layer_norm_before")
+
+
 def test_what_only_one_of_them_has_stays_behind_or_starts_afresh() -> None:
     made = between(SMALL, BERT)
     left = {item.source for item in made.left_behind}
@@ -407,6 +532,45 @@ def test_a_rule_may_go_between_architectures() -> None:
         "transformer.h.1.attn.c_attn.weight"
     ]
     assert found["bert.encoder.layer.1.attention.self.key.weight"].action == "initialise"
+
+
+@pytest.mark.parametrize("source", sorted(BACKBONES))
+@pytest.mark.parametrize("target", sorted(BACKBONES))
+def test_every_architecture_has_a_plan_from_every_other(source: str, target: str) -> None:
+    one, other = (next(iter(BACKBONES[name].presets.values())) for name in (source, target))
+    made = between(other, one, width="cut")
+    for row in made.rows:
+        for part in row.parts:
+            ends = [start + size for start, size in zip(part.at, part.shape, strict=True)]
+            assert all(end <= size for end, size in zip(ends, row.shape, strict=True))
+    assert source != target or made.share == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "source", "target", "share"),
+    [
+        (DenseNetConfig(depths=[2, 2], num_classes=3), "stage.0.0", "stage.0.1", 0.5),
+        (MobileNetV3Config(num_classes=3), "stage.1.0", "stage.1.1", 0.01),
+        (MobileNetV3Config(num_classes=3), "stage.2.1", "stage.2.2", 1),
+        (ResNetConfig(num_classes=3), "stage.0.1", "stage.0.2", 1),
+    ],
+)
+def test_a_rule_moves_a_block_whose_tensors_have_only_names(
+    config: BackboneConfig, source: str, target: str, share: float
+) -> None:
+    made = between(config, config, rules=[f"{source} -> {target}"])
+    block = [row for row in made.rows if row.block == target]
+    assert sum(row.copied for row in block) >= share * sum(row.parameters for row in block)
+    for row in block:
+        if row.parts:
+            (name,) = row.sources
+            assert name.rpartition(".")[2] == row.target.rpartition(".")[2]
+            assert row.reason.code == "rule"
+
+
+def test_without_roles_nothing_is_taken_for_the_same_in_another_architecture() -> None:
+    for row in between(DenseNetConfig(num_classes=3), ResNetConfig(num_classes=3)).rows:
+        assert row.block == "head" or all(name == row.target for name in row.sources)
 
 
 CONFIGS = st.builds(
