@@ -31,6 +31,7 @@ from training.interop import exporting, importing, keras_files
 from training.interop.exports.keras import build
 from training.interop.exports.network import Network
 from training.interop.hdf5 import H5File
+from training.interop.keras_config import HUB_FIELDS
 from training.interop.keras_gpt2 import sources, to_keras
 from training.spec import ImportSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -358,7 +359,7 @@ def test_a_bomb_in_a_zip_is_refused_before_it_is_unpacked(ours: Path, tmp_path: 
 def test_a_configuration_of_the_stranger_s_own_does_not_allow_a_bomb(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fields = {value: key for key, value in keras_files.HUB_FIELDS.items()}
+    fields = {value: key for key, value in HUB_FIELDS.items()}
     sizes = {"vocab_size": 272, "n_positions": 16, "n_embd": 16, "n_layer": 3, "n_head": 2}
     config = {fields[key]: value for key, value in sizes.items()} | {"intermediate_dim": 10**12}
     with zipfile.ZipFile(folder / "model.keras", "w", zipfile.ZIP_DEFLATED) as archive:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,50 @@ def test_a_greedy_soup_leaves_out_what_makes_it_worse(
     # Twice the same model is that model.
     assert merged.weights_sha256 == read_checkpoint(trained).weights_sha256
     assert len(merged.card["parents"]) == 2
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+def test_one_model_is_in_memory_at_a_time(
+    greedy: bool,
+    trained: Path,
+    random: Write,
+    tiny_dataset: Path,
+    other_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+    start, reckon = evaluate.Judge.__init__, evaluate.require_memory
+
+    def noting(judge: evaluate.Judge, *args: Any) -> None:
+        start(judge, *args)
+        made.append(weakref.ref(judge._scorer.task.model))
+
+    def reckoning(needed: int) -> None:
+        alive.append(sum(model() is not None for model in made))
+        reckon(needed)
+
+    monkeypatch.setattr(evaluate.Judge, "__init__", noting)
+    monkeypatch.setattr(evaluate, "require_memory", reckoning)
+    data = [
+        {"path": str(other_data), "role": "source"},
+        {"path": str(tiny_dataset), "role": "target"},
+    ]
+    merge(
+        tmp_path / "out",
+        method="soup_greedy" if greedy else "soup_uniform",
+        checkpoints=[str(random(1)), str(trained)],
+        evaluate={"data": data, **SCORING},
+    )
+    assert alive == [0, 0]
+
+    (tmp_path / "scores").mkdir()
+    log = EventLog(tmp_path / "scores" / "events.jsonl")
+    values = {"checkpoint": str(trained), "data": data, **SCORING}
+    evaluate.run(EvaluateSpec.model_validate(values), tmp_path / "scores", log)
+    log.close()
+    assert alive == [0] * 4
 
 
 @pytest.mark.parametrize(
