@@ -232,8 +232,8 @@ def test_a_transfer_starts_from_its_source_and_its_twin_does_not(finished_run, t
     spec["tokenizer"] = {"kind": "source"}
     source = read_checkpoint(finished_run / "checkpoint")
     twin = scratch_twin(RunSpec.model_validate(spec), source.config).model_dump(mode="json")
-    assert finish(start(spec, tmp_path / "transfer"))[0] == EXIT_DONE
-    assert finish(start(twin, tmp_path / "twin"))[0] == EXIT_DONE
+    both = start(spec, tmp_path / "transfer"), start(twin, tmp_path / "twin")
+    assert [finish(process)[0] for process in both] == [EXIT_DONE, EXIT_DONE]
     weights = next(e for e in events_of(tmp_path / "transfer") if e["kind"] == "weights")
     assert weights["verified"] is True
     assert weights["parameters_copied"] == weights["parameters_total"]
@@ -284,7 +284,7 @@ def test_long_curves_keep_their_ends():
 def test_on_two_virtual_devices_it_resumes_to_the_same_end(tiny_dataset, tmp_path):
     spec = tiny_spec(tiny_dataset, devices={"kind": "cpu", "count": 2}, training={"dropout": 0.1})
     calm, out, two = tmp_path / "calm", tmp_path / "run", {"GRAFT_VIRTUAL_CPUS": "2"}
-    assert finish(start(spec, calm, **two))[0] == EXIT_DONE
-    assert finish(start(spec, out, GRAFT_FAULT="loop.step:6", **two))[0] == -signal.SIGKILL
+    both = start(spec, calm, **two), start(spec, out, GRAFT_FAULT="loop.step:6", **two)
+    assert [finish(process)[0] for process in both] == [EXIT_DONE, -signal.SIGKILL]
     assert finish(start(spec, out, **two))[0] == EXIT_DONE
     assert_same_end(out, calm)
