@@ -6,7 +6,14 @@ import subprocess
 import sys
 
 #: Each is a module with a command of its own: ``python -m benchmarks.NAME --help``.
-BENCHMARKS = ("train_step", "generate", "copy_weights", "layer_table", "published_size")
+BENCHMARKS = (
+    "train_step",
+    "generate",
+    "copy_weights",
+    "tensor_statistics",
+    "layer_table",
+    "published_size",
+)
 
 
 def main() -> None:

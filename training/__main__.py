@@ -161,13 +161,15 @@ def _ended(options: argparse.Namespace, out: Path, events: EventLog) -> int:
         events.emit("stopped", step=stopped.step)
         return EXIT_STOPPED
     except TrainingError as error:
+        if error.code == "disk_full_writing":
+            error = _disk_full(out, error.params["what"])
         return _refuse(events, error)
     except BrokenPipeError:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            what = str(error.filename or "a file")
-            return _refuse(events, TrainingError("disk_full", what=Path(what).name))
+            what = Path(str(error.filename or "a file")).name
+            return _refuse(events, _disk_full(out, what))
         return _crash(events, error)
     except MemoryError:
         return _refuse(events, _out_of_memory())
@@ -182,6 +184,12 @@ def _refuse(events: EventLog, error: TrainingError) -> int:
         "error", code=error.code, params=error.params, field=error.field, message=str(error)
     )
     return EXIT_REFUSED
+
+
+def _disk_full(out: Path, what: str) -> TrainingError:
+    """Only a run that has saved its state can be told to resume."""
+    resumes = any((out / "state").glob("step-*"))
+    return TrainingError("disk_full" if resumes else "disk_full_writing", what=what)
 
 
 def _crash(events: EventLog, error: Exception) -> int:
@@ -292,6 +300,7 @@ def _estimate(options: argparse.Namespace) -> int:
     if config is None:
         read = import_module("training.weights.checkpoint").read_checkpoint
         config = read(Path(spec.source.checkpoint)).config
+        import_module("training.methods.registry").METHODS[spec.method].require_trained(config)
     elif spec.tokenizer.kind == "train":
         config = config.model_copy(update={"vocab_size": spec.tokenizer.vocabulary_size})
     elif spec.tokenizer.kind == "gpt2":

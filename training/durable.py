@@ -30,13 +30,13 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def reporting_full_disk(what: str) -> Iterator[None]:
-    """Turn "no space left" into the ``disk_full`` refusal; other errors pass unchanged."""
+def reporting_full_disk(what: str, code: str = "disk_full_writing") -> Iterator[None]:
+    """Turn "no space left" into the ``disk_full_writing`` refusal; other errors pass unchanged."""
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise TrainingError("disk_full", what=what) from error
+            raise TrainingError(code, what=what) from error
         raise
 
 
@@ -49,7 +49,7 @@ def write_bytes(path: Path, data: bytes, *, point: str = "file") -> None:
         point: Prefix of the fault points ``<point>.write`` and ``<point>.rename``.
 
     Raises:
-        TrainingError: ``disk_full``; the old content stays.
+        TrainingError: ``disk_full_writing``; the old content stays.
     """
     temporary = _temporary(path)
     try:
@@ -94,12 +94,12 @@ def durable_folder(
         path: The folder to make; its parent is made if need be.
         point: Prefix of the fault points ``<point>.write`` (content written, not yet synced),
             ``<point>.sync`` (synced) and ``<point>.rename`` (renamed, parent not yet synced).
-        what: How the ``disk_full`` sentence names it; default: the folder's name.
+        what: How the ``disk_full_writing`` sentence names it; default: the folder's name.
         last: Called with the temporary folder once all else in it is synced: for the file whose
             presence says that the rest is complete.
 
     Raises:
-        TrainingError: ``disk_full``; nothing is left behind.
+        TrainingError: ``disk_full_writing``; nothing is left behind.
     """
     temporary = _temporary(path)
     try:

@@ -101,8 +101,8 @@ MESSAGES: dict[str, str] = {
     ),
     # Copying weights (training.weights.plan, copy, transfer).
     "probe_not_comparable": _(
-        "The two models cannot be given the same input: their vocabularies, or the sizes of their "
-        "images, differ."
+        "What the two models compute cannot be compared: their vocabularies, the sizes of their "
+        "images, or the sizes of their outputs differ."
     ),
     "rule_unreadable": _(
         "This is no rule: %(rule)s. Write layer.{i} -> layer.{2i}, skip NAME or freeze NAME."
@@ -344,6 +344,10 @@ MESSAGES: dict[str, str] = {
         "they were not read. Convert them where you trust them: "
         "AutoModelForCausalLM.from_pretrained(…).save_pretrained(…, safe_serialization=True)."
     ),
+    "folder_only_hdf5": _(
+        "The weights are there only as %(file)s, which is not read beside a config.json. Save the "
+        "model as safetensors; or with Keras as one .keras file, and import that file."
+    ),
     "folder_no_weights": _(
         "There are no weights among the files: model.safetensors is missing. A configuration "
         "alone would be a model with random weights."
@@ -351,6 +355,10 @@ MESSAGES: dict[str, str] = {
     "index_invalid": _("%(file)s cannot be read: %(detail)s."),
     "shard_missing": _("%(index)s names %(file)s, which is missing."),
     "tensor_twice": _("The tensor %(name)s is in two files, %(file)s and %(other)s."),
+    "tensor_two_names": _(
+        "The tensors %(one)s and %(other)s stand for the same part of the model, and only one of "
+        "them can. Remove the one that does not belong there."
+    ),
     "tensors_missing": _(
         "%(count)s of the model's tensors are missing from the weights: %(names)s."
     ),
@@ -382,6 +390,9 @@ MESSAGES: dict[str, str] = {
     "keras_member_missing": _("%(name)s is missing from %(file)s."),
     "keras_too_large": _(
         "%(name)s claims %(size_mb)s MB, more than its model can take, and was not unpacked."
+    ),
+    "keras_no_space": _(
+        "Unpacking %(name)s needs %(needed_mb)s MB and the disk has %(free_mb)s MB left."
     ),
     "keras_size_lie": _(
         "%(name)s in the .keras file has another size or checksum than the file says."
@@ -421,9 +432,14 @@ MESSAGES: dict[str, str] = {
     "hdf5_type": _("%(path)s in %(file)s is not weights but %(type)s."),
     "hdf5_twice": _("%(path)s in %(file)s is another name of something that is there already."),
     "hdf5_too_many": _("%(file)s holds more objects than any model (at %(path)s)."),
+    "hdf5_name_too_long": _("A name in %(file)s is too long (it begins with %(path)s)."),
     "hdf5_too_deep": _("The groups in %(file)s are nested too deeply (at %(path)s)."),
     # Exports (training.interop.exporting).
     "export_architecture": _("%(architecture)s models cannot be written as %(format)s."),
+    "export_banded": _(
+        "transformers has no class that opens this %(architecture)s model, so it cannot be written "
+        "as %(format)s. Only one whose layers are all dense can: it is a GPT-2."
+    ),
     "export_too_large": _(
         "%(format)s holds %(limit_gb)s GB in one file, and these weights take %(size_gb)s GB in "
         "float32. Choose another form."
@@ -462,6 +478,10 @@ MESSAGES: dict[str, str] = {
         "%(repository)s is not a model's name on the Hub. It should look like gpt2 or owner/name."
     ),
     "hub_endpoint_invalid": _("%(endpoint)s is not an address of a Hub: https://… is needed."),
+    "hub_plain_http": _(
+        "The token would go to %(endpoint)s unencrypted, where others can read it. An address with "
+        "https:// is needed."
+    ),
     "hub_not_found": _(
         "There is no model %(repository)s at %(endpoint)s, or it is private. Look for a typing "
         "error in the name."
@@ -488,6 +508,10 @@ MESSAGES: dict[str, str] = {
     "download_cut": _(
         "The connection broke while %(file)s was coming in, after %(received_mb)s of "
         "%(total_mb)s MB. What came in was kept; starting again goes on from there."
+    ),
+    "download_disk_full": _(
+        "The disk became full while %(what)s was coming in. What came in was kept. Free some "
+        "space, then start again."
     ),
     "download_damaged": _(
         "%(file)s did not arrive as the Hub has it (its hash differs), and was thrown away."

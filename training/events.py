@@ -80,10 +80,12 @@ class EventLog:
             event: dict[str, Any] = {"v": FORMAT_VERSION, "seq": self._seq + 1}
             event |= {"t": round(time.time(), 3), "kind": kind, **_finite(fields)}
             line = json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n"
-            self._append(line.encode())
+            # Strangers' names can hold half a surrogate pair, which UTF-8 cannot: "?" then.
+            data = line.encode("utf-8", "replace")
+            self._append(data)
             self._seq += 1
             if self._echo is not None:
-                self._echo.write(line)
+                self._echo.write(data.decode())
                 self._echo.flush()
 
     def _append(self, data: bytes) -> None:

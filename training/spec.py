@@ -373,6 +373,8 @@ class AboutSpec(Settings):
     #: Name on the Hub of the model that it came from, and that model's licence.
     base_model: str = Field("", max_length=200)
     licence: str = Field("", max_length=100)
+    #: What people call the data that it was trained on; empty: the card's name for it.
+    data: str = Field("", max_length=200)
 
 
 class ExportSpec(Settings):

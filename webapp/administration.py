@@ -108,7 +108,7 @@ class PortalAdmin(admin.ModelAdmin):
 
     Attributes:
         editable: Fields that may be changed by hand.
-        hidden: Fields that are shown in another form (by :func:`pretty`, :func:`link`).
+        hidden: Fields that are not shown, or in another form (by :func:`pretty`, :func:`link`).
         extra: Computed fields shown after the model's own.
     """
 

@@ -6,12 +6,15 @@
 | ``DATABASE_URL`` | SQLite in the data folder | PostgreSQL for more than one host |
 | ``REDIS_URL`` | embedded Valkey on a unix socket | any Redis or Valkey |
 | ``STORAGE_URL`` | ``files/`` in the data folder | ``file:///…`` or ``s3://bucket/prefix`` |
-| ``GRAFT_SECRET_KEY`` | made once, kept in the data folder | signs sessions and links |
+| ``GRAFT_SECRET_KEY`` | made once, kept in the data folder | signs, encrypts; one for all hosts |
 | ``GRAFT_HOSTS`` | loopback names | host names the portal answers to, comma-separated |
 | ``GRAFT_HTTPS`` | off | ``1``: secure cookies, HSTS, redirects (behind a TLS proxy) |
 | ``GRAFT_DEBUG`` | off | ``1``: Django's debug pages |
 | ``GRAFT_LEASE_S`` | 20 | seconds without a heartbeat after which a job counts as orphaned |
+| ``TZ`` | UTC | time zone of the times on the pages |
 | ``HF_ENDPOINT`` | the public Hub | a mirror's address |
+
+The table in ``docs/operations.md`` has them all.
 """
 
 from __future__ import annotations

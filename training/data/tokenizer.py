@@ -294,6 +294,8 @@ def _at_most(texts: Iterable[str], characters: int) -> Iterator[str]:
 def _pair(merge: Any) -> tuple[str, str]:
     """A merge as tokenizers writes it now (a list) or wrote it before 0.20 (``"a b"``)."""
     left, right = merge.split(" ") if isinstance(merge, str) else merge
+    if not isinstance(left, str) or not isinstance(right, str):
+        raise TypeError(f"a merge of {str(merge)[:80]}")
     return left, right
 
 
@@ -350,7 +352,7 @@ def _read_tokenizer_json(folder: Path, plain: bool) -> BytePairs:
             bool((content.get("pre_tokenizer") or {}).get("add_prefix_space")),
             None if plain else frame_of(content.get("post_processor")),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         detail = f"{type(error).__name__}: {error}"
         raise TrainingError("tokenizer_damaged", file=name, detail=detail) from error
 

@@ -37,7 +37,8 @@ def run(spec: ProbeSpec, out: Path, events: EventLog) -> dict[str, Any]:
 
     Raises:
         TrainingError: ``checkpoint_*``; ``probe_not_comparable`` where one model cannot be given
-            what the other can (another vocabulary, images and text).
+            what the other can (another vocabulary, images and text), or gives outputs of another
+            shape (another head, other classes).
     """
     started = time.monotonic()
     events.emit("phase", name="loading", fraction=None, detail="")
@@ -48,6 +49,8 @@ def run(spec: ProbeSpec, out: Path, events: EventLog) -> dict[str, Any]:
     before = outputs(one, inputs)
     events.emit("phase", name="evaluating", fraction=0.5, detail="")
     after = outputs(other, inputs)
+    if before.shape != after.shape:
+        raise TrainingError("probe_not_comparable")
     report = {
         "version": REPORT_VERSION,
         "method": "probe",
@@ -75,7 +78,8 @@ def probe_batch(one: Checkpoint, other: Checkpoint, seed: int) -> np.ndarray:
         length = min(TOKENS, *(config.context for config in configs if config.context))
         return random.integers(0, sizes[0], (BATCH, length), dtype=np.int32)
     channels = {getattr(config, "in_channels", None) for config in configs}
-    sides = {getattr(config, "image_size", SIDE) for config in configs}
+    # What fixes no size takes the other's.
+    sides = {config.image_size for config in configs if hasattr(config, "image_size")} or {SIDE}
     if any(sizes) or len(channels) != 1 or len(sides) != 1:
         raise TrainingError("probe_not_comparable")
     side = int(sides.pop())

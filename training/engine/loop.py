@@ -81,7 +81,7 @@ class Loop:
         """Train to the last step.
 
         Raises:
-            TrainingError: ``nan_loss``, ``disk_full``.
+            TrainingError: ``nan_loss``, ``disk_full_writing``.
             stopping.Stopped: On request, with the state saved.
         """
         with stopping.deferred():

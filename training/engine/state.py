@@ -79,7 +79,7 @@ def save(
     an earlier state with the same best, shares its file by a hard link.
 
     Raises:
-        TrainingError: ``disk_full``; the states already there stay.
+        TrainingError: ``disk_full_writing``; the states already there stay.
     """
     target = root / f"step-{position.step:08d}"
     files: dict[str, str] = {}

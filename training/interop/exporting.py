@@ -7,7 +7,6 @@ refused: nothing is left behind then.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from importlib import import_module
@@ -21,11 +20,11 @@ from training.errors import TrainingError
 from training.events import EventLog
 from training.interop.exports import EXPORTS
 from training.interop.exports.signature import OUTPUT, PROBE_SEED, Input, probe
+from training.interop.forms import exported_class
 from training.interop.model_card import write_readme
 from training.settings import spec_sha256
 from training.spec import ExportSpec
 from training.version import code_version
-from training.weights.card import CONFIG_FILE
 from training.weights.checkpoint import TOKENIZER_FILES, Checkpoint, read_checkpoint
 
 REPORT_VERSION = PROOF_VERSION = 1
@@ -47,7 +46,7 @@ def run(spec: ExportSpec, out: Path, events: EventLog) -> dict[str, str]:
         The fields of the ``finished`` event.
 
     Raises:
-        TrainingError: ``export_*``, ``checkpoint_*``, ``disk_full``.
+        TrainingError: ``export_*``, ``checkpoint_*``, ``disk_full_writing``.
     """
     started = time.monotonic()
     sweep(out)
@@ -116,11 +115,9 @@ def check_possible(checkpoint: Checkpoint, form: str) -> None:
     """Refuse what the form cannot hold, before anything is computed.
 
     Raises:
-        TrainingError: ``export_architecture``, ``export_too_large``.
+        TrainingError: ``export_architecture``, ``export_banded``, ``export_too_large``.
     """
-    config = checkpoint.config
-    values = sum(spec.size for spec in config.tensors())
-    if problem := EXPORTS[form].problem(config.architecture, values):
+    if problem := EXPORTS[form].problem(checkpoint.config):
         code, params = problem
         raise TrainingError(code, field="format", **params)
 
@@ -190,7 +187,6 @@ def _add_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
 
 def _code(template: str, checkpoint: Checkpoint, proof: dict[str, Any]) -> str:
     """The lines that open the files, with this model's names filled in."""
-    classes = json.loads((checkpoint.folder / CONFIG_FILE).read_text("utf-8"))["architectures"]
     inputs = proof.get("inputs", [])
     names = [given["name"] for given in inputs]
     return template.format(
@@ -198,5 +194,5 @@ def _code(template: str, checkpoint: Checkpoint, proof: dict[str, Any]) -> str:
         constants=", ".join(f"{name}=tf.constant({name})" for name in names),
         pairs=", ".join(f'"{name}": {name}' for name in names),
         shapes=", ".join(f"{one['name']}: {one['dtype']} {one['shape']}" for one in inputs),
-        model_class=classes[0],
+        model_class=exported_class(checkpoint.config),
     )

@@ -25,6 +25,8 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: A GPT-2 XL has some 2,500 objects; each costs a moment to look at.
 MAX_OBJECTS = 200_000
 MAX_DEPTH = 16
+#: Characters of one name. A path repeats the names above it for every array below.
+MAX_NAME = 512
 #: Keras keeps the optimiser's state here; it is not looked at.
 SKIPPED = ("optimizer",)
 #: Types that weights are stored as, in NumPy's words.
@@ -61,6 +63,7 @@ class H5File:
         self.arrays: dict[str, H5Info] = {}
         self.names: dict[str, str] = {}
         self._seen: set[Any] = set()
+        self._claimed = 0
         try:
             self._file = h5py.File(path, "r")
         except (OSError, RuntimeError, ValueError) as error:
@@ -96,6 +99,8 @@ class H5File:
             raise self._refused("hdf5_too_deep", path)
         for name in group:
             here = f"{path}/{name}".lstrip("/")
+            if len(name) > MAX_NAME:
+                raise self._refused("hdf5_name_too_long", here)
             kind = type(group.get(name, getlink=True)).__name__
             if kind == "ExternalLink":
                 raise self._refused("hdf5_external_link", here)
@@ -125,9 +130,10 @@ class H5File:
         if not path.endswith("/vars") or "name" not in group.attrs:
             return
         attribute = group.attrs.get_id("name")
-        if attribute.shape == () and attribute.get_storage_size() <= 512:
+        if attribute.shape == () and attribute.get_storage_size() <= MAX_NAME:
+            # What a text of no fixed length takes shows only when it is read.
             name = group.attrs["name"]
-            if isinstance(name, str):
+            if isinstance(name, str) and len(name) <= MAX_NAME:
                 self.names[path.removesuffix("/vars")] = name
 
     def _check_array(self, found: Any, path: str) -> None:
@@ -141,11 +147,13 @@ class H5File:
             raise self._refused("hdf5_type", path, type=str(found.dtype)[:120])
         shape = tuple(int(size) for size in found.shape)
         claimed = int(np.prod(shape, dtype=object)) * found.dtype.itemsize
-        if claimed > self._size:
+        # All together: else a thousand arrays could lie in one place.
+        self._claimed += claimed
+        if self._claimed > self._size:
             raise self._refused(
                 "hdf5_claims",
                 path,
-                claimed_mb=round(claimed / 1e6),
+                claimed_mb=(self._claimed + 500_000) // 10**6,
                 size_mb=round(self._size / 1e6, 2),
             )
         if layout == h5py.h5d.CHUNKED or properties.get_nfilters():
@@ -155,7 +163,7 @@ class H5File:
             raise self._refused(
                 "hdf5_claims",
                 path,
-                claimed_mb=round(claimed / 1e6),
+                claimed_mb=(claimed + 500_000) // 10**6,
                 size_mb=round(self._size / 1e6, 2),
             )
         self.arrays[path] = H5Info(shape, found.dtype.str)

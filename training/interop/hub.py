@@ -12,6 +12,7 @@ addresses, its headers and its errors.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
@@ -36,6 +38,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import get_session, hf_raise_for_status
 
+from training.data.text_tokenizer import encodable
 from training.durable import reporting_full_disk, write_json
 from training.errors import TrainingError
 from training.faults import fault_point
@@ -112,7 +115,7 @@ def look_up(repository: str, revision: str, endpoint: str = "") -> RemoteModel:
         repository,
         revision,
         str(info.sha),
-        licence if isinstance(licence, str) else None,
+        encodable(licence) if isinstance(licence, str) else None,
         files,
     )
 
@@ -129,6 +132,25 @@ def checked_address(repository: str, endpoint: str) -> str:
     if not _NAME.fullmatch(repository) or ".." in repository or "--" in repository:
         raise TrainingError("hub_name_invalid", field="repository", repository=repository)
     return endpoint
+
+
+def require_private(endpoint: str) -> None:
+    """Refuse to send a token where anybody on the way can read it.
+
+    Raises:
+        TrainingError: ``hub_plain_http``: neither https nor this very machine.
+    """
+    try:
+        address = urlsplit(endpoint)
+        host = address.hostname or ""
+    except ValueError:
+        raise TrainingError("hub_endpoint_invalid", field="endpoint", endpoint=endpoint) from None
+    try:
+        here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        here = host == "localhost"
+    if address.scheme != "https" and not here:
+        raise TrainingError("hub_plain_http", field="endpoint", endpoint=endpoint)
 
 
 def _ask_size(repository: str, commit: str, endpoint: str, name: str) -> int:
@@ -148,7 +170,7 @@ def download(model: RemoteModel, folder: Path, progress: Progress) -> None:
         progress: Told at most every half second, and at the end.
 
     Raises:
-        TrainingError: ``download_*`` (what came in is kept), ``hub_*``, ``disk_full``.
+        TrainingError: ``download_*`` (what came in is kept), ``hub_*``.
     """
     _keep_only_this_commit(model, folder)
     free = shutil.disk_usage(folder).free
@@ -226,7 +248,7 @@ def _stream(model: RemoteModel, file: RemoteFile, part: Path, meter: _Meter) -> 
     if have:
         headers["Range"] = f"bytes={have}-"
     with (
-        reporting_full_disk(file.name),
+        reporting_full_disk(file.name, "download_disk_full"),
         get_session().stream("GET", url, headers=headers, timeout=TIMEOUT_S) as response,
     ):
         if response.status_code == 429 or response.status_code >= 500:

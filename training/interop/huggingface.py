@@ -29,6 +29,7 @@ from training.interop.forms import form_of
 from training.interop.forms.form import Form, OwnForm, read_config_json
 from training.interop.matching import (
     in_order,
+    put,
     require_none_extra,
     require_none_missing,
     short,
@@ -53,7 +54,9 @@ FILES = frozenset(
 
 _CODE_SUFFIXES = frozenset({".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".sh", ".ipynb"})
 #: Weights in formats that can run code when opened, or that we do not read.
-_PICKLES = re.compile(r"(pytorch_model.*\.bin|.*\.(pt|pth|ckpt|pkl|pickle|h5|msgpack|ot))")
+_PICKLES = re.compile(r"(pytorch_model.*\.bin|.*\.(pt|pth|ckpt|pkl|pickle|msgpack|ot))")
+#: Beside a configuration: a preset folder of KerasHub's, or TensorFlow's weights.
+_HDF5 = re.compile(r".*\.(h5|hdf5)")
 _MAX_INDEX_BYTES = 10_000_000
 
 
@@ -85,7 +88,8 @@ def choose_files(names: list[str]) -> list[str]:
     """The files to take of those that are there, one set of weights only.
 
     Raises:
-        TrainingError: ``folder_no_config``, ``folder_only_pickles`` or ``folder_no_weights``.
+        TrainingError: ``folder_no_config``, ``folder_only_pickles``, ``folder_only_hdf5`` or
+            ``folder_no_weights``.
     """
     found = sorted(name for name in names if wanted(name))
     if CONFIG_FILE not in found:
@@ -96,6 +100,8 @@ def choose_files(names: list[str]) -> list[str]:
         return found
     if pickles := sorted(name for name in names if _PICKLES.fullmatch(name)):
         raise TrainingError("folder_only_pickles", file=pickles[0])
+    if hdf5 := sorted(name for name in names if _HDF5.fullmatch(name)):
+        raise TrainingError("folder_only_hdf5", file=hdf5[0])
     raise TrainingError("folder_no_weights")
 
 
@@ -160,7 +166,7 @@ def export(checkpoint: Checkpoint, destination: Path) -> None:
     Only ``config.json`` may differ: a GPT-3 that is dense throughout leaves as the GPT-2 it is.
 
     Raises:
-        TrainingError: ``disk_full``; nothing is left behind.
+        TrainingError: ``disk_full_writing``; nothing is left behind.
     """
     with durable_folder(destination, point="export", what="the export") as temporary:
         copy_files(checkpoint, temporary)
@@ -259,7 +265,7 @@ def _match_names(
         if bare and name not in config.TIED and name not in specs:
             name = form.prefix + name
         if not form.buffers.fullmatch(name):
-            found[name] = info
+            put(found, name, info)
     require_none_missing(found, config)
     for head, same in config.TIED.items():
         if head in found and head not in specs and same in specs:

@@ -46,8 +46,11 @@ def run(spec: ImportSpec, out: Path, events: EventLog) -> dict[str, str]:
     sweep(out)
     origin: dict[str, Any] = {"kind": spec.kind}
     folder = Path(spec.path)
+    field = {"hub": "repository", "folder": "path"}[spec.kind]
     with ExitStack() as opened:
         try:
+            if spec.kind == "folder" and not spec.path:
+                raise TrainingError("folder_missing")
             if spec.kind == "hub":
                 folder = out / DOWNLOAD_FOLDER
                 origin |= _download(spec, folder, events)
@@ -60,8 +63,12 @@ def run(spec: ImportSpec, out: Path, events: EventLog) -> dict[str, str]:
             else:
                 model = read_folder(folder)
             _check_values(model, events)
+        except RecursionError as error:
+            raise TrainingError(
+                "config_unreadable", field=field, detail="it is nested too deeply"
+            ) from error
         except TrainingError as error:
-            error.field = error.field or {"hub": "repository", "folder": "path"}[spec.kind]
+            error.field = error.field or field
             raise
         events.emit("phase", name="saving", fraction=None, detail="")
         card = _write(spec, model, origin, out / "checkpoint")

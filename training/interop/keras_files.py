@@ -12,7 +12,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -39,6 +41,8 @@ MAX_CONFIG_BYTES = 10_000_000
 MAX_ASSET_BYTES = 50_000_000
 #: Beside the weights a file holds at most Adam's two moments of each, and what HDF5 itself takes.
 STORED_TIMES, OVERHEAD_BYTES = 4, 64_000_000
+#: Weights hardly shrink in a zip, a vocabulary to a third; a bomb grows a thousandfold.
+UNPACKED_TIMES, UNPACKED_FLOOR = 20, 1_000_000
 _CHUNK = 1 << 20
 
 #: What KerasHub's GPT-2 fixes, whatever its file says.
@@ -115,7 +119,15 @@ def _unpack(path: Path, scratch: Path) -> tuple[GPT2Config, bool, float, Path]:
                 if asset := _ASSET.fullmatch(name):
                     target = scratch / _ASSET_NAMES[asset[1]]
                     _extract(archive, member, target, MAX_ASSET_BYTES)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        NotImplementedError,
+        EOFError,
+        OSError,
+        UnicodeError,
+    ) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # a disk's, and not the zip's
         raise TrainingError("keras_zip", file=path.name, detail=str(error)[:200]) from error
@@ -134,6 +146,8 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
             raise TrainingError("keras_member_twice", file=path.name, name=name[:200])
         if member.flag_bits & 1:
             raise TrainingError("keras_zip", file=path.name, detail="it is encrypted")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise TrainingError("keras_zip", file=path.name, detail="its compression is unusual")
         found[name] = member
     for name in (CONFIG, WEIGHTS):
         if name not in found:
@@ -158,9 +172,18 @@ def _json(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> dict[str, Any]:
 
 
 def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, most: int) -> None:
-    """Unpack one member, never more than it claims, nor than the model can need."""
+    """Unpack one member, never more than it claims, nor than the model can need or the disk has."""
+    most = min(most, max(UNPACKED_TIMES * member.compress_size, UNPACKED_FLOOR))
     if member.file_size > most:
         raise TrainingError("keras_too_large", name=member.filename, size_mb=_mb(member.file_size))
+    free = shutil.disk_usage(target.parent).free
+    if member.file_size > free:
+        raise TrainingError(
+            "keras_no_space",
+            name=member.filename,
+            needed_mb=_mb(member.file_size),
+            free_mb=_mb(free),
+        )
     written = 0
     try:
         with archive.open(member) as stream, target.open("wb") as file:
@@ -210,6 +233,8 @@ def _class_of(item: Mapping[str, Any]) -> str:
     kind, registered, module = (
         item.get(name) for name in ("class_name", "registered_name", "module")
     )
+    if not isinstance(kind, str):
+        raise TrainingError("keras_class", name=str(kind)[:120])
     own = f"keras_hub>{kind}" if kind in _KNOWN_REGISTERED else kind
     if registered not in (None, kind, own):
         raise TrainingError("keras_class", name=str(registered)[:120])
@@ -220,7 +245,7 @@ def _class_of(item: Mapping[str, Any]) -> str:
         "builtins",
     ):
         raise TrainingError("keras_class", name=f"{module}.{kind}"[:120])
-    return str(kind)[:120]
+    return kind[:120]
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -266,7 +291,7 @@ def _check_policy(value: Any) -> None:
         if _class_of(value) != "DTypePolicy":
             raise TrainingError("keras_class", name=_class_of(value))
         name = _object(value.get("config")).get("name")
-    if name not in _POLICIES:
+    if not isinstance(name, str) or name not in _POLICIES:
         raise TrainingError(
             "config_unsupported",
             name="dtype",
@@ -285,9 +310,9 @@ def _functional_config(config: Mapping[str, Any]) -> GPT2Config:
     for layer in map(_object, layers):
         if _class_of(layer) not in known:
             raise TrainingError("keras_class", name=_class_of(layer))
-        name = str(layer.get("name"))
-        if name in named:
-            raise TrainingError("keras_graph", detail=name[:120])
+        name = layer.get("name")
+        if not isinstance(name, str) or name in named:
+            raise TrainingError("keras_graph", detail=str(name)[:120])
         named[name] = layer
 
     def setting(layer: str, name: str) -> Any:

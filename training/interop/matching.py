@@ -11,6 +11,18 @@ from training.weights.checkpoint import WEIGHT_TYPES
 from training.weights.header import TensorInfo
 
 
+def put(found: dict[str, TensorInfo], name: str, info: TensorInfo) -> None:
+    """Note a foreign tensor under a name of ours, which only one may have.
+
+    Raises:
+        TrainingError: ``tensor_two_names``, with both of theirs.
+    """
+    if name in found:
+        one, other = short(found[name].name), short(info.name)
+        raise TrainingError("tensor_two_names", one=one, other=other)
+    found[name] = info
+
+
 def require_none_missing(
     found: Mapping[str, Any], config: BackboneConfig, foreign: Mapping[str, str] | None = None
 ) -> None:

@@ -14,11 +14,19 @@ from typing import Any
 import yaml
 
 from training.backbones.registry import BACKBONES
+from training.interop.forms import exported_class
 from training.spec import AboutSpec
-from training.weights.card import CONFIG_FILE
 from training.weights.checkpoint import Checkpoint
+from training.weights.tasks import task_of
 
 README_FILE = "README.md"
+#: Task → the Hub's name for it; with none it has no such name.
+_PIPELINES = {
+    "causal_language_modelling": "text-generation",
+    "masked_language_modelling": "fill-mask",
+    "text_classification": "text-classification",
+    "text_features": "feature-extraction",
+}
 _METRICS = {"loss": "loss", "perplexity": "perplexity", "accuracy": "accuracy"}
 
 
@@ -35,19 +43,18 @@ def readme(checkpoint: Checkpoint, about: AboutSpec) -> str:
 
 def metadata(checkpoint: Checkpoint, about: AboutSpec) -> dict[str, Any]:
     """The Hub's fields: what is not known is left out, never guessed."""
-    card = checkpoint.card
     found: dict[str, Any] = {"library_name": "transformers"}
     licence = about.licence.lower()
     if re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
         found["license"] = licence
     if about.base_model:
         found["base_model"] = about.base_model
-    if BACKBONES[checkpoint.config.architecture].kind == "text":
-        found["pipeline_tag"] = "text-generation"
-    found["tags"] = ["graft", checkpoint.config.architecture]
-    data = (card.get("data") or {}).get("name")
-    if data:
-        found["datasets"] = [data]
+    config = checkpoint.config
+    if pipeline := _PIPELINES.get(task_of(config.architecture, config.model_dump())):
+        found["pipeline_tag"] = pipeline
+    # No "datasets": those are names on the Hub, and ours is not there.
+    found["tags"] = ["graft", config.architecture]
+    data = _data(checkpoint, about)
     results = _results(checkpoint)
     if results:
         found["metrics"] = sorted({result["type"] for result in results})
@@ -76,6 +83,10 @@ def _results(checkpoint: Checkpoint) -> list[dict[str, Any]]:
     return found
 
 
+def _data(checkpoint: Checkpoint, about: AboutSpec) -> str:
+    return " ".join((about.data or (checkpoint.card.get("data") or {}).get("name") or "").split())
+
+
 def _title(checkpoint: Checkpoint, about: AboutSpec) -> str:
     # One line: what people typed must not begin another heading or list.
     name = " ".join(about.name.split())
@@ -95,7 +106,7 @@ def _text(checkpoint: Checkpoint, about: AboutSpec) -> str:
     parts += ["", "## What made it", ""]
     rows = {
         "Method": card.get("method"),
-        "Data": (card.get("data") or {}).get("name"),
+        "Data": _data(checkpoint, about),
         "Steps": card.get("steps"),
         "Seed": made.get("seed"),
         "Code": made.get("code_version"),
@@ -108,15 +119,15 @@ def _text(checkpoint: Checkpoint, about: AboutSpec) -> str:
     parts += ["", "## Shape", ""]
     shape = config.model_dump(mode="json")
     parts += [f"- `{name}`: {json.dumps(value)}" for name, value in shape.items()]
-    classes = json.loads((checkpoint.folder / CONFIG_FILE).read_text("utf-8"))["architectures"]
+    model_class = exported_class(config)
     parts += [
         "",
         "## How to use it",
         "",
         "```python",
-        f"from transformers import AutoTokenizer, {classes[0]}",
+        f"from transformers import AutoTokenizer, {model_class}",
         'tokenizer = AutoTokenizer.from_pretrained("THIS_REPOSITORY")',
-        f'model = {classes[0]}.from_pretrained("THIS_REPOSITORY")',
+        f'model = {model_class}.from_pretrained("THIS_REPOSITORY")',
         "```",
         "",
         "## Hashes (SHA-256)",

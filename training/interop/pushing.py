@@ -50,29 +50,32 @@ def run(spec: PushSpec, out: Path, events: EventLog) -> dict[str, str]:
         The fields of the ``finished`` event.
 
     Raises:
-        TrainingError: ``hub_*``, ``export_*``, ``checkpoint_*``, ``disk_full``.
+        TrainingError: ``hub_*``, ``export_*``, ``checkpoint_*``, ``disk_full_writing``.
     """
     started = time.monotonic()
     token = os.environ.pop("HF_TOKEN", "")
     if not token:
         raise TrainingError("hub_token_missing", field="token")
     endpoint = hub.checked_address(spec.repository, spec.endpoint)
+    hub.require_private(endpoint)
     sweep(out)
     events.emit("phase", name="reading", fraction=None, detail="")
     checkpoint = read_checkpoint(Path(spec.checkpoint), verify=True)
     check_possible(checkpoint, "huggingface")
     folder = out / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
-    with reporting_full_disk("the export"):
-        folder.mkdir()
-        write_proved(checkpoint, "huggingface", folder, events)
-        write_readme(checkpoint, folder, spec.about)
-    events.emit("phase", name="sending", fraction=None, detail=spec.repository)
-    with _explained(spec.repository, endpoint):
-        commit = _send(spec, folder, HfApi(endpoint=endpoint, token=token))
-        events.emit("phase", name="checking", fraction=None, detail=spec.repository)
-        _check_arrived(spec, folder, HfApi(endpoint=endpoint, token=token), commit)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with reporting_full_disk("the export"):
+            folder.mkdir()
+            write_proved(checkpoint, "huggingface", folder, events)
+            write_readme(checkpoint, folder, spec.about)
+        events.emit("phase", name="sending", fraction=None, detail=spec.repository)
+        with _explained(spec.repository, endpoint):
+            commit = _send(spec, folder, HfApi(endpoint=endpoint, token=token))
+            events.emit("phase", name="checking", fraction=None, detail=spec.repository)
+            _check_arrived(spec, folder, HfApi(endpoint=endpoint, token=token), commit)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     pushed = {
         "endpoint": endpoint,
         "repository": spec.repository,

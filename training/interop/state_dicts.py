@@ -11,6 +11,7 @@ writes it, with ``architecture``, settles it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -27,7 +28,13 @@ from training.backbones.shufflenet.config import ShuffleNetConfig
 from training.backbones.vit.config import ViTConfig
 from training.errors import TrainingError
 from training.interop.forms.form import CODE
-from training.interop.matching import in_order, require_none_extra, require_none_missing, short
+from training.interop.matching import (
+    in_order,
+    put,
+    require_none_extra,
+    require_none_missing,
+    short,
+)
 from training.weights.header import TensorInfo, read_header
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -143,11 +150,10 @@ def recognise(
         TrainingError: ``state_dict_ambiguous``, ``state_dict_sizes``, ``vit_heads_unknown``,
             ``tensor*_*``: one is missing or left over, by name.
     """
-    plain = {
-        _DOTTED.sub(r"\1\2.", name): info
-        for name, info in infos.items()
-        if not name.endswith(COUNTER)
-    }
+    plain: dict[str, TensorInfo] = {}
+    for name, info in infos.items():
+        if not name.endswith(COUNTER):
+            put(plain, _DOTTED.sub(r"\1\2.", name), info)
     fits: list[Recognised] = []
     refusals: list[TrainingError] = []
     for convention in conventions or CONVENTIONS:
@@ -332,8 +338,8 @@ def _vit(
     def measure(shapes: Shapes) -> ViTConfig:
         width, channels, size, _ = shapes[patch]
         patches = shapes[position][1] - 1
-        side = round(patches**0.5)
-        if side * side != patches:
+        side = math.isqrt(max(patches, 0))
+        if not side or side * side != patches:
             raise ValueError(f"{patches} patches are no square")
         if width not in VIT_HEADS:
             known = ", ".join(map(str, VIT_HEADS))

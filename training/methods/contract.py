@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from training.backbones.contract import BackboneConfig
+from training.errors import TrainingError
 from training.events import EventLog
 from training.spec import RunSpec
 
@@ -99,3 +101,18 @@ class Method:
     backbones: tuple[str, ...]
     load: Callable[[RunSpec, Path, EventLog], Loaded]
     load_split: Callable[[RunSpec, Path, EventLog, str], Loaded]
+
+    def require_trained(self, config: BackboneConfig) -> None:
+        """Refuse a source whose architecture it does not train.
+
+        Raises:
+            TrainingError: ``architecture_not_trained``.
+        """
+        if config.architecture not in self.backbones:
+            raise TrainingError(
+                "architecture_not_trained",
+                field="source.checkpoint",
+                method=self.title,
+                architecture=config.architecture,
+                known=", ".join(self.backbones),
+            )

@@ -138,7 +138,7 @@ def write_checkpoint(
         The complete card.
 
     Raises:
-        TrainingError: ``disk_full`` (nothing is left behind), ``checkpoint_tensors``.
+        TrainingError: ``disk_full_writing`` (nothing is left behind), ``checkpoint_tensors``.
     """
     complete: dict[str, Any] = {}
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from training.data.tokenizers import TextTokenizer, read_tokenizer
+from training.data.tokenizers import tokenizer_of
 from training.errors import TrainingError
 from training.weights.checkpoint import Checkpoint
 from training.weights.tensors import NUMPY_TYPES, slices
@@ -67,11 +67,6 @@ def require_mergeable(models: Sequence[Checkpoint]) -> None:
             tokenizer = tokenizer or tokenizer_of(first).sha256
             if tokenizer_of(other).sha256 != tokenizer:
                 raise TrainingError("merge_tokenizers", number=number)
-
-
-def tokenizer_of(model: Checkpoint) -> TextTokenizer:
-    """What a text model reads with, by its own architecture."""
-    return read_tokenizer(model.tokenizer_folder, model.config.architecture)
 
 
 class Merged(Mapping[str, np.ndarray]):

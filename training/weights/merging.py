@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from training.data.tokenizers import tokenizer_of
 from training.durable import sweep, write_json
 from training.events import EventLog
 from training.settings import spec_sha256
@@ -30,7 +31,6 @@ from training.weights.merge import (
     soup_uniform,
     task_arithmetic,
     ties,
-    tokenizer_of,
 )
 
 REPORT_VERSION = 1
@@ -51,7 +51,8 @@ def run(spec: MergeSpec, out: Path, events: EventLog) -> dict[str, str]:
 
     Raises:
         TrainingError: ``merge_*``, ``tensor_not_finite``, ``checkpoint_*``, ``weights_*``,
-            ``config_*``, ``disk_full``, and what scoring refuses. No checkpoint is left then.
+            ``config_*``, ``disk_full_writing``, and what scoring refuses. No checkpoint is left
+            then.
     """
     started = time.monotonic()
     sweep(out)

@@ -162,7 +162,7 @@ def run(spec: StatisticsSpec, out: Path, events: EventLog) -> dict[str, str]:
         The fields of the ``finished`` event.
 
     Raises:
-        TrainingError: ``checkpoint_missing``, ``weights_*``, ``disk_full``.
+        TrainingError: ``checkpoint_missing``, ``weights_*``, ``disk_full_writing``.
     """
     started = time.monotonic()
     sweep(out)

@@ -19,7 +19,7 @@ from training.backbones.registry import BACKBONES
 from training.data.packing import documents
 from training.data.text_tokenizer import TextTokenizer
 from training.data.tokenizer import Tokenizer
-from training.data.tokenizers import read_tokenizer
+from training.data.tokenizers import read_tokenizer, tokenizer_of
 from training.durable import json_bytes, sweep, write_json
 from training.errors import TrainingError
 from training.events import EventLog
@@ -54,8 +54,8 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
     Raises:
         TrainingError: ``checkpoint_*``, ``weights_*``, ``config_*``, ``pattern_matches_nothing``,
             ``vocabulary_too_small``, ``tokenizer_needed``, ``tokenizer_does_not_fit``,
-            ``nothing_to_copy``, ``copy_not_exact``, ``disk_full``. No checkpoint is left behind
-            then.
+            ``nothing_to_copy``, ``copy_not_exact``, ``disk_full_writing``. No checkpoint is left
+            behind then.
     """
     started = time.monotonic()
     sweep(out)
@@ -66,7 +66,7 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
     words = _words(spec, target, source, base, events)
     if words.tokenizer is not None:
         target = _with_rows(target, words, kept=base is not None)
-        _require_readable(words.tokenizer, target)
+        require_readable(words.tokenizer, target)
     plan = make_plan(
         target,
         source.config,
@@ -176,12 +176,12 @@ def _words(
     """
     if target.vocabulary is None:
         return _Words(None, same=True)
-    ours = _tokenizer_of(source) if source.config.vocabulary is not None else None
+    ours = tokenizer_of(source) if source.config.vocabulary is not None else None
     match spec.tokenizer.kind:
         case "source":
-            other = ours if base is None else _tokenizer_of(base)
+            other = ours if base is None else tokenizer_of(base)
         case "checkpoint":
-            other = _tokenizer_of(read_checkpoint(Path(spec.tokenizer.checkpoint)))
+            other = tokenizer_of(read_checkpoint(Path(spec.tokenizer.checkpoint)))
         case "gpt2":
             other = Tokenizer.gpt2()
         case _:
@@ -195,10 +195,6 @@ def _words(
         return _Words(other, same=ours is not None)
     by_token = spec.settings.vocabulary == "tokens"
     return _Words(other, same=False, rows=token_rows(ours, other) if by_token else None)
-
-
-def _tokenizer_of(checkpoint: Checkpoint) -> TextTokenizer:
-    return read_tokenizer(checkpoint.tokenizer_folder, checkpoint.config.architecture)
 
 
 def _with_rows(config: BackboneConfig, words: _Words, *, kept: bool) -> BackboneConfig:
@@ -223,7 +219,7 @@ def _with_rows(config: BackboneConfig, words: _Words, *, kept: bool) -> Backbone
     return config
 
 
-def _require_readable(tokenizer: TextTokenizer, config: BackboneConfig) -> None:
+def require_readable(tokenizer: TextTokenizer, config: BackboneConfig) -> None:
     """Refuse a tokenizer that the new model's architecture would read otherwise, or not at all.
 
     Raises:

@@ -108,8 +108,15 @@ class CheckpointAdmin(TeamOwnedAdmin):
         return rows.defer(*HEAVY, "config") if listing else rows
 
 
+class OfCheckpoint(PortalAdmin):
+    """For rows that name their checkpoint: what only its own page shows is not loaded."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer(*(f"checkpoint__{name}" for name in HEAVY))
+
+
 @admin.register(StageChange)
-class StageChangeAdmin(PortalAdmin):
+class StageChangeAdmin(OfCheckpoint):
     extra = ("checkpoint_link", "actor_link")
     list_display = ("at", "checkpoint_link", "before", "stage", "actor_link", "reason")
     list_select_related = ("checkpoint", "actor")
@@ -125,12 +132,9 @@ class StageChangeAdmin(PortalAdmin):
     checkpoint_link = link("checkpoint", _("checkpoint"))
     actor_link = link("actor", _("person"))
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer(*(f"checkpoint__{name}" for name in HEAVY))
-
 
 @admin.register(CheckpointStatistics)
-class CheckpointStatisticsAdmin(TeamOwnedAdmin):
+class CheckpointStatisticsAdmin(OfCheckpoint, TeamOwnedAdmin):
     extra = (
         "team_link",
         "owner_link",
@@ -151,12 +155,11 @@ class CheckpointStatisticsAdmin(TeamOwnedAdmin):
     values_shown = pretty("values", _("values"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
-        return rows.defer("histograms", *(f"checkpoint__{name}" for name in HEAVY))
+        return super().get_queryset(request).defer("histograms")
 
 
 @admin.register(CheckpointImport)
-class CheckpointImportAdmin(TeamOwnedAdmin):
+class CheckpointImportAdmin(OfCheckpoint, TeamOwnedAdmin):
     extra = (
         "team_link",
         "owner_link",
@@ -199,7 +202,7 @@ class TransferPlanAdmin(TeamOwnedAdmin):
 
 
 @admin.register(CheckpointExport)
-class CheckpointExportAdmin(TeamOwnedAdmin):
+class CheckpointExportAdmin(OfCheckpoint, TeamOwnedAdmin):
     extra = (
         "team_link",
         "owner_link",
@@ -224,10 +227,10 @@ class CheckpointExportAdmin(TeamOwnedAdmin):
 
 
 @admin.register(CheckpointPush)
-class CheckpointPushAdmin(TeamOwnedAdmin):
+class CheckpointPushAdmin(OfCheckpoint, TeamOwnedAdmin):
     """The sealed token is not shown."""
 
-    exclude = ("sealed_token",)
+    hidden = ("sealed_token",)
     extra = ("team_link", "owner_link", "job_link", "checkpoint_link", "result_shown")
     list_display = ("repository", "checkpoint_link", "job_link", "owner", "created_at")
     list_select_related = ("job", "checkpoint", "owner")

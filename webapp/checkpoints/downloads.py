@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.http import StreamingHttpResponse
+from django.utils.http import content_disposition_header
 from django.utils.text import slugify
 from zipstream import ZipStream
 
@@ -18,9 +20,21 @@ def filename(checkpoint: Checkpoint) -> str:
     return slugify(checkpoint.name, allow_unicode=True)[:80] or str(checkpoint.pk)[:8]
 
 
-def zip_stream(checkpoint: Checkpoint) -> ZipStream:
-    """The checkpoint's folder as a zip; see :func:`folder_zip`."""
-    return folder_zip(checkpoint.manifest, filename(checkpoint))
+def response(manifest: storage.Manifest, folder: str) -> StreamingHttpResponse:
+    """The answer that sends stored files as one zip of the folder's name.
+
+    Args:
+        manifest: ``{path: {sha256, size}}``.
+        folder: The folder in the zip that they lie in.
+
+    Raises:
+        BlobMissing: A file is not in the store; before anything is sent.
+    """
+    stream = folder_zip(manifest, folder)
+    answer = StreamingHttpResponse(stream, content_type="application/zip")
+    answer["Content-Length"] = str(len(stream))
+    answer["Content-Disposition"] = content_disposition_header(True, f"{folder}.zip") or ""
+    return answer
 
 
 def folder_zip(manifest: storage.Manifest, folder: str) -> ZipStream:

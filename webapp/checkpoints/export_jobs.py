@@ -9,12 +9,18 @@ from typing import Any
 from webapp import storage
 from webapp.checkpoints.models import CheckpointExport
 from webapp.jobs.models import Job
+from webapp.runs.inputs import place_files
+
+
+def name(job: Job) -> str:
+    """The checkpoint's."""
+    names = CheckpointExport.objects.filter(job=job).values_list("checkpoint__name", flat=True)
+    return names.first() or ""
 
 
 def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Put the checkpoint into ``folder``."""
-    storage.materialise(_row(job).checkpoint.manifest, folder / "checkpoint")
-    return spec | {"checkpoint": str(folder / "checkpoint")}
+    return spec | {"checkpoint": place_files(spec["checkpoint"], folder / "checkpoint")}
 
 
 def collect(job: Job, out: Path) -> tuple[storage.Manifest, dict[str, Any]]:
@@ -25,11 +31,7 @@ def collect(job: Job, out: Path) -> tuple[storage.Manifest, dict[str, Any]]:
 
 def finish(job: Job, collected: tuple[storage.Manifest, dict[str, Any]]) -> None:
     """Fill in the row, in the transaction that marks the job as succeeded."""
-    row = _row(job)
+    row = CheckpointExport.objects.get(job=job)
     row.manifest, row.proof = collected
-    row.size = sum(int(entry["size"]) for entry in row.manifest.values())
+    row.size = storage.manifest_size(row.manifest)
     row.save(update_fields=["manifest", "proof", "size", "updated_at"])
-
-
-def _row(job: Job) -> CheckpointExport:
-    return CheckpointExport.objects.select_related("checkpoint").get(job=job)

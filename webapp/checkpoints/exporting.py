@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext
 
+from training.backbones.registry import BACKBONES, config_of
 from training.interop.exports import EXPORTS
 from training.spec import AboutSpec, ExportSpec
 from webapp.accounts import audit
@@ -67,22 +68,25 @@ def export_start(*, checkpoint: Checkpoint, format: str, actor: User) -> Checkpo
 
 
 def about(checkpoint: Checkpoint) -> AboutSpec:
-    """What the model card says of a checkpoint's past: the nearest model of the Hub in it."""
+    """What the model card says of a checkpoint's past: its data, the nearest model of the Hub."""
+    version = checkpoint.dataset_version
+    told = {"name": checkpoint.name, "data": version.dataset.name if version else ""}
     nearest, seen = [checkpoint], {checkpoint.pk}
     while nearest and len(seen) <= ANCESTORS:
         for one in nearest:
             origin = one.card.get("origin") or {}
             if origin.get("repository"):
                 return AboutSpec(
-                    name=checkpoint.name,
+                    **told,
                     base_model=str(origin["repository"])[:200],
                     licence=str(origin.get("licence") or "")[:100],
                 )
         children = [one.pk for one in nearest]
         parents = Checkpoint.objects.filter(children__in=children, team=checkpoint.team)
-        nearest = list(parents.exclude(pk__in=seen).distinct().order_by("created_at"))
+        fresh = parents.exclude(pk__in=seen).only("card").distinct().order_by("created_at")
+        nearest = list(fresh)
         seen |= {one.pk for one in nearest}
-    return AboutSpec(name=checkpoint.name)
+    return AboutSpec(**told)
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,10 @@ def offers(*, checkpoint: Checkpoint, user: User) -> list[Offer]:
 def problem(checkpoint: Checkpoint, format: str) -> str:
     """Why a checkpoint cannot be written in a form, for people; empty when it can."""
     export = EXPORTS[format]
-    found = export.problem(checkpoint.architecture, _values(checkpoint))
+    if checkpoint.architecture in BACKBONES:
+        found = export.problem(config_of(checkpoint.config))
+    else:  # of another version of Graft
+        found = "export_architecture", {"architecture": checkpoint.architecture}
     if found is None:
         return ""
     code, params = found

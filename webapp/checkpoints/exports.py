@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.contrib import messages
-from django.db import transaction
-from django.http import HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
+from django.core.exceptions import BadRequest
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.http import content_disposition_header
-from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from training.interop.exports import EXPORTS
@@ -19,6 +16,7 @@ from webapp import storage
 from webapp.accounts.permissions import check_can_edit, get_for_user
 from webapp.accounts.selectors import can_write
 from webapp.checkpoints import downloads, exporting
+from webapp.checkpoints.actions import Action, act
 from webapp.checkpoints.models import Checkpoint, CheckpointExport
 from webapp.htmx import PortalRequest, wants_fragment
 from webapp.jobs.errors import IllegalTransition
@@ -35,7 +33,7 @@ def export_page(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         check_can_edit(request.user, checkpoint)
         form = request.POST.get("format", "")
         if form not in EXPORTS:
-            return HttpResponseBadRequest()
+            raise BadRequest(f"no such form: {form}")
         try:
             exporting.export_start(checkpoint=checkpoint, format=form, actor=request.user)
         except exporting.ExportRefused as refused:
@@ -61,14 +59,10 @@ def export_download(request: PortalRequest, pk: uuid.UUID) -> HttpResponseBase:
         return redirect("checkpoints:export", row.checkpoint_id)
     name = f"{downloads.filename(row.checkpoint)}-{row.format.replace('_', '-')}"
     try:
-        stream = downloads.folder_zip(row.manifest, name)
+        return downloads.response(row.manifest, name)
     except storage.BlobMissing as error:
         messages.error(request, sentence("input_missing", {"detail": str(error)}))
         return redirect("checkpoints:export", row.checkpoint_id)
-    response = StreamingHttpResponse(stream, content_type="application/zip")
-    response["Content-Length"] = str(len(stream))
-    response["Content-Disposition"] = content_disposition_header(True, f"{name}.zip") or ""
-    return response
 
 
 @require_POST
@@ -81,14 +75,9 @@ def export_cancel(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     return _act(request, pk, job_cancel)
 
 
-def _act(request: PortalRequest, pk: uuid.UUID, action: Any) -> HttpResponse:
+def _act(request: PortalRequest, pk: uuid.UUID, action: Action) -> HttpResponse:
     row = _get(request, pk)
-    check_can_edit(request.user, row)
-    try:
-        with transaction.atomic():
-            action(job=row.job, actor=request.user)
-    except IllegalTransition:
-        messages.info(request, gettext("It has changed in the meantime; this is how it stands."))
+    act(request, row.job, action)
     return redirect("checkpoints:export", row.checkpoint_id)
 
 

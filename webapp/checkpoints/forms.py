@@ -105,11 +105,30 @@ def clean_endpoint(typed: str) -> str:
     return "" if endpoint == default else endpoint
 
 
-class HubForm(forms.Form):
+class EndpointForm(forms.Form):
+    """What is done at the Hub or at a mirror of it."""
+
+    endpoint = forms.CharField(
+        max_length=500,
+        label=_("Address of the Hub"),
+        help_text=_("The public Hub, or a mirror of it."),
+        required=False,
+        widget=forms.URLInput(attrs={"spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["endpoint"].initial = os.environ.get("HF_ENDPOINT") or HUB
+
+    def clean_endpoint(self) -> str:
+        return clean_endpoint(self.cleaned_data["endpoint"])
+
+
+class HubForm(EndpointForm):
     repository = forms.CharField(
         max_length=200,
         label=_("Name on the Hub"),
-        help_text=_("As in its address: gpt2, gpt2-xl, distilgpt2 or owner/name."),
+        help_text=_("As in its address: gpt2, roberta-base or owner/name."),
         widget=forms.TextInput(
             attrs={"placeholder": "openai-community/gpt2", "spellcheck": "false"}
         ),
@@ -122,13 +141,6 @@ class HubForm(forms.Form):
         required=False,
         widget=forms.TextInput(attrs={"spellcheck": "false"}),
     )
-    endpoint = forms.CharField(
-        max_length=500,
-        label=_("Address of the Hub"),
-        help_text=_("The public Hub, or a mirror of it."),
-        required=False,
-        widget=forms.URLInput(attrs={"spellcheck": "false"}),
-    )
     name = forms.CharField(
         max_length=160,
         required=False,
@@ -136,21 +148,14 @@ class HubForm(forms.Form):
         help_text=_("Empty: the name that it has on the Hub."),
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["endpoint"].initial = os.environ.get("HF_ENDPOINT") or HUB
-
     def clean_repository(self) -> str:
         return clean_repository(self.cleaned_data["repository"])
 
     def clean_revision(self) -> str:
         return self.cleaned_data["revision"].strip() or "main"
 
-    def clean_endpoint(self) -> str:
-        return clean_endpoint(self.cleaned_data["endpoint"])
 
-
-class PushForm(forms.Form):
+class PushForm(EndpointForm):
     """Where to send a checkpoint; the token is never shown again."""
 
     repository = forms.CharField(
@@ -171,17 +176,11 @@ class PushForm(forms.Form):
         label=_("Private"),
         help_text=_("If the repository is made: only its owner sees it."),
     )
-    endpoint = forms.CharField(
-        max_length=500,
-        label=_("Address of the Hub"),
-        help_text=_("The public Hub, or a mirror of it. The token is sent there."),
-        required=False,
-        widget=forms.URLInput(attrs={"spellcheck": "false"}),
-    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["endpoint"].initial = os.environ.get("HF_ENDPOINT") or HUB
+        said = _("The public Hub, or a mirror of it. The token is sent there.")
+        self.fields["endpoint"].help_text = said
 
     def clean_repository(self) -> str:
         repository = clean_repository(self.cleaned_data["repository"])
@@ -195,9 +194,6 @@ class PushForm(forms.Form):
         if not re.fullmatch(r"[\x21-\x7e]+", token):
             raise forms.ValidationError(gettext("This does not look like a token."))
         return token
-
-    def clean_endpoint(self) -> str:
-        return clean_endpoint(self.cleaned_data["endpoint"])
 
 
 class ManyFilesInput(forms.FileInput):

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.db.models import CharField
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
 
 from training.backbones.contract import BackboneConfig
-from training.backbones.registry import BACKBONES
-from training.data.published import VOCABULARY_FILE
+from training.backbones.registry import BACKBONES, config_of
+from training.backbones.sizes import sized_like
 from training.errors import TrainingError
 from training.settings import problems
 from training.spec import TokenizerSpec
 from training.weights.plan_settings import PlanSettings
-from webapp import storage
 from webapp.accounts.models import Team
-from webapp.checkpoints.models import Checkpoint
+from webapp.checkpoints.models import Checkpoint, CheckpointImport
+from webapp.checkpoints.vocabularies import published_gpt2, refusal, rows_by_string, vocabulary_of
 from webapp.jobs.selectors import sentence
 from webapp.runs import references
 from webapp.spec_fields import field_of, show_problems
@@ -44,9 +46,10 @@ CHOICES: dict[str, dict[str, Any]] = {
     },
     "vocabulary": {"tokens": _("rows by token"), "random": _("start afresh")},
 }
-#: A vocabulary larger than this is not read for a preview.
-MOST_VOCABULARY_BYTES = 16 * 2**20
-#: Checkpoints offered for their vocabulary: the newest.
+#: Architectures whose checkpoints can have GPT-2's published tokenizer: others could not be read
+#: back with it.
+TAKE_GPT2 = frozenset({"gpt2", "gpt3"})
+#: Checkpoints offered for their vocabulary, or to be copied into: the newest.
 MOST_CHECKPOINTS = 100
 
 
@@ -56,6 +59,7 @@ class Wanted:
 
     Attributes:
         target: The new model.
+        base: The checkpoint whose values stay where nothing is copied; the target has its shape.
         settings: Of the plan.
         tokenizer: For the spec.
         same_tokenizer: Whether it is the source's.
@@ -64,6 +68,7 @@ class Wanted:
     """
 
     target: BackboneConfig
+    base: Checkpoint | None
     settings: PlanSettings
     tokenizer: TokenizerSpec
     same_tokenizer: bool
@@ -80,6 +85,13 @@ class CopyForm(forms.Form):
     """
 
     name = forms.CharField(max_length=160, label=_("Name"))
+    into = forms.ChoiceField(
+        label=_("Into"),
+        help_text=_(
+            "A new model, of this architecture or another; or one that is there already, whose own "
+            "values stay where nothing is copied."
+        ),
+    )
     tokenizer = forms.ChoiceField(
         label=_("Vocabulary"),
         help_text=_("With another one, rows of the embedding go by token, not by number."),
@@ -96,19 +108,36 @@ class CopyForm(forms.Form):
         label=_("Seed"),
         help_text=_("Decides the values of what is new."),
     )
+    #: For keeping what was typed; no part of the copy.
+    plan_name = forms.CharField(
+        required=False,
+        max_length=160,
+        label=_("Name of the plan"),
+        widget=forms.TextInput(attrs={"placeholder": _("Name of the plan")}),
+    )
 
     def __init__(self, data: Mapping[str, Any], *, source: Checkpoint, team: Team) -> None:
         self.source, self.team = source, team
-        self.kind = BACKBONES[source.architecture].config
-        self.shape_names = [
-            name
-            for name, info in self.kind.model_fields.items()
-            if name not in NOT_ASKED and info.annotation in (int, int | None)
-        ]
+        self.bases = self._bases()
+        self.base: Checkpoint | None = None
+        self.architecture = source.architecture
+        kind, _slash, key = str(data.get("into", "")).partition("/")
+        if kind == "checkpoint" and key in self.bases:
+            self.base = Checkpoint.objects.get(pk=key)
+            self.architecture = self.base.architecture
+        elif kind == "new" and key in _into(source):
+            self.architecture = key
+        self.kind = BACKBONES[self.architecture].config
+        self.shape_names = [] if self.base else _shape_names(self.kind)
         self.wanted: Wanted | None = None
         super().__init__(self._initial() | dict(data))
+        self.fields["into"].choices = self._targets()  # type: ignore[attr-defined]
         for name in self.shape_names:
             self.fields[name] = _shape_field(self.kind, name)
+        if self.base:
+            del self.fields["tokenizer"]
+        else:
+            self.fields["tokenizer"].choices = self._tokenizers()  # type: ignore[attr-defined]
         for name, words in CHOICES.items():
             info = PlanSettings.model_fields[name]
             self.fields[name] = forms.ChoiceField(
@@ -119,32 +148,62 @@ class CopyForm(forms.Form):
         rules = PlanSettings.model_fields["rules"]
         self.fields["rules"].label = _(rules.title or "")
         self.fields["rules"].help_text = _(rules.description or "")
-        self.fields["tokenizer"].choices = self._tokenizers()  # type: ignore[attr-defined]
+
+    def _bases(self) -> dict[str, str]:
+        """Names of the checkpoints that can be copied into, by their key."""
+        rows = (
+            Checkpoint.objects.filter(team=self.team, architecture__in=_into(self.source))
+            .exclude(pk=self.source.pk)
+            .exclude(stage=Checkpoint.Stage.ARCHIVED)
+            .order_by("-created_at", "-pk")
+        )
+        return {str(pk): name for pk, name in rows.values_list("pk", "name")[:MOST_CHECKPOINTS]}
+
+    def _targets(self) -> list[tuple[Any, Any]]:
+        mine = self.source.architecture
+        new = sorted(_into(self.source), key=lambda name: name != mine)
+        choices: list[tuple[Any, Any]] = [
+            (_("A new model"), [(f"new/{name}", BACKBONES[name].title) for name in new])
+        ]
+        if self.bases:
+            kept = [(f"checkpoint/{key}", name) for key, name in self.bases.items()]
+            choices.append((_("Keeping the rest of"), kept))
+        return choices
 
     def _initial(self) -> dict[str, Any]:
         config = self.source.config
+        if self.architecture != self.source.architecture:
+            config = sized_like(self.kind, config_of(config)).model_dump()
         defaults = {name: PlanSettings.model_fields[name].default for name in CHOICES}
         return {
             "name": gettext("%(name)s, copied") % {"name": self.source.name[:140]},
+            "into": f"new/{self.source.architecture}",
             "tokenizer": "source",
             "rules": "",
             "seed": "0",
-            **{name: "" if config.get(name) is None else config[name] for name in self.shape_names},
+            **_shape_of(config, self.shape_names),
             **defaults,
         }
 
     def _tokenizers(self) -> list[tuple[str, Any]]:
         found: list[tuple[str, Any]] = [("source", _("the source's"))]
-        if "vocab.json" not in self.source.manifest:
+        if BACKBONES[self.architecture].kind != "text":
             return found
-        found.append(("gpt2", _("GPT-2's published one")))
-        others = Checkpoint.objects.filter(team=self.team, architecture=self.source.architecture)
-        others = others.exclude(pk=self.source.pk).order_by("-created_at")
-        mine = self.source.manifest["vocab.json"]["sha256"]
+        if self.architecture in TAKE_GPT2:
+            found.append(("gpt2", _("GPT-2's published one")))
+        mine = self.source.manifest.get("tokenizer.json", {}).get("sha256", "")
+        others = (
+            Checkpoint.objects.filter(team=self.team, architecture=self.architecture)
+            .exclude(pk=self.source.pk)
+            .exclude(stage=Checkpoint.Stage.ARCHIVED)
+            .annotate(vocabulary=Cast(KT("manifest__tokenizer.json__sha256"), CharField()))
+            .filter(vocabulary__isnull=False)
+            .exclude(vocabulary=mine)
+            .order_by("-created_at", "-pk")
+        )
         found += [
-            (f"checkpoint/{one.pk}", gettext("that of %(name)s") % {"name": one.name})
-            for one in others.only("name", "manifest")[:MOST_CHECKPOINTS]
-            if one.manifest.get("vocab.json", {}).get("sha256") not in (None, mine)
+            (f"checkpoint/{pk}", gettext("that of %(name)s") % {"name": name})
+            for pk, name in others.values_list("pk", "name")[:MOST_CHECKPOINTS]
         ]
         return found
 
@@ -167,54 +226,105 @@ class CopyForm(forms.Form):
 
     def _wanted(self, data: dict[str, Any]) -> Wanted:
         settings = PlanSettings(rules=data["rules"], **{name: data[name] for name in CHOICES})
-        shape = {name: data[name] for name in self.shape_names}
-        target = self.kind.model_validate(self.source.config | shape)
-        spec, vocabulary = self._tokenizer(data["tokenizer"])
-        if vocabulary is None:
-            return Wanted(target, settings, spec, spec.kind == "source", None)
-        size = 1 + max(vocabulary.values(), default=0)
-        target = target.model_copy(update={"vocab_size": size})
-        mine = vocabulary_of(self.source)
-        rows = None
-        if settings.vocabulary == "tokens" and mine is not None:
-            rows = rows_by_string(mine, vocabulary)
-        return Wanted(target, settings, spec, False, rows)
-
-    def _tokenizer(self, chosen: str) -> tuple[TokenizerSpec, dict[str, int] | None]:
-        """For the spec, and the vocabulary where it is another than the source's."""
-        kind, _slash, key = chosen.partition("/")
+        if self.base is not None:
+            return self._into_base(self.base, settings)
+        target = self._shape(data)
+        kind, _slash, key = data["tokenizer"].partition("/")
+        if kind == "source":
+            if BACKBONES[self.architecture].kind == "text":
+                self._require_fit()
+            return Wanted(target, None, settings, TokenizerSpec(kind="source"), True, None)
         if kind == "gpt2":
-            return TokenizerSpec(kind="gpt2"), _read_vocabulary(VOCABULARY_FILE.read_bytes())
-        if kind != "checkpoint":
-            return TokenizerSpec(kind="source"), None
-        other = Checkpoint.objects.get(team=self.team, pk=key)
-        reference = references.write("checkpoint", other.pk)
-        return TokenizerSpec(kind="checkpoint", checkpoint=reference), vocabulary_of(other)
+            spec, vocabulary = TokenizerSpec(kind="gpt2"), published_gpt2()
+        else:
+            other = Checkpoint.objects.get(team=self.team, pk=key)
+            reference = references.write("checkpoint", other.pk)
+            spec = TokenizerSpec(kind="checkpoint", checkpoint=reference)
+            vocabulary = vocabulary_of(other)
+            if "pad_token_id" in other.config:
+                padding = {"pad_token_id": other.config["pad_token_id"]}
+                target = target.model_copy(update=padding)
+        target = target.model_copy(update={"vocab_size": vocabulary.size})
+        rows = None
+        if settings.vocabulary == "tokens":
+            rows = rows_by_string(vocabulary_of(self.source), vocabulary)
+        return Wanted(target, None, settings, spec, False, rows)
+
+    def _shape(self, data: Mapping[str, Any]) -> BackboneConfig:
+        """The new model's configuration, before its vocabulary is known."""
+        start = self.source.config
+        if self.architecture != self.source.architecture:
+            start = sized_like(self.kind, config_of(start)).model_dump()
+        return self.kind.model_validate(start | {name: data[name] for name in self.shape_names})
+
+    def _into_base(self, base: Checkpoint, settings: PlanSettings) -> Wanted:
+        target, spec = config_of(base.config), TokenizerSpec(kind="source")
+        if target.vocabulary is None:
+            return Wanted(target, base, settings, spec, True, None)
+        try:
+            mine, theirs = vocabulary_of(self.source), vocabulary_of(base)
+        except forms.ValidationError as error:
+            # The vocabulary comes with the model: it has no field of its own here.
+            raise forms.ValidationError({"into": error.messages}) from None
+        if mine == theirs:
+            return Wanted(target, base, settings, spec, True, None)
+        rows = rows_by_string(mine, theirs) if settings.vocabulary == "tokens" else None
+        return Wanted(target, base, settings, spec, False, rows)
+
+    def _require_fit(self) -> None:
+        if self.architecture == self.source.architecture:
+            return
+        refused = refusal(self.source, self.architecture)
+        if refused is not None:
+            said = sentence(refused.code, refused.params)
+            raise forms.ValidationError({"tokenizer": said})
 
 
-def vocabulary_of(checkpoint: Checkpoint) -> dict[str, int] | None:
-    """Token string → id, from the checkpoint's own file; None where there is none to read."""
-    entry = checkpoint.manifest.get("vocab.json")
-    if entry is None or entry["size"] > MOST_VOCABULARY_BYTES:
-        return None
-    try:
-        with storage.open_blob(entry["sha256"]) as file:
-            return _read_vocabulary(file.read())
-    except storage.BlobMissing:
-        return None
+def typed_before(row: CheckpointImport) -> dict[str, Any]:
+    """What was typed for a copy, read back from its job's spec."""
+    spec = row.job.spec
+    typed = {
+        "name": row.name,
+        "rules": "\n".join(spec["settings"]["rules"]),
+        "seed": spec["seed"],
+        **{name: spec["settings"][name] for name in CHOICES},
+    }
+    # Specs of copies have not always had a base.
+    if base := spec.get("base"):
+        return typed | {"into": f"checkpoint/{references.read(base)[1]}"}
+    architecture, tokenizer = spec["model"]["architecture"], spec["tokenizer"]["kind"]
+    if tokenizer == "checkpoint":
+        tokenizer = f"checkpoint/{references.read(spec['tokenizer']['checkpoint'])[1]}"
+    names = _shape_names(BACKBONES[architecture].config)
+    return (
+        typed
+        | {"into": f"new/{architecture}", "tokenizer": tokenizer}
+        | _shape_of(spec["model"], names)
+    )
 
 
-def rows_by_string(source: Mapping[str, int], target: Mapping[str, int]) -> list[list[int]]:
-    """How the target's rows go, as a preview: see :class:`Wanted`."""
-    rows: list[list[int]] = [[] for _row in range(1 + max(target.values(), default=0))]
-    for string, number in target.items():
-        rows[number] = [source[string]] if string in source else [0, 0]
-    return rows
+def _into(source: Checkpoint) -> list[str]:
+    """Architectures that a checkpoint's weights can be copied into.
+
+    Those of texts do the same work by other names; those of images have little in common.
+    """
+    if BACKBONES[source.architecture].kind != "text":
+        return [source.architecture]
+    return [name for name, backbone in BACKBONES.items() if backbone.kind == "text"]
 
 
-def _read_vocabulary(content: bytes) -> dict[str, int]:
-    found: dict[str, int] = json.loads(content)
-    return found
+def _shape_names(model: type[BackboneConfig]) -> list[str]:
+    """The fields of a configuration that the form asks for."""
+    return [
+        name
+        for name, info in model.model_fields.items()
+        if name not in NOT_ASKED and info.annotation in (int, int | None)
+    ]
+
+
+def _shape_of(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """A configuration as it is typed: nothing for what is not set."""
+    return {name: "" if config.get(name) is None else config[name] for name in names}
 
 
 def _shape_field(model: type[BackboneConfig], name: str) -> forms.Field:

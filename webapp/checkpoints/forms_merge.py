@@ -9,11 +9,12 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
 
+from training.backbones.registry import config_of
 from training.settings import problems
 from training.spec import MergeScoringSpec, MergeSpec, ScoredDataSpec
 from webapp.accounts.models import Team, User
 from webapp.checkpoints import merges, selectors
-from webapp.checkpoints.models import Checkpoint
+from webapp.checkpoints.models import Checkpoint, CheckpointImport
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.selectors import ready_versions
 from webapp.jobs.selectors import sentence
@@ -120,7 +121,7 @@ class MergeForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        first = self.chosen[0] if self.chosen else None
+        first = config_of(self.chosen[0].config) if self.chosen else None
         for number, other in enumerate(self.chosen[1:], start=2):
             assert first is not None
             if found := merges.difference(first, other):
@@ -178,3 +179,23 @@ class MergeForm(forms.Form):
         """Everything that goes into it, a base first."""
         base = self.cleaned_data["base"] if self.spec is not None and self.spec.base else None
         return list(dict.fromkeys((*([base] if base else []), *self.chosen)))
+
+
+def typed_before(row: CheckpointImport) -> dict[str, Any]:
+    """What was typed for a merge, read back from its job's spec; its checkpoints are not in it."""
+    spec = row.job.spec
+    judged = spec["evaluate"] or {"data": []}
+    found = {
+        "name": row.name,
+        "method": spec["method"],
+        "base": references.read(spec["base"])[1] if spec["base"] else None,
+        "alpha": spec["alpha"],
+        "take_best": spec["method"] == "interpolate" and spec["alpha"] is None,
+        "points": len(judged.get("alphas", [])) or None,
+        "scale": spec["scale"],
+        "keep_percent": spec["keep_percent"],
+        "batches": judged.get("batches"),
+        **{data["role"]: references.read(data["path"])[1] for data in judged["data"]},
+    }
+    # What is not said there has the form's own default.
+    return {name: value for name, value in found.items() if value is not None}

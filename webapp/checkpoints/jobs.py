@@ -33,6 +33,8 @@ def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         return spec | {"path": str(folder / "upload")}
     if job.kind == "copy":
         spec["source"]["checkpoint"] = place_files(spec["source"]["checkpoint"], folder / "source")
+        if base := spec.get("base"):
+            spec["base"] = place_files(base, folder / "base")
         if words := spec["tokenizer"]["checkpoint"]:
             spec["tokenizer"]["checkpoint"] = place_files(words, folder / "tokenizer")
         return spec
@@ -90,11 +92,11 @@ def finish(job: Job, collected: StoredFolder) -> None:
         team=row.team,
         owner=row.owner,
         job=job,
-        parents=[row.source] if row.source else list(row.merged.all()),
+        parents=[one for one in (row.source, row.base) if one] or list(row.merged.all()),
         **collected.fields(),
     )
     row.save(update_fields=["checkpoint", "updated_at"])
 
 
 def _row(job: Job) -> CheckpointImport:
-    return CheckpointImport.objects.select_related("source", "team", "owner").get(job=job)
+    return CheckpointImport.objects.select_related("source", "base", "team", "owner").get(job=job)

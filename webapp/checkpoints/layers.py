@@ -137,7 +137,7 @@ def part_of(block: Block, start: int, values: Mapping[str, Mapping[str, Any]]) -
             )
         )
     end = start + len(rows)
-    left = len(block.tensors) - end
+    left = max(len(block.tensors) - end, 0)
     return Part(block, rows, end if left else 0, left)
 
 

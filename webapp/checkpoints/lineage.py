@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Case, Count, Value, When
 from django.urls import reverse
 from django.utils.translation import gettext
 
@@ -59,7 +59,7 @@ class Lineage:
     Attributes:
         nodes: From the oldest generation on.
         edges: SVG paths.
-        hidden: Relatives that there was no room for.
+        hidden: Direct children that there was no room for.
         width: Of the drawing, pixels.
         height: Of the drawing, pixels.
     """
@@ -118,13 +118,13 @@ def lineage(checkpoint: Checkpoint, user: User, *, here: Any = None) -> Lineage:
         for level in range(1, DEPTH + 1):
             found = _relatives(generation, user, up=way < 0)
             fresh: list[Checkpoint] = []
-            runs = _open_runs(generation, user) if way > 0 else []
+            runs = _open_runs(generation, user, here) if way > 0 else []
             for relative, pair in found:
                 if relative.pk not in seen and len(fresh) + len(runs) < BREADTH:
                     seen.add(relative.pk)
                     fresh.append(relative)
                     graph.nodes.append(_node(relative, way * level))
-                elif relative.pk not in seen:
+                elif relative.pk not in seen and way * level == 1:
                     graph.hidden += 1
                 if relative.pk in seen:
                     pairs.add(pair)
@@ -166,14 +166,16 @@ def _relatives(keys: list[Any], user: User, *, up: bool) -> list[tuple[Any, Any]
     return found
 
 
-def _open_runs(keys: list[Any], user: User) -> list[Run]:
-    """Runs from these checkpoints that have not made one of their own."""
+def _open_runs(keys: list[Any], user: User, here: Any) -> list[Run]:
+    """Runs from these checkpoints that have made none of their own: ``here``, then the newest."""
     return list(
         Run.objects.for_user(user)
         .filter(source_checkpoint__in=keys, checkpoint=None)
         .select_related("job")
         .only("name", "source_checkpoint", "job__state")
-        .order_by("-created_at")[: BREADTH // 2]
+        .order_by(Case(When(pk=here, then=Value(0)), default=Value(1)), "-created_at")[
+            : BREADTH // 2
+        ]
     )
 
 

@@ -10,7 +10,8 @@ from django.db.models.fields.json import KT
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from training.backbones.registry import config_of
+from training.backbones.contract import BackboneConfig
+from training.backbones.registry import BACKBONES, config_of
 from webapp.accounts.models import Team, User
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
 from webapp.checkpoints.selectors import HEAVY
@@ -68,25 +69,26 @@ def fitting(*, first: Checkpoint | None, user: User, team: Team) -> list[Checkpo
     """
     rows = (
         Checkpoint.objects.for_user(user)
-        .filter(team=team)
-        .annotate(tokenizer=KT("manifest__tokenizer.json__sha256"))
+        .filter(team=team, architecture__in=BACKBONES)
+        .exclude(stage=Checkpoint.Stage.ARCHIVED)
         .defer(*HEAVY)
         .order_by("-created_at", "-pk")
     )
     if first is None:
         return list(rows[:MOST])
     wanted = first.manifest.get("tokenizer.json", {}).get("sha256")
+    settings = config_of(first.config)
     near = rows.filter(architecture=first.architecture, parameters=first.parameters)
+    # Read in the database, which looks only at the manifests of those.
+    near = near.annotate(tokenizer=KT("manifest__tokenizer.json__sha256")).exclude(pk=first.pk)
     return [
-        row
-        for row in near.exclude(pk=first.pk)[:MOST]
-        if row.tokenizer == wanted and difference(first, row) is None
+        row for row in near[:MOST] if row.tokenizer == wanted and difference(settings, row) is None
     ]
 
 
-def difference(first: Checkpoint, other: Checkpoint) -> tuple[str, Any, Any] | None:
+def difference(first: BackboneConfig, other: Checkpoint) -> tuple[str, Any, Any] | None:
     """The first setting that differs, with both values; None when they can be merged."""
-    ours = config_of(first.config).model_dump()
+    ours = first.model_dump()
     theirs = config_of(other.config).model_dump()
     for name, value in ours.items():
         if theirs.get(name) != value:

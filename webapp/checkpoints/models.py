@@ -163,6 +163,15 @@ class CheckpointImport(TeamOwned):
         on_delete=models.PROTECT,
         related_name="copies_on_their_way",
     )
+    #: Of a copy into a model that is there: whose values stay where nothing is copied.
+    base = models.ForeignKey(
+        Checkpoint,
+        verbose_name=_("base"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="copies_into_it",
+    )
     #: The checkpoints that are merged; their order is in the job's spec.
     merged = models.ManyToManyField(
         Checkpoint, verbose_name=_("merged"), related_name="merges_on_their_way", blank=True

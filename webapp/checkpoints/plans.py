@@ -139,6 +139,7 @@ class CopyPreview:
         *,
         same_tokenizer: bool = True,
         token_rows: TokenRows | None = None,
+        kept: bool = False,
     ) -> CopyPreview:
         """Plan the copy of a checkpoint's weights into a model, from the stored header alone.
 
@@ -153,6 +154,7 @@ class CopyPreview:
             same_tokenizer=same_tokenizer,
             token_rows=token_rows,
             settings=settings,
+            kept=kept,
         )
         return cls.of(plan, config)
 

@@ -15,6 +15,12 @@ from webapp.runs.inputs import place_files
 KEPT = ("largest", "mean", "scale", "divergence", "agreement", "inputs")
 
 
+def name(job: Job) -> str:
+    """The copy's."""
+    names = CheckpointImport.objects.filter(probe_job=job).values_list("name", flat=True)
+    return names.first() or ""
+
+
 def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Put both checkpoints into the folder."""
     row = _row(job)

@@ -6,18 +6,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-from webapp import storage
 from webapp.checkpoints import sealing
 from webapp.checkpoints.models import CheckpointPush
 from webapp.jobs.errors import JobRefused
 from webapp.jobs.models import Job
+from webapp.runs.inputs import place_files
+
+
+def name(job: Job) -> str:
+    """The checkpoint's."""
+    names = CheckpointPush.objects.filter(job=job).values_list("checkpoint__name", flat=True)
+    return names.first() or ""
 
 
 def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Put the checkpoint into ``folder``."""
-    row = CheckpointPush.objects.select_related("checkpoint").get(job=job)
-    storage.materialise(row.checkpoint.manifest, folder / "checkpoint")
-    return spec | {"checkpoint": str(folder / "checkpoint")}
+    return spec | {"checkpoint": place_files(spec["checkpoint"], folder / "checkpoint")}
 
 
 def secrets(job: Job) -> dict[str, str]:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.contrib import messages
-from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.accounts.permissions import check_can_edit, get_for_user
 from webapp.accounts.selectors import can_write
 from webapp.checkpoints import pushing
+from webapp.checkpoints.actions import act
 from webapp.checkpoints.exporting import ExportRefused
 from webapp.checkpoints.forms import PushForm
 from webapp.checkpoints.models import Checkpoint, CheckpointPush
 from webapp.htmx import PortalRequest, wants_fragment
-from webapp.jobs.errors import IllegalTransition
 from webapp.jobs.selectors import error_sentence
 from webapp.jobs.services import job_cancel
 
@@ -59,10 +56,5 @@ def push_page(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
 def push_cancel(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     rows = CheckpointPush.objects.select_related("job")
     row: CheckpointPush = get_for_user(rows, request.user, pk=pk)
-    check_can_edit(request.user, row)
-    try:
-        with transaction.atomic():
-            job_cancel(job=row.job, actor=request.user)
-    except IllegalTransition:
-        messages.info(request, gettext("It has changed in the meantime; this is how it stands."))
+    act(request, row.job, job_cancel)
     return redirect("checkpoints:push", row.checkpoint_id)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from math import exp
 from typing import Any
 
 from django.db.models import FloatField, Model, Prefetch, Q, QuerySet
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -22,8 +24,10 @@ from webapp.checkpoints.models import (
     CheckpointImport,
     CheckpointStatistics,
     StageChange,
+    TransferPlan,
 )
 from webapp.datasets.models import Dataset
+from webapp.jobs.models import Job, State
 from webapp.paging import Page, page_of
 from webapp.runs import fields
 from webapp.runs.models import Run
@@ -174,13 +178,18 @@ def language_models(
 
 
 def compared(*, user: User, keys: Iterable[Any]) -> list[Checkpoint]:
-    """The checkpoints of some keys that the person may see, in the order of the keys."""
-    keys = list(keys)
-    rows = (
+    """The checkpoints of some keys that the person may see, in the order of the keys.
+
+    With more than two, which are not compared, what only a comparison reads is not loaded.
+    """
+    keys = list(keys)[:MOST_COMPARABLE]
+    rows: QuerySet[Checkpoint] = (
         Checkpoint.objects.for_user(user)
         .filter(pk__in=keys)
         .select_related("team", "owner", "job", "dataset_version__dataset")
     )
+    if len(keys) > 2:
+        rows = rows.defer(*HEAVY)
     return sorted(rows, key=lambda row: keys.index(row.pk))
 
 
@@ -195,6 +204,14 @@ def comparable(checkpoint: Checkpoint, user: User) -> QuerySet[Checkpoint]:
     )
 
 
+def plans_for(source: Checkpoint, user: User) -> QuerySet[TransferPlan]:
+    """Kept plans for copies of a checkpoint: the team's for its architecture."""
+    rows: QuerySet[TransferPlan] = TransferPlan.objects.for_user(user).filter(
+        team=source.team, architecture=source.architecture
+    )
+    return rows.select_related("owner")
+
+
 def statistics_of(checkpoint: Checkpoint, *, heavy: bool = False) -> CheckpointStatistics | None:
     """What its values are, or the job that finds out; None when nobody asked yet.
 
@@ -205,6 +222,14 @@ def statistics_of(checkpoint: Checkpoint, *, heavy: bool = False) -> CheckpointS
     rows = CheckpointStatistics.objects.filter(checkpoint=checkpoint)
     rows = rows.select_related("job", "owner").defer("job__spec", "job__report")
     return (rows if heavy else rows.defer("histograms")).first()
+
+
+def left_s(job: Job, now: datetime | None = None) -> float | None:
+    """Seconds that a job still takes at the pace it has had; None when that cannot be told yet."""
+    if job.state != State.RUNNING or not job.fraction or job.started_at is None:
+        return None
+    passed = ((now or timezone.now()) - job.started_at).total_seconds()
+    return max(passed, 0) * (1 - job.fraction) / job.fraction
 
 
 def imports_on_their_way(*, user: User, team: Team | None) -> QuerySet[CheckpointImport]:
@@ -346,10 +371,17 @@ def made_by(checkpoint: Checkpoint, user: User) -> Model | None:
     return (
         CheckpointImport.objects.for_user(user)
         .filter(checkpoint=checkpoint)
-        .select_related("source", "job")
+        .select_related("source", "base", "job")
         .prefetch_related("merged")
         .first()
     )
+
+
+def probe_job(checkpoint: Checkpoint) -> Job | None:
+    """The job that compares a copy with its source; None for what is no copy, or not compared."""
+    rows = checkpoint.imports.exclude(probe_job=None).select_related("probe_job")
+    row = rows.first() if checkpoint.card.get("transfer") else None
+    return row.probe_job if row is not None else None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from training.spec import (
 )
 from training.weights.plan_settings import PlanSettings
 from training.weights.tasks import task_of
+from webapp import storage
 from webapp.accounts import audit
 from webapp.accounts.models import Tag, Team, User
 from webapp.checkpoints.errors import StageMoved
@@ -91,7 +92,7 @@ def checkpoint_create(
         method=str(card.get("method") or "")[:40],
         config=dict(config),
         parameters=parameters,
-        size=sum(int(entry["size"]) for entry in folder_manifest.values()),
+        size=storage.manifest_size(folder_manifest),
         weights_sha256=weights_sha256,
         manifest={path: dict(entry) for path, entry in folder_manifest.items()},
         card=dict(card),
@@ -167,6 +168,7 @@ def copy_start(
     tokenizer: TokenizerSpec,
     seed: int,
     owner: User,
+    base: Checkpoint | None = None,
 ) -> CheckpointImport:
     """Queue the copy of a checkpoint's weights into a new model, and the comparison of the two.
 
@@ -178,17 +180,24 @@ def copy_start(
         tokenizer: The new model's.
         seed: Decides the values of what is new.
         owner: Who asked.
+        base: The checkpoint whose values stay where nothing is copied; ``model`` is its shape. It
+            is not changed either.
     """
     spec = CopySpec(
         source=SourceSpec(checkpoint=references.write("checkpoint", source.pk)),
-        model=model,
+        model=None if base else model,
+        base=references.write("checkpoint", base.pk) if base else "",
         settings=settings,
         tokenizer=tokenizer,
         seed=seed,
     )
     job = job_create(kind="copy", spec=spec.model_dump(), team=source.team, owner=owner)
-    row = _on_its_way(name=name, origin=Checkpoint.Origin.COPIED, source=source, job=job)
-    if tokenizer.kind == "source":
+    row = _on_its_way(name=name, origin=Checkpoint.Origin.COPIED, source=source, base=base, job=job)
+    if (
+        tokenizer.kind == "source"
+        and model.architecture == source.architecture
+        and model.vocabulary == source.config.get("vocab_size")
+    ):
         probe = ProbeSpec(one=references.write("checkpoint", source.pk), other="copy:")
         row.probe_job = job_create(
             kind="probe", spec=probe.model_dump(), team=source.team, owner=owner, after=job

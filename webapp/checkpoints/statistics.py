@@ -23,6 +23,12 @@ class Found:
     histograms: dict[str, list[int]]
 
 
+def name(job: Job) -> str:
+    """The checkpoint's."""
+    names = CheckpointStatistics.objects.filter(job=job).values_list("checkpoint__name", flat=True)
+    return names.first() or ""
+
+
 def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Put the weights, and nothing else of the checkpoint, into ``folder``."""
     row = CheckpointStatistics.objects.select_related("checkpoint").get(job=job)

@@ -22,11 +22,12 @@ urlpatterns = [
     path("<uuid:pk>/stage", views_library.checkpoint_stage, name="stage"),
     path("<uuid:pk>/layers", views_library.checkpoint_layers, name="layers"),
     path("<uuid:pk>/statistics", views_library.checkpoint_statistics, name="statistics"),
+    path("<uuid:pk>/statistics/cancel", views_library.statistics_cancel, name="statistics_cancel"),
     path("<uuid:pk>/histogram", views_library.checkpoint_histogram, name="histogram"),
     path("<uuid:pk>/download", views.checkpoint_download, name="download"),
     path("<uuid:pk>/files/<path:path>", views.checkpoint_file, name="file"),
+    path("<uuid:pk>/probe/retry", views.probe_retry, name="probe_retry"),
     path("<uuid:pk>/copy", views_copy.copy, name="copy"),
-    path("<uuid:pk>/copy/plan.json", views_copy.plan_json, name="plan_json"),
     path("<uuid:pk>/copy/plans/<uuid:plan>/delete", views_copy.plan_delete, name="plan_delete"),
     path("<uuid:pk>/plan", views_copy.plan_of, name="plan"),
 ]

@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.http import (
     FileResponse,
     Http404,
     HttpResponse,
     HttpResponseBase,
-    StreamingHttpResponse,
 )
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import content_disposition_header
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from training.backbones.registry import BACKBONES, config_of
-from training.spec import TRAINED
+from training.backbones.registry import BACKBONES
 from webapp import storage
 from webapp.accounts.permissions import check_can_edit, check_can_write, get_for_user
 from webapp.accounts.selectors import can_write
-from webapp.checkpoints import downloads, merges, selectors, services, uploads
+from webapp.checkpoints import downloads, merges, pages, selectors, services, uploads
+from webapp.checkpoints.actions import Action, act
 from webapp.checkpoints.forms import CheckpointFilter, DescribeForm, FolderForm, HubForm
-from webapp.checkpoints.lineage import lineage
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
-from webapp.checkpoints.views_library import layers_context, start_of
 from webapp.datasets.services import UploadRefused
 from webapp.htmx import PortalRequest, wants_fragment
-from webapp.jobs.errors import IllegalTransition
 from webapp.jobs.selectors import error_sentence, sentence
 from webapp.jobs.services import job_cancel, job_retry
+from webapp.keys import parse_uuid
 
 
 @require_GET
@@ -63,54 +57,7 @@ def checkpoint_detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         request.user,
         pk=pk,
     )
-    return render(request, "checkpoints/detail.html", _detail(request, checkpoint))
-
-
-def _detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
-    tags = list(checkpoint.tags.all())
-    made_by = selectors.made_by(checkpoint, request.user)
-    merged = made_by if isinstance(made_by, CheckpointImport) and made_by.is_merge else None
-    return {
-        "checkpoint": checkpoint,
-        "judgement": merges.judgement(merged) if merged else None,
-        "can_write": can_write(request.user, checkpoint.team),
-        "tags": tags,
-        "made_by": made_by,
-        "merge_parents": merges.parents(merged) if merged else [],
-        "merge_method": merges.METHODS[checkpoint.card["merge"]["method"]][0] if merged else "",
-        "lineage": lineage(checkpoint, request.user),
-        "stages": Checkpoint.Stage.choices,
-        "changes": selectors.stage_changes(checkpoint),
-        "also": selectors.also_in_production(checkpoint, request.user),
-        **layers_context(request, checkpoint, request.GET.get("block", ""), start_of(request)),
-        "trained": checkpoint.architecture in TRAINED,
-        # None for an architecture that a newer version of the portal knew.
-        "backbone": BACKBONES.get(checkpoint.architecture),
-        "model": config_of(checkpoint.config) if checkpoint.architecture in BACKBONES else None,
-        "python_class": selectors.python_class(checkpoint),
-        "scores": selectors.scores(checkpoint),
-        "settings": selectors.settings_of(checkpoint),
-        "folder": downloads.filename(checkpoint),
-        "files": sorted(checkpoint.manifest.items()),
-        **_probe(checkpoint),
-        "form": DescribeForm(
-            initial={
-                "name": checkpoint.name,
-                "notes": checkpoint.notes,
-                "tags": ", ".join(tag.name for tag in tags),
-            }
-        ),
-    }
-
-
-def _probe(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The job that compares a copy with its source, while there is no outcome."""
-    if checkpoint.probe or not checkpoint.card.get("transfer"):
-        return {}
-    row = checkpoint.imports.select_related("probe_job").exclude(probe_job=None).first()
-    if row is None:
-        return {}
-    return {"probe_job": row.probe_job, "probe_error": error_sentence(row.probe_job)}
+    return render(request, "checkpoints/detail.html", pages.detail(request, checkpoint))
 
 
 @require_POST
@@ -122,7 +69,7 @@ def checkpoint_describe(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         services.checkpoint_describe(checkpoint=checkpoint, actor=request.user, **form.cleaned_data)
         messages.success(request, gettext("Saved."))
         return redirect("checkpoints:detail", pk)
-    context = _detail(request, checkpoint) | {"form": form, "editing": True}
+    context = pages.detail(request, checkpoint) | {"form": form, "editing": True}
     return render(request, "checkpoints/detail.html", context, status=422)
 
 
@@ -130,15 +77,10 @@ def checkpoint_describe(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
 def checkpoint_download(request: PortalRequest, pk: uuid.UUID) -> HttpResponseBase:
     checkpoint = get_for_user(Checkpoint, request.user, pk=pk)
     try:
-        stream = downloads.zip_stream(checkpoint)
+        return downloads.response(checkpoint.manifest, downloads.filename(checkpoint))
     except storage.BlobMissing as error:
         messages.error(request, sentence("input_missing", {"detail": str(error)}))
         return redirect("checkpoints:detail", pk)
-    response = StreamingHttpResponse(stream, content_type="application/zip")
-    response["Content-Length"] = str(len(stream))
-    name = downloads.filename(checkpoint) + ".zip"
-    response["Content-Disposition"] = content_disposition_header(True, name) or ""
-    return response
 
 
 @require_GET
@@ -180,18 +122,23 @@ def import_new(request: PortalRequest) -> HttpResponse:
         row = _import_folder(request, folder)
     if row is not None:
         return redirect("checkpoints:import_detail", row.pk)
-    context = {"tab": tab, "hub": hub, "folder": folder, "limit": settings.UPLOAD_LIMIT}
+    context = {
+        "tab": tab,
+        "hub": hub,
+        "folder": folder,
+        "limit": settings.UPLOAD_LIMIT,
+        "architectures": [backbone.title for backbone in BACKBONES.values()],
+    }
     status = 200 if posted is None else 422
     return render(request, "checkpoints/import.html", context, status=status)
 
 
 def _hub_form(request: PortalRequest) -> HubForm:
     """An empty form, or that of an import that failed, with its sentence at the field."""
-    try:
-        row = CheckpointImport.objects.for_user(request.user).get(
-            pk=uuid.UUID(request.GET.get("from", "")), origin=Checkpoint.Origin.HUB
-        )
-    except (ValueError, CheckpointImport.DoesNotExist):
+    pk = parse_uuid(request.GET.get("from"))
+    rows = CheckpointImport.objects.for_user(request.user).select_related("job")
+    row = rows.filter(pk=pk, origin=Checkpoint.Origin.HUB).first() if pk else None
+    if row is None:
         return HubForm()
     spec = row.job.spec
     values = {name: spec[name] for name in ("repository", "revision", "endpoint")}
@@ -264,12 +211,18 @@ def import_cancel(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     return _act(request, pk, job_cancel)
 
 
-def _act(request: PortalRequest, pk: uuid.UUID, action: Any) -> HttpResponse:
+def _act(request: PortalRequest, pk: uuid.UUID, action: Action) -> HttpResponse:
     row = get_for_user(CheckpointImport.objects.select_related("job"), request.user, pk=pk)
-    check_can_edit(request.user, row)
-    try:
-        with transaction.atomic():
-            action(job=row.job, actor=request.user)
-    except IllegalTransition:
-        messages.info(request, gettext("It has changed in the meantime; this is how it stands."))
+    act(request, row.job, action)
     return redirect("checkpoints:import_detail", pk)
+
+
+@require_POST
+def probe_retry(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
+    """Compare a copy with its source once more."""
+    checkpoint = get_for_user(Checkpoint, request.user, pk=pk)
+    job = selectors.probe_job(checkpoint)
+    if job is None:
+        raise Http404
+    act(request, job, job_retry)
+    return redirect(reverse("checkpoints:detail", args=[pk]) + "#proof")

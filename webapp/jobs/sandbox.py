@@ -38,7 +38,7 @@ PASSED = (
     "GRAFT_FAULT",
     "GRAFT_VIRTUAL_CPUS",
 )
-#: For downloads only.
+#: For jobs with a network: downloads from the Hub, and sending to it.
 PASSED_WITH_NETWORK = (
     "HF_ENDPOINT",
     "HTTP_PROXY",
@@ -75,7 +75,7 @@ def environment(folder: Path, *, network: bool, gpus: Sequence[int] = ()) -> dic
 
     Args:
         folder: Its working directory: home, and temporary files below it.
-        network: Whether it is a download.
+        network: Whether it may reach a network.
         gpus: Indices of the GPUs it may see; none: it computes on the processor.
     """
     names = PASSED + (PASSED_WITH_NETWORK if network else ())

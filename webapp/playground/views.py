@@ -17,6 +17,7 @@ from webapp.accounts.selectors import can_write
 from webapp.htmx import PortalRequest, wants_fragment
 from webapp.jobs.models import State
 from webapp.jobs.services import queue_is_served
+from webapp.keys import parse_uuid
 from webapp.playground import selectors, services
 from webapp.playground.forms import SETTINGS, GenerateForm
 from webapp.playground.models import Generation
@@ -56,10 +57,10 @@ def generation_new(request: PortalRequest) -> HttpResponse:
 
 def _initial(request: PortalRequest) -> dict[str, Any]:
     """From a checkpoint's page, or from an earlier request that is to be changed."""
-    earlier = _uuid(request.GET.get("from", ""))
+    earlier = parse_uuid(request.GET.get("from", ""))
     if earlier is not None:
         return _typed(selectors.group(user=request.user, group=earlier))
-    asked = {name: _uuid(request.GET.get(name, "")) for name in ("checkpoint", "beside")}
+    asked = {name: parse_uuid(request.GET.get(name, "")) for name in ("checkpoint", "beside")}
     return {name: pk for name, pk in asked.items() if pk is not None}
 
 
@@ -114,13 +115,6 @@ def generation_stop(request: PortalRequest, group: uuid.UUID) -> HttpResponse:
     check_can_edit(request.user, generations[0])
     services.generation_stop(generations=generations, actor=request.user)
     return redirect("playground:group", group)
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
 
 
 def _time(text: str) -> datetime | None:

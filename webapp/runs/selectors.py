@@ -309,16 +309,16 @@ def elapsed_s(job: Job, now: datetime | None = None) -> float | None:
     if job.report.get("duration_s") is not None:
         return float(job.report["duration_s"])
     events = JobEvent.objects.filter(job=job)
-    started: dict[Any, tuple[int, datetime]] = {}
-    rows = events.filter(kind="started").order_by("seq").values_list("data", "seq", "at")
-    for data, seq, at in rows:
-        # A process says twice that it has started: at once, and when it is ready to train.
-        started.setdefault(data.get("pid"), (seq, at))
-    if not started:
+    # Training says twice that it starts: the process, then the model on its devices.
+    started = events.filter(kind="started").exclude(data__has_key="devices")
+    starts = list(started.order_by("seq").values_list("seq", "at"))
+    if not starts:
         return None
-    total, starts = 0.0, list(started.values())
+    total = 0.0
     for (_seq, began), following in zip(starts, [*starts[1:], None], strict=True):
-        if following is None and job.state == State.RUNNING:
+        # Until a new attempt's process speaks, the last start is that of the attempt before it.
+        is_this = job.started_at is None or began >= job.started_at
+        if following is None and job.state == State.RUNNING and is_this:
             ended = now or timezone.now()
         else:
             before = events if following is None else events.filter(seq__lt=following[0])

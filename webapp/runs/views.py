@@ -25,6 +25,7 @@ from webapp.jobs.errors import IllegalTransition
 from webapp.jobs.models import Job, State
 from webapp.jobs.selectors import log_lines
 from webapp.jobs.services import job_cancel, job_pause, job_resume, job_retry
+from webapp.keys import parse_uuid
 from webapp.runs import curves as run_curves
 from webapp.runs import estimates, fields, pages, selectors, services
 from webapp.runs import sources as run_sources
@@ -117,16 +118,16 @@ def _prefilled(request: PortalRequest, team: Team) -> RunForm:
     """The form as a link asks for it: ``?data=``, ``?source=`` (a checkpoint's or a run's id),
     ``?like=`` (a run whose settings are taken)."""
     query = request.GET
-    if like := _uuid(query.get("like")):
+    if like := parse_uuid(query.get("like")):
         run = permissions.get_for_user(Run.objects.select_related("job"), request.user, pk=like)
         form = RunForm.from_spec(run.job.spec, team)
         form.values["twin"] = hasattr(run, "twin")
         form.values["name"] = run.name
     else:
         form = RunForm({}, team)
-    if pk := _uuid(query.get("data")):
+    if pk := parse_uuid(query.get("data")):
         form.values["data"] = str(pk)
-    if pk := _uuid(query.get("source")):
+    if pk := parse_uuid(query.get("source")):
         for kind in ("checkpoint", "run"):
             source = run_sources.source_of(f"store:{kind}/{pk}", team)
             if source is not None:
@@ -140,13 +141,6 @@ def _prefilled(request: PortalRequest, team: Team) -> RunForm:
         if query["how"] == TRANSFER:
             form.values["tokenizer.kind"] = "source"
     return form
-
-
-def _uuid(text: str | None) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text or "")
-    except ValueError:
-        return None
 
 
 def _form_page(
@@ -351,7 +345,7 @@ def _act(request: PortalRequest, pk: uuid.UUID, service: Any) -> HttpResponse:
 def compare(request: PortalRequest) -> HttpResponse:
     """``?ids=a,b``; the list's boxes send ``ids=a&ids=b``, which is turned into that."""
     asked = request.GET.getlist("ids")
-    ids = [pk for text in asked for part in text.split(",") if (pk := _uuid(part)) is not None]
+    ids = [pk for text in asked for part in text.split(",") if (pk := parse_uuid(part)) is not None]
     ids = list(dict.fromkeys(ids))[: pages.MOST_COMPARED]
     if len(asked) > 1:
         joined = ",".join(str(pk) for pk in ids)

@@ -12,6 +12,7 @@ import pytest
 from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import GPT2Config
 from training.backbones.registry import BACKBONES
+from training.backbones.vit.config import ViTConfig
 from training.data.tokenizer import Tokenizer
 from training.engine import compare
 from training.errors import TrainingError
@@ -62,6 +63,30 @@ def test_images_are_given_to_image_networks(tmp_path: Path) -> None:
     report = probe(one, one, tmp_path / "out")
     assert report["inputs"] == [4, compare.SIDE, compare.SIDE, 3]
     assert report["largest"] == 0
+
+
+def test_images_have_the_size_that_one_of_them_fixes(tmp_path: Path) -> None:
+    transformer = ViTConfig(
+        image_size=48, patch_size=16, width=16, depth=1, heads=2, inner=24, num_classes=3
+    )
+    one = write(tmp_path / "one", transformer, 1)
+    other = write(tmp_path / "other", IMAGES, 1)
+    assert probe(one, other, tmp_path / "out")["inputs"] == [4, 48, 48, 3]
+    larger = transformer.model_copy(update={"image_size": 64})
+    third = write(tmp_path / "third", larger, 1)
+    with pytest.raises(TrainingError) as caught:
+        probe(one, third, tmp_path / "refused")
+    assert caught.value.code == "probe_not_comparable"
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+def test_outputs_of_other_sizes_are_not_compared(classes: int, tmp_path: Path) -> None:
+    """One class would be compared with each of the others, without a word."""
+    one = write(tmp_path / "one", IMAGES, 1)
+    other = write(tmp_path / "other", IMAGES.model_copy(update={"num_classes": classes}), 1)
+    with pytest.raises(TrainingError) as caught:
+        probe(one, other, tmp_path / "out")
+    assert caught.value.code == "probe_not_comparable"
 
 
 def test_models_that_read_different_things_are_refused(tmp_path: Path) -> None:

@@ -130,6 +130,25 @@ def test_only_what_people_write_can_be_changed_and_it_is_recorded(root: Client, 
     assert event.data == {"fields": ["name"]}
 
 
+def test_the_sealed_token_of_a_push_is_not_shown(root: Client, cast: Cast) -> None:
+    push = make_push(cast)
+    url = reverse("admin:checkpoints_checkpointpush_change", args=[push.pk])
+    page = root.get(url).content.decode()
+    assert push.repository in page
+    assert push.sealed_token not in page
+
+
+@pytest.mark.parametrize("name", ["import", "export", "push", "statistics"])
+def test_a_list_that_names_checkpoints_does_not_load_their_tensors(
+    root: Client, cast: Cast, name: str, django_assert_max_num_queries: Any
+) -> None:
+    _fill(cast, 1)
+    with django_assert_max_num_queries(22) as queries:
+        root.get(reverse(f"admin:checkpoints_checkpoint{name}_changelist"))
+    columns = [f'"checkpoints_checkpoint"."{column}"' for column in ("tensors", "manifest", "card")]
+    assert not any(column in query["sql"] for query in queries for column in columns)
+
+
 def test_nobody_changes_the_audit_trail(root: Client, cast: Cast) -> None:
     with transaction.atomic():
         audit.record("test.done", actor=cast.alice, instance=cast.team, team=cast.team)

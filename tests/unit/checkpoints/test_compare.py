@@ -1,10 +1,14 @@
 """Two checkpoints side by side."""
 
+import re
 import uuid
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from tests.factories import Cast
 from tests.factories.checkpoints import TINY, card_file, make_checkpoint
@@ -184,6 +188,18 @@ def test_with_one_it_offers_others_and_with_none_it_says_what_to_do(
         assert "Choose two checkpoints" in alice.get(URL, {"ids": ids}).content.decode()
 
 
+def test_of_too_many_no_tensors_are_loaded_and_those_that_are_gone_do_not_count(
+    alice: Client, cast: Cast
+) -> None:
+    three = [make_checkpoint(cast).pk for _ in range(3)]
+    with CaptureQueriesContext(connection) as queries:
+        assert alice.get(URL, {"ids": three}).context["chosen"]
+    assert not any('"checkpoints_checkpoint"."tensors"' in query["sql"] for query in queries)
+    gone = [uuid.uuid4() for _ in range(3)]
+    found = alice.get(URL, {"ids": [*gone, *three[:2]]}).context["comparison"]
+    assert [found.first.pk, found.second.pk] == three[:2]
+
+
 def test_another_team_s_checkpoint_is_not_compared(client: Client, cast: Cast) -> None:
     chosen = [make_checkpoint(cast, name="Ours") for _ in range(2)]
     client.force_login(cast.mallory)
@@ -200,3 +216,16 @@ def test_queries_do_not_grow_with_relatives(
     chosen = [make_checkpoint(cast, parents=parents) for _ in range(2)]
     with django_assert_max_num_queries(14):
         alice.get(URL, {"ids": [one.pk for one in chosen]})
+
+
+def test_the_marks_of_what_differs_have_the_classes_of_a_plan(alice: Client, cast: Cast) -> None:
+    first = _with_hashes(cast, {"transformer.wte.weight": "one"})
+    deeper = TINY.model_copy(update={"n_layer": 3})
+    second = _with_hashes(cast, {"transformer.wte.weight": "two"}, config=deeper)
+    page = alice.get(URL, {"ids": [first.pk, second.pk]}).content.decode()
+    assert "css/plan.css" in page
+    blocks = page.split('class="plan plan-blocks"')[1]
+    styled = (settings.BASE_DIR / "webapp/static/css/plan.css").read_text()
+    used = set(re.findall(r"plan-action (plan-[\w-]+)", blocks))
+    assert used == {"plan-kind-part", "plan-kind-new"}
+    assert all(f".{name} {{" in styled for name in (*used, "plan-action", "plan-blocks"))

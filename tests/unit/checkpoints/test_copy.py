@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from tests.factories import Cast
-from tests.factories.checkpoints import make_checkpoint
+from tests.factories.checkpoints import TINY, make_checkpoint, make_import, promote
+from tests.factories.jobs import make_job
+from training.backbones.registry import BACKBONES
+from training.data.tokenizer import Tokenizer
 from training.spec import CopySpec
 from training.weights.plan import Plan
 from webapp import storage
 from webapp.checkpoints.models import Checkpoint, CheckpointImport, TransferPlan
+from webapp.jobs.models import Job, State
 
+TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
+#: A model with a row for each of its tokens, and one with a layer more than the others have.
+READABLE = TINY.model_copy(update={"vocab_size": TOKENIZER.size})
+DEEP = TINY.model_copy(update={"vocab_size": 4, "n_layer": 3})
 DEEPER: dict[str, Any] = {"name": "Deep", "n_layer": 3, "n_positions": 32, "seed": 5}
 
 
@@ -106,20 +117,28 @@ def test_a_contradiction_is_said_at_the_field(client: Client, source: Checkpoint
     assert "multiple of the number of heads (3)" in answer.context["form"].errors["n_embd"][0]
 
 
+def with_words(checkpoint: Checkpoint, *words: str, kind: str = "BPE") -> Checkpoint:
+    """The same with a vocabulary of these words."""
+    path = settings.DATA_DIR / f"{checkpoint.pk}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model = {"type": kind, "vocab": {word: number for number, word in enumerate(words)}}
+    path.write_text(json.dumps({"model": model, "added_tokens": []}))
+    stored = storage.store_file(path)
+    checkpoint.manifest["tokenizer.json"] = {"sha256": stored.sha256, "size": stored.size}
+    checkpoint.save()
+    return checkpoint
+
+
+def readable(checkpoint: Checkpoint) -> Checkpoint:
+    """The same with a tokenizer that can be read."""
+    with tempfile.TemporaryDirectory() as folder:
+        TOKENIZER.save(Path(folder), 16)
+        checkpoint.manifest |= storage.store_folder(Path(folder))
+    checkpoint.save()
+    return checkpoint
+
+
 def test_another_vocabulary_goes_by_token(client: Client, cast: Cast, source: Checkpoint) -> None:
-    def with_words(checkpoint: Checkpoint, *words: str) -> Checkpoint:
-        content = json.dumps({word: number for number, word in enumerate(words)})
-        path = storage_folder / f"{checkpoint.pk}.json"
-        path.write_text(content)
-        stored = storage.store_file(path)
-        checkpoint.manifest["vocab.json"] = {"sha256": stored.sha256, "size": stored.size}
-        checkpoint.save()
-        return checkpoint
-
-    from django.conf import settings
-
-    storage_folder = settings.DATA_DIR
-    storage_folder.mkdir(parents=True, exist_ok=True)
     with_words(source, "a", "b", "c")
     other = with_words(make_checkpoint(cast, name="Other words"), "b", "d", "a", "e")
     answer = client.get(_url(source), {"tokenizer": f"checkpoint/{other.pk}"})
@@ -134,6 +153,63 @@ def test_another_vocabulary_goes_by_token(client: Client, cast: Cast, source: Ch
     assert row.probe_job is None  # the two cannot be given the same text
 
 
+def offered(client: Client, source: Checkpoint) -> list[str]:
+    """The vocabularies that can be chosen."""
+    form = client.get(_url(source)).context["form"]
+    return [value for value, _title in form.fields["tokenizer"].choices]
+
+
+def test_vocabularies_that_are_the_same_missing_or_archived_are_not_offered(
+    client: Client, cast: Cast, source: Checkpoint, django_assert_max_num_queries: Any
+) -> None:
+    with_words(source, "a", "b")
+    with_words(make_checkpoint(cast, name="Same"), "a", "b")
+    make_checkpoint(cast, name="None")
+    old = with_words(make_checkpoint(cast, name="Old"), "c")
+    promote(old, cast.alice, "archived")
+    other = with_words(make_checkpoint(cast, name="Other"), "d")
+    assert offered(client, source) == ["source", "gpt2", f"checkpoint/{other.pk}"]
+    with django_assert_max_num_queries(30) as queries:
+        client.get(_url(source))
+    loaded = [query for query in queries if ', "checkpoints_checkpoint"."manifest"' in query["sql"]]
+    assert len(loaded) == 1  # the source's own
+
+
+def test_gpt2_s_tokenizer_is_offered_only_where_it_can_be_read_back(
+    client: Client, cast: Cast
+) -> None:
+    client.force_login(cast.alice)
+    assert "gpt2" in offered(client, with_words(make_checkpoint(cast), "a"))
+    for architecture in ("roberta", "opt"):
+        config = next(iter(BACKBONES[architecture].presets.values()))
+        other = with_words(make_checkpoint(cast, config=config), "a")
+        assert offered(client, other) == ["source"]
+
+
+@pytest.mark.parametrize("whose", ["source", "other"])
+def test_a_vocabulary_that_cannot_be_read_is_said_at_its_field(
+    client: Client, cast: Cast, source: Checkpoint, whose: str
+) -> None:
+    with_words(source, "a")
+    other = with_words(make_checkpoint(cast, name="Other"), "b")
+    bad = {"source": source, "other": other}[whose]
+    bad.manifest["tokenizer.json"] |= {"size": 2**30}
+    bad.save()
+    answer = client.get(_url(source), {"tokenizer": f"checkpoint/{other.pk}"})
+    assert bad.name in answer.context["form"].errors["tokenizer"][0]
+    assert answer.context["preview"] is None
+
+
+def test_one_that_cannot_be_read_is_said_at_the_model_that_it_comes_with(
+    client: Client, cast: Cast, source: Checkpoint
+) -> None:
+    with_words(source, "a")
+    other = make_checkpoint(cast, name="Other")  # without a tokenizer
+    answer = client.post(_url(source), {"into": f"checkpoint/{other.pk}", "name": "Both"})
+    assert answer.status_code == 422
+    assert "Other" in answer.context["form"].errors["into"][0]
+
+
 def test_a_vocabulary_of_another_team_cannot_be_chosen(
     client: Client, cast: Cast, source: Checkpoint
 ) -> None:
@@ -141,6 +217,90 @@ def test_a_vocabulary_of_another_team_cannot_be_chosen(
     answer = client.post(_url(source), DEEPER | {"tokenizer": f"checkpoint/{theirs.pk}"})
     assert answer.status_code == 422
     assert answer.context["form"].errors.keys() == {"tokenizer"}
+
+
+@pytest.mark.parametrize("architecture", ["gpt3", "opt", "bert", "distilbert"])
+def test_another_architecture_of_the_same_measures(
+    client: Client, cast: Cast, architecture: str
+) -> None:
+    client.force_login(cast.alice)
+    source = readable(make_checkpoint(cast, config=READABLE))
+    page = client.get(_url(source), {"into": f"new/{architecture}"})
+    form, preview = page.context["form"], page.context["preview"]
+    assert form.errors == {}
+    assert form.wanted.target.architecture == architecture
+    for measure in ("layers", "stream_width", "attention_heads", "context", "vocabulary"):
+        assert getattr(form.wanted.target, measure) == getattr(READABLE, measure)
+    layers = [block for block in preview.blocks if block.name.startswith("layer.")]
+    assert [block.percent for block in layers] == [100, 100]
+    assert f'value="new/{architecture}" selected' in page.content.decode()
+
+    client.post(_url(source), {"into": f"new/{architecture}", "name": "Other"})
+    row = CheckpointImport.objects.get()
+    spec = CopySpec.model_validate(row.job.spec)
+    assert spec.model == form.wanted.target
+    assert row.probe_job is None or architecture == "gpt3"
+    Job.objects.filter(pk=row.job_id).update(state=State.FAILED)
+    again = client.get(_url(source, f"?from={row.pk}")).context["form"]
+    assert again["into"].value() == f"new/{architecture}"
+    assert again.is_valid()
+
+
+def test_a_tokenizer_that_the_architecture_cannot_have_is_said_at_its_field(
+    client: Client, cast: Cast
+) -> None:
+    client.force_login(cast.alice)
+    source = readable(make_checkpoint(cast, config=READABLE))
+    answer = client.post(_url(source), {"into": "new/roberta", "name": "Other"})
+    assert answer.status_code == 422
+    assert "RoBERTa" in answer.context["form"].errors["tokenizer"][0]
+    assert answer.context["form"].errors.keys() == {"tokenizer"}
+
+
+def test_images_stay_within_their_architecture(client: Client, cast: Cast) -> None:
+    client.force_login(cast.alice)
+    source = make_checkpoint(cast, config=BACKBONES["vit"].presets["vit_tiny_patch16_224"])
+    form = client.get(_url(source)).context["form"]
+    assert [key for key, _title in form.fields["into"].choices[0][1]] == ["new/vit"]
+    assert client.post(_url(source), {"into": "new/gpt2", "name": "No"}).status_code == 422
+
+
+def test_a_checkpoint_that_is_there_keeps_what_is_not_copied(
+    client: Client, cast: Cast, source: Checkpoint
+) -> None:
+    with_words(source, "a", "b", "c")
+    base = with_words(make_checkpoint(cast, name="Base", config=DEEP), "b", "d", "a", "e")
+    typed = {"into": f"checkpoint/{base.pk}", "name": "Both", "n_layer": 7}
+    page = client.get(_url(source), typed)
+    preview = page.context["preview"]
+    rows = {row.target: row for row in preview.plan.rows}
+    assert rows["transformer.h.0.ln_1.weight"].action == "copy"
+    assert rows["transformer.h.2.ln_1.weight"].action == "keep"
+    assert rows["transformer.wte.weight"].action == "map_tokens"
+    assert "tokenizer" not in page.context["form"].fields
+    assert page.context["shape_fields"] == []
+
+    client.post(_url(source), typed)
+    row = CheckpointImport.objects.get()
+    spec = CopySpec.model_validate(row.job.spec)
+    assert (spec.model, spec.base) == (None, f"store:checkpoint/{base.pk}")
+    assert (row.source, row.base, row.probe_job) == (source, base, None)
+    Job.objects.filter(pk=row.job_id).update(state=State.FAILED)
+    again = client.get(_url(source, f"?from={row.pk}")).context["form"]
+    assert again["into"].value() == typed["into"]
+
+
+def test_what_cannot_be_copied_into_is_not_offered(
+    client: Client, cast: Cast, source: Checkpoint
+) -> None:
+    theirs = make_checkpoint(cast, owner=cast.mallory, team=cast.other_team)
+    old = make_checkpoint(cast, name="Old")
+    promote(old, cast.alice, "archived")
+    image = make_checkpoint(cast, config=BACKBONES["vit"].presets["vit_tiny_patch16_224"])
+    for other in (theirs, old, image, source):
+        answer = client.post(_url(source), {"into": f"checkpoint/{other.pk}", "name": "No"})
+        assert answer.status_code == 422
+        assert answer.context["form"].errors.keys() == {"into"}
 
 
 def test_a_plan_is_kept_used_again_and_forgotten(client: Client, source: Checkpoint) -> None:
@@ -160,13 +320,92 @@ def test_a_plan_is_kept_used_again_and_forgotten(client: Client, source: Checkpo
     assert not TransferPlan.objects.exists()
 
 
+@pytest.mark.parametrize("name", ["x" * 161, "a\0b"])
+def test_a_plan_s_name_that_cannot_be_kept_is_said_at_its_field(
+    client: Client, source: Checkpoint, name: str
+) -> None:
+    answer = client.post(_url(source), DEEPER | {"action": "keep", "plan_name": name})
+    assert answer.status_code == 422
+    assert answer.context["form"].errors.keys() == {"plan_name"}
+    assert not TransferPlan.objects.exists()
+
+
+def test_a_plan_s_name_is_still_there_when_something_else_is_wrong(
+    client: Client, source: Checkpoint
+) -> None:
+    typed = DEEPER | {"n_layer": 0, "action": "keep", "plan_name": "Without the first"}
+    answer = client.post(_url(source), typed)
+    assert answer.status_code == 422
+    assert 'value="Without the first"' in answer.content.decode()
+
+
+def test_enter_keeps_a_plan_that_has_a_name_and_starts_nothing(
+    client: Client, source: Checkpoint
+) -> None:
+    page = client.get(_url(source)).content.decode()
+    form = page.split('id="copy"')[1]
+    assert 'value="enter"' in form.split("<button")[1].split(">")[0]  # what Enter presses
+    named = client.post(_url(source), DEEPER | {"action": "enter", "plan_name": "Mine"})
+    assert named["Location"] == _url(source, f"?plan={TransferPlan.objects.get(name='Mine').pk}")
+    answer = client.post(_url(source), DEEPER | {"action": "enter", "plan_name": ""})
+    assert answer.status_code == 200
+    assert answer.context["preview"] is not None
+    assert TransferPlan.objects.count() == 1
+    assert not CheckpointImport.objects.exists()
+
+
+def test_a_plan_without_a_name_has_that_of_the_copy(client: Client, source: Checkpoint) -> None:
+    client.post(_url(source), DEEPER | {"action": "keep", "plan_name": " "})
+    assert TransferPlan.objects.get().name == "Deep"
+
+
+def test_a_copy_that_failed_gives_back_all_that_was_typed(
+    client: Client, cast: Cast, source: Checkpoint
+) -> None:
+    with_words(source, "a")
+    other = with_words(make_checkpoint(cast), "b")
+    typed = DEEPER | {
+        "tokenizer": f"checkpoint/{other.pk}",
+        "rules": "skip h.0.*\nfreeze embeddings",
+        "layers": "spread",
+        "new_layers": "identity",
+        "positions": "tile",
+        "width": "cut",
+        "vocabulary": "random",
+    }
+    client.post(_url(source), typed)
+    row = CheckpointImport.objects.get()
+    del row.job.spec["base"]  # as it was before there were any
+    Job.objects.filter(pk=row.job_id).update(state=State.FAILED, spec=row.job.spec)
+    again = _url(source, f"?from={row.pk}")
+    assert f'href="{again}"' in client.get(f"/checkpoints/import/{row.pk}").content.decode()
+    form = client.get(again).context["form"]
+    assert form.is_valid()
+    for name, value in typed.items():
+        assert str(form[name].value()) == str(value), name
+    client.force_login(cast.mallory)
+    assert client.get(again).status_code == 404
+
+
 def test_the_plan_is_exported_as_json(client: Client, source: Checkpoint) -> None:
-    answer = client.get(_url(source, "/plan.json"), DEEPER)
+    answer = client.post(_url(source), DEEPER | {"action": "json"})
     assert answer["Content-Disposition"] == 'attachment; filename="plan.json"'
     content = answer.json()
     assert content["source"] == source.weights_sha256
     assert Plan.from_json(content["plan"]).counts()["copied"] > 0
-    assert client.get(_url(source, "/plan.json"), DEEPER | {"n_layer": 0}).status_code == 422
+    assert content["values"]["n_layer"] == "3"
+    assert not CheckpointImport.objects.exists()
+    wrong = client.post(_url(source), DEEPER | {"n_layer": 0, "action": "json"})
+    assert wrong.status_code == 422
+    assert wrong.context["form"].errors.keys() == {"n_layer"}
+
+
+def test_no_button_puts_the_token_against_forgery_into_an_address(
+    client: Client, source: Checkpoint
+) -> None:
+    page = client.get(_url(source)).content.decode()
+    assert "csrfmiddlewaretoken" in page
+    assert "formmethod" not in page
 
 
 def test_a_viewer_may_not(client: Client, cast: Cast, source: Checkpoint) -> None:
@@ -180,3 +419,54 @@ def test_another_team_s_plan_is_not_there(client: Client, cast: Cast, source: Ch
     plan = TransferPlan.objects.get()
     client.force_login(cast.mallory)
     assert client.post(_url(source, f"/plans/{plan.pk}/delete")).status_code == 404
+
+
+def _copied(cast: Cast, source: Checkpoint, **probe: Any) -> Checkpoint:
+    """A copy whose comparison with its source is a job of these fields."""
+    checkpoint = make_checkpoint(cast, name="Copied", parents=[source])
+    checkpoint.card["transfer"] = {"copied": 20, "initialised": 2}
+    checkpoint.save()
+    make_import(
+        cast,
+        origin="copied",
+        source=source,
+        checkpoint=checkpoint,
+        job={"kind": "copy", "state": State.SUCCEEDED},
+        probe_job=make_job(cast, kind="probe", **probe),
+    )
+    return checkpoint
+
+
+FAILED = {"state": State.FAILED, "error_code": "internal"}
+
+
+def test_a_comparison_that_failed_is_tried_again(
+    client: Client, cast: Cast, source: Checkpoint
+) -> None:
+    checkpoint = _copied(cast, source, **FAILED)
+    url = f"/checkpoints/{checkpoint.pk}/probe/retry"
+    client.force_login(cast.bob)
+    assert f'action="{url}"' in client.get(f"/checkpoints/{checkpoint.pk}").content.decode()
+    assert client.post(url)["Location"] == f"/checkpoints/{checkpoint.pk}#proof"
+    job = checkpoint.imports.get().probe_job
+    assert job is not None
+    assert (job.state, job.error_code) == (State.QUEUED, "")
+    page = client.get(f"/checkpoints/{checkpoint.pk}").content.decode()
+    assert "is being found out" in page
+    assert url not in page
+    assert "It has changed in the meantime" in client.post(url, follow=True).content.decode()
+
+
+def test_a_comparison_is_tried_again_only_by_members_and_where_there_is_one(
+    client: Client, cast: Cast, source: Checkpoint
+) -> None:
+    checkpoint = _copied(cast, source, **FAILED)
+    url = f"/checkpoints/{checkpoint.pk}/probe/retry"
+    client.force_login(cast.alice)
+    assert client.post(f"/checkpoints/{source.pk}/probe/retry").status_code == 404
+    assert client.get(url).status_code == 405
+    client.force_login(cast.vera)
+    assert client.post(url).status_code == 403
+    assert url not in client.get(f"/checkpoints/{checkpoint.pk}").content.decode()
+    client.force_login(cast.mallory)
+    assert client.post(url).status_code == 404

@@ -101,6 +101,13 @@ def test_lineage_shows_few_and_counts_the_rest(client: Client, cast: Cast) -> No
     assert f"/checkpoints/?source={checkpoint.pk}&amp;stage=all" in page
 
 
+def test_lineage_counts_only_what_its_link_lists(client: Client, cast: Cast) -> None:
+    parents = [make_checkpoint(cast) for _ in range(8)]
+    checkpoint = make_checkpoint(cast, parents=parents)
+    client.force_login(cast.alice)
+    assert "not shown" not in _get(client, checkpoint)
+
+
 def test_lineage_shows_scores_and_is_a_list_for_phones_too(client: Client, cast: Cast) -> None:
     parent = make_checkpoint(cast, name="Parent", scores={"validation_loss": 3.0625})
     checkpoint = make_checkpoint(cast, parents=[parent], scores={"validation_accuracy": 0.5})

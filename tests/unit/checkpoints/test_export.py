@@ -16,6 +16,7 @@ from tests.factories import Cast
 from tests.factories.checkpoints import TINY, make_checkpoint
 from tests.factories.exports import make_export
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.gpt3.config import GPT3Config
 from training.interop.exports import EXPORTS
 from training.spec import ExportSpec
 from webapp.accounts.models import AuditEvent
@@ -95,6 +96,29 @@ def test_what_a_form_cannot_hold_has_its_reason_in_place_of_a_button(
     answer = alice.post(_url(checkpoint), {"format": "onnx"}, follow=True)
     assert "Choose another form" in answer.content.decode()
     assert not CheckpointExport.objects.exists()
+
+
+def test_a_gpt3_has_a_form_for_transformers_only_where_it_is_a_gpt2(
+    alice: Client, cast: Cast
+) -> None:
+    sizes = TINY.model_dump(exclude={"architecture"})
+    for window, offered in ((4, False), (None, True)):
+        checkpoint = make_checkpoint(cast, config=GPT3Config(**sizes, window=window))
+        page = alice.get(_url(checkpoint)).content.decode()
+        assert ('value="huggingface"' in page) == offered
+        assert ("no class that opens this gpt3 model" in page) != offered
+        alice.post(_url(checkpoint), {"format": "huggingface"}, follow=True)
+        assert CheckpointExport.objects.filter(checkpoint=checkpoint).exists() == offered
+
+
+def test_an_architecture_of_another_version_is_refused_in_every_form(
+    alice: Client, cast: Cast
+) -> None:
+    checkpoint = make_checkpoint(cast)
+    Checkpoint.objects.filter(pk=checkpoint.pk).update(architecture="gpt9")
+    page = alice.get(_url(checkpoint)).content.decode()
+    assert page.count("gpt9 models cannot be written as") == len(EXPORTS)
+    assert 'name="format"' not in page
 
 
 def test_a_viewer_may_look_and_take_but_not_make(client: Client, cast: Cast) -> None:

@@ -6,6 +6,7 @@ from django.test import Client
 
 from tests.factories import Cast, make_upload
 from tests.factories.checkpoints import make_checkpoint, make_import
+from training.backbones.registry import BACKBONES
 from training.spec import ImportSpec
 from webapp.accounts.models import AuditEvent
 from webapp.checkpoints.models import CheckpointImport
@@ -215,3 +216,9 @@ def test_others_may_look_or_not_even_that(client: Client, cast: Cast) -> None:
 
 def test_one_file_of_weights_may_be_an_image_network_s() -> None:
     assert below_root({"downloads/resnet50.safetensors": {}}).keys() == {"resnet50.safetensors"}
+
+
+def test_the_page_names_every_architecture(client: Client, cast: Cast) -> None:
+    client.force_login(cast.alice)
+    page = client.get(HUB).content.decode()
+    assert all(backbone.title in page for backbone in BACKBONES.values())

@@ -106,6 +106,22 @@ def test_uploaded_files_become_a_checkpoint_and_its_copy_another(
     assert list(copied.parents.all()) == [checkpoint]
     assert copied.weights_sha256 != checkpoint.weights_sha256
 
+    into = services.copy_start(
+        name="Both",
+        source=checkpoint,
+        model=TINY.model_copy(update={"n_layer": 3}),
+        base=copied,
+        settings=PlanSettings(),
+        tokenizer=TokenizerSpec(kind="source"),
+        seed=0,
+        owner=cast.alice,
+    )
+    both = _finish(into, _engine(into, tmp_path / "into", "transfer"))
+    assert both.config == copied.config
+    assert set(both.parents.all()) == {checkpoint, copied}
+    assert both.card["transfer"]["initialised"] == 12  # the third layer's, which stay as they were
+    assert both.weights_sha256 == copied.weights_sha256  # it began as the same copy
+
     probe = row.probe_job
     assert probe is not None
     folder = tmp_path / "probe"

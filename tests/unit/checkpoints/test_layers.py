@@ -73,6 +73,8 @@ def test_a_long_block_comes_in_parts(alice: Client, cast: Cast) -> None:
     assert last.count("<tr>") == 50
     assert "<table" not in last
     assert "more" not in last
+    beyond = alice.get(f"/checkpoints/{checkpoint.pk}", {"block": "head", "from": 99_999})
+    assert beyond.context["part"].left == 0
     for nonsense in ("-1", "x", "9" * 30):
         assert "head.w0<" in _layers(alice, checkpoint, block="head", **{"from": nonsense})
 

@@ -13,13 +13,13 @@ from django.db import transaction
 from django.test import Client
 
 from tests.factories import Cast
-from tests.factories.checkpoints import TINY, make_checkpoint
+from tests.factories.checkpoints import TINY, make_checkpoint, promote
 from tests.factories.datasets import make_version
 from training.data.tokenizer import Tokenizer
 from training.spec import MergeSpec
 from training.weights.checkpoint import write_checkpoint
 from training.weights.initial import initial_tensors
-from webapp.accounts.models import AuditEvent
+from webapp.accounts.models import AuditEvent, Membership
 from webapp.checkpoints import jobs
 from webapp.checkpoints.folders import store_checkpoint
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
@@ -49,6 +49,7 @@ def test_it_opens_on_the_checkpoints_of_its_address_and_offers_those_that_fit(
     make_checkpoint(cast, name="Many heads", config=TINY.model_copy(update={"n_head": 4}))
     make_checkpoint(cast, name="Other words", files={"tokenizer.json": b"{}"})
     make_checkpoint(cast, name="Theirs", team=cast.other_team, owner=cast.mallory)
+    promote(make_checkpoint(cast, name="Archived"), cast.alice, "archived")
     third = make_checkpoint(cast, name="Third")
     client.force_login(cast.alice)
     answer = client.get(URL, {"ids": ids(two)})
@@ -204,6 +205,61 @@ def test_another_team_s_checkpoint_is_not_found(
     assert client.get(URL, {"ids": ids([two[0], theirs])}).status_code == 404
     assert post(client, [two[0], theirs]).status_code == 404
     assert client.get(URL, {"ids": "nonsense"}).status_code == 404
+
+
+def test_checkpoints_of_one_s_other_team_are_merged_there(
+    client: Client, cast: Cast, two: list[Checkpoint]
+) -> None:
+    Membership.objects.create(team=cast.other_team, user=cast.alice, role=Membership.Role.MEMBER)
+    theirs = [
+        make_checkpoint(cast, team=cast.other_team, owner=cast.mallory, name=name)
+        for name in ("One", "Two", "Three")
+    ]
+    client.force_login(cast.alice)
+    answer = client.get(URL, {"ids": str(two[0].pk)})
+    assert answer.context["team"] == cast.team
+    answer = client.get(URL, {"ids": ids(theirs[:2])})
+    assert answer.context["chosen"] == theirs[:2]
+    assert answer.context["form"].more == theirs[2:]
+    post(client, theirs[:2])
+    assert CheckpointImport.objects.get().team == cast.other_team
+    # What would be of two teams is of none.
+    assert client.get(URL, {"ids": ids([two[0], theirs[0]])}).status_code == 404
+    Membership.objects.filter(team=cast.other_team, user=cast.alice).update(
+        role=Membership.Role.VIEWER
+    )
+    assert client.get(URL, {"ids": ids(theirs[:2])}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"method": "interpolate", "alpha": "0.3"},
+        {"method": "interpolate", "take_best": "on", "points": "5", "batches": "7"},
+        {"method": "ties", "scale": "0.5", "keep_percent": "30.0"},
+    ],
+)
+def test_a_merge_that_failed_gives_back_all_that_was_typed(
+    client: Client, cast: Cast, two: list[Checkpoint], values: dict[str, str]
+) -> None:
+    client.force_login(cast.alice)
+    target, source = make_version(cast, name="Whales"), make_version(cast, name="Plays")
+    typed = values | {"name": "Mine", "target": str(target.pk), "source": str(source.pk)}
+    if values["method"] == "ties":
+        typed["base"] = str(make_checkpoint(cast, name="Base").pk)
+    post(client, two, **{"alpha": ""} | typed)
+    row = CheckpointImport.objects.get()
+    Job.objects.filter(pk=row.job_id).update(state=State.FAILED)
+    page = client.get(f"/checkpoints/import/{row.pk}").content.decode()
+    link = page.split(f'href="{URL}?')[1].split('"')[0].replace("&amp;", "&")
+    answer = client.get(f"{URL}?{link}")
+    form = answer.context["form"]
+    for name, value in typed.items():
+        shown = form[name].value()
+        assert (str(shown) if name != "take_best" else "on" * shown) == str(value), name
+    assert set(two) <= set(answer.context["chosen"])
+    client.force_login(cast.mallory)
+    assert client.get(URL, {"from": str(row.pk)}).context["form"]["name"].value() == ""
 
 
 def test_a_viewer_may_not(client: Client, cast: Cast, two: list[Checkpoint]) -> None:

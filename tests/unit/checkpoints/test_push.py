@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
+from tests.factories.datasets import make_version
 from tests.factories.exports import make_push
 from training.spec import PushSpec
 from webapp.accounts.models import AuditEvent
@@ -22,6 +24,7 @@ from webapp.jobs.errors import JobRefused
 from webapp.jobs.kinds import KINDS
 from webapp.jobs.models import Job, State
 from webapp.jobs.transitions import end
+from webapp.runs import references
 
 TOKEN = "hf_aVeryLongSecret"
 TYPED = {"repository": "alice/whales", "token": TOKEN, "private": "on"}
@@ -93,7 +96,8 @@ def test_the_token_is_erased_when_it_is_there(cast: Cast, tmp_path: Path) -> Non
 
 def test_the_checkpoint_s_files_are_put_in_place(cast: Cast, tmp_path: Path) -> None:
     row = make_push(cast)
-    spec = push_jobs.inputs(row.job, {"checkpoint": "store:x", "repository": "a/b"}, tmp_path)
+    named = {"checkpoint": references.write("checkpoint", row.checkpoint_id), "repository": "a/b"}
+    spec = push_jobs.inputs(row.job, named, tmp_path)
     assert spec["repository"] == "a/b"
     assert (Path(spec["checkpoint"]) / "model.safetensors").read_bytes() == b"weights"
 
@@ -203,6 +207,13 @@ def test_the_card_names_the_nearest_model_of_the_hub(cast: Cast) -> None:
     first = make_checkpoint(cast, card=card | {"origin": origin})
     between = make_checkpoint(cast, parents=[first])
     last = make_checkpoint(cast, parents=[between], name="Whales")
-    told = about(last)
+    with CaptureQueriesContext(connection) as queries:
+        told = about(last)
+    assert not any('"checkpoints_checkpoint"."manifest"' in query["sql"] for query in queries)
     assert (told.name, told.base_model, told.licence) == ("Whales", "openai-community/gpt2", "mit")
-    assert about(make_checkpoint(cast, name="Alone")).base_model == ""
+    alone = about(make_checkpoint(cast, name="Alone"))
+    assert (alone.base_model, alone.data) == ("", "")
+    version = make_version(cast, name="Moby Dick")
+    for parents in ([], [first]):
+        trained = make_checkpoint(cast, dataset_version=version, parents=parents)
+        assert about(trained).data == "Moby Dick"

@@ -12,11 +12,11 @@ from webapp.checkpoints.models import Checkpoint, StageChange
 from webapp.checkpoints.services import checkpoint_promote
 
 
-def _post(client: Client, checkpoint: Checkpoint, **data: str) -> str:
+def _post(client: Client, checkpoint: Checkpoint, status: int = 200, **data: str) -> str:
     answer = client.post(
         f"/checkpoints/{checkpoint.pk}/stage", {"seen": checkpoint.stage} | data, follow=True
     )
-    assert answer.status_code == 200
+    assert answer.status_code == status
     return answer.content.decode()
 
 
@@ -75,8 +75,11 @@ def test_what_somebody_else_did_meanwhile_is_not_overwritten(client: Client, cas
     seen_by_alice = Checkpoint.objects.get(pk=checkpoint.pk)
     promote(checkpoint, cast.bob, "archived")
     client.force_login(cast.alice)
-    page = _post(client, seen_by_alice, stage="production")
+    page = _post(client, seen_by_alice, status=409, stage="production", reason="Reads best.")
     assert "It has changed in the meantime" in page
+    # What was typed is still there, to be sent with the stage that is now seen.
+    assert "Reads best.</textarea>" in page
+    assert 'name="seen" value="archived"' in page
     checkpoint.refresh_from_db()
     assert checkpoint.stage == "archived"
     assert StageChange.objects.count() == 1
@@ -92,7 +95,9 @@ def test_the_same_stage_again_changes_nothing(cast: Cast) -> None:
 def test_what_is_no_stage_is_refused(client: Client, cast: Cast, data: dict[str, str]) -> None:
     checkpoint = make_checkpoint(cast)
     client.force_login(cast.alice)
-    assert "Choose one of the stages" in _post(client, checkpoint, **data)
+    page = _post(client, checkpoint, status=422, **data)
+    assert "Choose one of the stages" in page
+    assert f"{data.get('reason', '')}</textarea>" in page
     assert not StageChange.objects.exists()
 
 

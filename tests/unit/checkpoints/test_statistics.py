@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 from safetensors.numpy import save
 
 from tests.factories import Cast
@@ -50,7 +52,7 @@ def test_it_works_without_a_script(client: Client, cast: Cast) -> None:
     answer = client.post(_url(checkpoint))
     assert answer["Location"] == f"/checkpoints/{checkpoint.pk}#layers"
     page = client.get(f"/checkpoints/{checkpoint.pk}").content.decode()
-    assert "Looking at every value" in page
+    assert "Waiting for a worker" in page
 
 
 def test_a_viewer_sees_the_values_and_cannot_ask(client: Client, cast: Cast) -> None:
@@ -68,6 +70,41 @@ def test_it_takes_a_token_against_forgery(cast: Cast) -> None:
     client.force_login(cast.alice)
     assert client.post(_url(checkpoint)).status_code == 403
     assert not CheckpointStatistics.objects.exists()
+
+
+def test_one_on_its_way_says_how_long_and_is_cancelled(client: Client, cast: Cast) -> None:
+    checkpoint = make_checkpoint(cast)
+    began = timezone.now() - timedelta(seconds=100)
+    job = {"state": State.RUNNING, "fraction": 0.25, "started_at": began}
+    row = make_statistics(cast, checkpoint, job=job)
+    url = f"{_url(checkpoint)}/cancel"
+    client.force_login(cast.vera)
+    assert client.post(url).status_code == 403
+    page = client.get(_url(checkpoint), headers=HTMX).content.decode()
+    assert url not in page
+    assert "25 %" in page
+    assert "Time left 5:0" in page
+    client.force_login(cast.bob)
+    assert f'hx-post="{url}"' in client.get(_url(checkpoint), headers=HTMX).content.decode()
+    part = client.post(url, headers=HTMX).content.decode()
+    assert "disabled>Cancel" in part
+    row.job.refresh_from_db()
+    assert row.job.requested == "cancel"
+
+
+def test_one_in_the_queue_is_cancelled_and_can_be_asked_for_again(
+    client: Client, cast: Cast
+) -> None:
+    checkpoint = make_checkpoint(cast)
+    client.force_login(cast.alice)
+    assert client.post(f"{_url(checkpoint)}/cancel").status_code == 404
+    client.post(_url(checkpoint))
+    answer = client.post(f"{_url(checkpoint)}/cancel")
+    assert answer["Location"] == f"/checkpoints/{checkpoint.pk}#layers"
+    assert CheckpointStatistics.objects.get().job.state == State.CANCELLED
+    assert "Try again" in client.get(_url(checkpoint), headers=HTMX).content.decode()
+    client.post(_url(checkpoint))
+    assert CheckpointStatistics.objects.get().job.state == State.QUEUED
 
 
 def test_the_page_polls_until_the_values_are_there(client: Client, cast: Cast) -> None:

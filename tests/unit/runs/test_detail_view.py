@@ -205,6 +205,15 @@ def test_lineage_leads_from_the_run_to_its_relatives(alice: Client, cast: Cast) 
     assert f'href="/checkpoints/{root.pk}" title="Root"' in page
 
 
+def test_lineage_shows_the_run_itself_before_newer_ones(alice: Client, cast: Cast) -> None:
+    source = make_source(cast, name="Source")
+    run = make_run(cast, source=source, name="The oldest")
+    for number in range(4):
+        make_run(cast, source=source, name=f"Newer {number}")
+    page = alice.get(f"/runs/{run.pk}").content.decode()
+    assert 'aria-current="true"><b>The oldest' in page
+
+
 def test_a_run_from_scratch_without_a_checkpoint_has_no_graph(alice: Client, cast: Cast) -> None:
     page = alice.get(f"/runs/{make_run(cast).pk}").content.decode()
     assert "lineage-node" not in page

@@ -25,7 +25,7 @@ def tell(run: Run, *events: tuple[str, int, dict[str, Any]]) -> None:
 
 FIRST = (
     ("started", 0, {"pid": 7}),
-    ("started", 9, {"pid": 7, "total_steps": 400}),
+    ("started", 9, {"pid": 7, "devices": ["CPU"], "total_steps": 400}),
     ("checkpoint", 40, {"step": 50}),
     ("stopped", 60, {"step": 70}),
 )
@@ -42,6 +42,20 @@ def test_the_clock_stands_still_while_nothing_is_at_work(cast: Cast, state: Stat
 def test_attempts_add_up_without_the_pause_between_them(cast: Cast) -> None:
     run = make_run(cast)
     tell(run, *FIRST, ("started", 3600, {"pid": 8}), ("resumed", 3610, {"step": 70}))
+    set_state(run, State.RUNNING, started_at=BEGAN + timedelta(hours=1))
+    assert elapsed_s(run.job, BEGAN + timedelta(seconds=3630)) == 60 + 30
+
+
+def test_the_clock_stands_still_until_a_new_attempt_s_process_speaks(cast: Cast) -> None:
+    run = make_run(cast)
+    tell(run, *FIRST)
+    set_state(run, State.RUNNING, started_at=BEGAN + timedelta(hours=1))
+    assert elapsed_s(run.job, BEGAN + timedelta(hours=1, seconds=5)) == 60
+
+
+def test_attempts_of_the_same_process_number_are_two(cast: Cast) -> None:
+    run = make_run(cast)
+    tell(run, *FIRST, ("started", 3600, {"pid": 7}), ("resumed", 3610, {"step": 70}))
     set_state(run, State.RUNNING, started_at=BEGAN + timedelta(hours=1))
     assert elapsed_s(run.job, BEGAN + timedelta(seconds=3630)) == 60 + 30
 

@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import json
 import os
@@ -7,10 +8,13 @@ import time
 
 import pytest
 
+from tests.parity.text import CASES
 from training.__main__ import main, read_spec
 from training.errors import EXIT_DONE, EXIT_REFUSED, TrainingError
 from training.events import EventLog, read_events
 from training.spec import RunSpec
+from training.weights.checkpoint import write_checkpoint
+from training.weights.initial import initial_tensors
 
 
 def test_methods_are_json(capsys):
@@ -37,6 +41,17 @@ def test_the_estimate_needs_no_tensorflow(tmp_path):
     assert json.loads(done.stdout)["memory_bytes"] > 0
 
 
+def test_the_estimate_of_a_source_that_is_not_trained_is_a_sentence(tmp_path, capsys):
+    config = CASES["bert-pooler"]
+    tensors = initial_tensors(config.tensors(), 1)
+    write_checkpoint(tmp_path / "bert", config, tensors, None, {})
+    spec = tmp_path / "spec.json"
+    source = {"checkpoint": str(tmp_path / "bert")}
+    spec.write_text(json.dumps({"data": {"path": "x"}, "source": source}))
+    assert main(["estimate", str(spec)]) == EXIT_REFUSED
+    assert "does not train bert models" in capsys.readouterr().err
+
+
 def test_a_wrong_spec_is_refused_at_its_field(tmp_path, capsys):
     spec = tmp_path / "spec.json"
     spec.write_text(json.dumps({"data": {"path": "x"}, "training": {"steps": 0}}))
@@ -61,6 +76,30 @@ def test_yaml_that_does_not_parse_is_refused_with_a_sentence(tmp_path):
     path.write_text("a: [")
     with pytest.raises(TrainingError):
         read_spec(path, RunSpec)
+
+
+@pytest.mark.parametrize("state", [False, True])
+@pytest.mark.parametrize("told", [False, True])
+def test_a_full_disk_speaks_of_resuming_only_where_a_state_was_kept(
+    tmp_path, monkeypatch, state, told
+):
+    from training.interop import exporting
+
+    def full(spec, out, events):
+        if told:
+            raise TrainingError("disk_full_writing", what="model.keras")
+        raise OSError(errno.ENOSPC, "No space left on device", "/x/model.keras")
+
+    monkeypatch.setattr(exporting, "run", full)
+    (tmp_path / "spec.json").write_text('{"checkpoint": "c", "format": "huggingface"}')
+    out = tmp_path / "out"
+    if state:
+        (out / "state" / "step-00000004").mkdir(parents=True)
+    code = main(["export", str(tmp_path / "spec.json"), "--out", str(out), "--quiet"])
+    assert code == EXIT_REFUSED
+    last = read_events(out / "events.jsonl")[0][-1]
+    expected = "disk_full" if state else "disk_full_writing"
+    assert (last["code"], last["params"]) == (expected, {"what": "model.keras"})
 
 
 def test_a_second_process_is_refused_and_does_not_touch_the_log(tmp_path, capsys):

@@ -28,7 +28,8 @@ def test_a_file_keeps_its_old_content_when_the_disk_is_full(
     monkeypatch.setenv("GRAFT_FAULT", f"{point}:1:enospc")
     with pytest.raises(TrainingError) as caught:
         write_bytes(path, b"new")
-    assert (caught.value.code, caught.value.params) == ("disk_full", {"what": "state.json"})
+    assert caught.value.code == "disk_full_writing"
+    assert caught.value.params == {"what": "state.json"}
     assert json.loads(path.read_text()) == {"a": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["state.json"]
 

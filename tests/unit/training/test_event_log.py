@@ -30,6 +30,12 @@ def test_threads_share_a_log_without_gaps_or_torn_lines(log, tmp_path):
     assert [event["seq"] for event in events] == list(range(1, 801))
 
 
+def test_half_a_surrogate_pair_of_a_stranger_s_is_told_as_a_question_mark(log, tmp_path):
+    log.emit("log", level="info", text="\ud800 is no character")
+    events, _offset = read_events(tmp_path / "events.jsonl")
+    assert events[0]["text"] == "? is no character"
+
+
 def test_a_full_disk_leaves_no_half_line(log, tmp_path, monkeypatch):
     log.emit("log", level="info", text="before")
     write, calls = os.write, []

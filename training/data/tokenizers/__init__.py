@@ -11,6 +11,7 @@ from training.data.tokenizer import Tokenizer
 from training.data.tokenizers.framed import STYLES, FramedTokenizer, Style
 from training.data.tokenizers.wordpiece import WordPieceTokenizer
 from training.errors import TrainingError
+from training.weights.checkpoint import Checkpoint
 
 
 def read_tokenizer(folder: Path, architecture: str) -> TextTokenizer:
@@ -27,6 +28,15 @@ def read_tokenizer(folder: Path, architecture: str) -> TextTokenizer:
     if not BACKBONES[architecture].writes and _is_word_piece(folder, architecture):
         return WordPieceTokenizer.load(folder)
     return read_byte_level(folder, architecture)
+
+
+def tokenizer_of(checkpoint: Checkpoint) -> TextTokenizer:
+    """A checkpoint's own tokenizer.
+
+    Raises:
+        TrainingError: ``tokenizer_*``.
+    """
+    return read_tokenizer(checkpoint.tokenizer_folder, checkpoint.config.architecture)
 
 
 def read_byte_level(folder: Path, architecture: str) -> Tokenizer:

@@ -19,9 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from training.backbones.contract import BackboneConfig
 from training.backbones.registry import BACKBONES
 from training.errors import gettext_noop as _
-from training.interop.forms import FORMS
+from training.interop.forms import FORMS, exported_class
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Export:
         module: Where it is made; imported only by the job.
         computes: Whether the job runs the network, and so needs TensorFlow.
         architectures: The ones it is made for; None: all.
+        by_class: Whether a class of ``transformers`` has to open it.
         limit_bytes: Most bytes of float32 weights that such a file can hold; None: no limit.
     """
 
@@ -42,18 +44,18 @@ class Export:
     module: str
     computes: bool = True
     architectures: frozenset[str] | None = None
+    by_class: bool = False
     limit_bytes: int | None = None
 
-    def problem(self, architecture: str, parameters: int) -> tuple[str, dict[str, Any]] | None:
-        """Why a model cannot be written so: a code of the engine's sentences and its values.
-
-        Args:
-            architecture: Its key in the registry.
-            parameters: Values of all its tensors, which are written as float32.
-        """
-        if self.architectures is not None and architecture not in self.architectures:
-            return "export_architecture", {"format": self.title, "architecture": architecture}
-        size = 4 * parameters
+    def problem(self, config: BackboneConfig) -> tuple[str, dict[str, Any]] | None:
+        """Why a model cannot be written so: a code of the engine's sentences and its values."""
+        known = {"format": self.title, "architecture": config.architecture}
+        if self.architectures is not None and config.architecture not in self.architectures:
+            return "export_architecture", known
+        if self.by_class and not exported_class(config):
+            return "export_banded", known
+        # Every tensor is written as float32; running statistics too.
+        size = 4 * sum(spec.size for spec in config.tensors())
         if self.limit_bytes is not None and size > self.limit_bytes:
             return "export_too_large", {
                 "format": self.title,
@@ -81,6 +83,7 @@ EXPORTS: dict[str, Export] = {
         architectures=frozenset(
             name for name in FORMS if name in BACKBONES and BACKBONES[name].kind == "text"
         ),
+        by_class=True,
     ),
     "keras": Export(
         _("Keras file"),

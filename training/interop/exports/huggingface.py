@@ -11,8 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from training.errors import TrainingError
+from training.interop.forms import form_of, read_config
+from training.interop.forms.form import read_config_json
 from training.interop.huggingface import copy_files, read_folder
-from training.weights.card import WEIGHTS_FILE, file_sha256
+from training.weights.card import CONFIG_FILE, WEIGHTS_FILE, file_sha256
 from training.weights.checkpoint import Checkpoint
 
 OPEN = """\
@@ -33,7 +35,10 @@ def check(checkpoint: Checkpoint, folder: Path) -> str:
         TrainingError: ``export_changed``, or what is wrong with the folder.
     """
     found = read_folder(folder)
+    payload = read_config_json(checkpoint.folder / CONFIG_FILE)
+    # Another architecture's, where that says the same in a form that others read.
+    wanted = read_config(form_of(payload).exported(checkpoint.config, payload), checkpoint.infos)
     known = checkpoint.card["files"][WEIGHTS_FILE]["sha256"]
-    if found.config != checkpoint.config or file_sha256(folder / WEIGHTS_FILE) != known:
+    if found.config != wanted or file_sha256(folder / WEIGHTS_FILE) != known:
         raise TrainingError("export_changed", file=WEIGHTS_FILE)
     return f"safetensors {version('safetensors')}"

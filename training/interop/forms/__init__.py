@@ -34,6 +34,15 @@ def form_of(payload: Mapping[str, Any]) -> Form | OwnForm:
     return FORMS[found]
 
 
+def exported_class(config: BackboneConfig) -> str:
+    """The class of ``transformers`` that opens an export of a model; empty: none does."""
+    form = FORMS.get(config.architecture)
+    if form is None:
+        return ""
+    payload = form.exported(config, form.write(config))
+    return str(payload["architectures"][0]) if form_of(payload).opens else ""
+
+
 def read_config(payload: Mapping[str, Any], names: Collection[str] = ()) -> BackboneConfig:
     """Our configuration of a ``config.json`` that we can represent exactly; see :meth:`Form.read`.
 

@@ -73,6 +73,7 @@ def _in_order(names: Any) -> list[str]:
         by_number = {int(number): str(name) for number, name in names.items()}
         if not by_number or len(by_number) > MOST_LABELS:
             raise ValueError
+        "".join(by_number.values()).encode()  # half a surrogate pair could not be written again
         return [by_number[number] for number in range(len(by_number))]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _unsupported("id2label", names, '{"0": "…", "1": "…"}') from error

@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import GPT2Config
 from training.data.packing import Blocks, batch, documents, load_blocks, sequential_batches
 from training.data.tokenizer import Tokenizer
+from training.data.tokenizers import read_byte_level, tokenizer_of
 from training.errors import TrainingError
 from training.errors import gettext_noop as _
 from training.estimate import estimate
@@ -60,6 +60,8 @@ class LoadedText:
         self.spec = spec
         dataset = Path(spec.data.path)
         self.source = read_checkpoint(Path(spec.source.checkpoint)) if spec.source else None
+        if self.source is not None and spec.model is None:
+            METHOD.require_trained(self.source.config)
         self.tokenizer = _tokenizer(spec, dataset, self.source, out, events)
         self.config = _config(spec, self.source, self.tokenizer)
         #: Tensors that the plan of the copy which the source came from asked to leave as they are.
@@ -298,9 +300,9 @@ def _tokenizer(
 ) -> Tokenizer:
     wanted = spec.tokenizer
     if wanted.kind == "source" and source is not None:
-        return Tokenizer.load(source.tokenizer_folder)
+        return _byte_level_of(source)
     if wanted.kind == "checkpoint":
-        return Tokenizer.load(read_checkpoint(Path(wanted.checkpoint)).tokenizer_folder)
+        return _byte_level_of(read_checkpoint(Path(wanted.checkpoint)))
     if wanted.kind == "gpt2":
         return Tokenizer.gpt2()
     # Kept, so that a resumed run cannot come to another vocabulary.
@@ -317,6 +319,12 @@ def _tokenizer(
     return trained
 
 
+def _byte_level_of(checkpoint: Checkpoint) -> Tokenizer:
+    """A checkpoint's tokenizer, refused where its tokens do not stand for bytes: a model that
+    writes text with them could not write all of it."""
+    return read_byte_level(checkpoint.tokenizer_folder, checkpoint.config.architecture)
+
+
 def _config(spec: RunSpec, source: Checkpoint | None, tokenizer: Tokenizer) -> GPT2Config:
     """The model's configuration, with as many rows as the tokenizer has tokens.
 
@@ -324,7 +332,8 @@ def _config(spec: RunSpec, source: Checkpoint | None, tokenizer: Tokenizer) -> G
     """
     if spec.model is None:
         assert source is not None
-        config = _trained_here(source.config)
+        assert isinstance(source.config, GPT2Config)
+        config = source.config
         if spec.training.sequence_length > config.n_positions:
             raise TrainingError(
                 "sequence_too_long_for_source",
@@ -343,22 +352,10 @@ def _config(spec: RunSpec, source: Checkpoint | None, tokenizer: Tokenizer) -> G
     return config.model_copy(update={"vocab_size": rows})
 
 
-def _trained_here(config: BackboneConfig) -> GPT2Config:
-    if isinstance(config, GPT2Config):
-        return config
-    raise TrainingError(
-        "architecture_not_trained",
-        field="source.checkpoint",
-        method=METHOD.title,
-        architecture=config.architecture,
-        known=", ".join(METHOD.backbones),
-    )
-
-
 def _same_tokenizer(spec: RunSpec, source: Checkpoint, tokenizer: Tokenizer) -> bool:
     if spec.tokenizer.kind == "source":
         return True
-    return Tokenizer.load(source.tokenizer_folder).sha256 == tokenizer.sha256
+    return tokenizer_of(source).sha256 == tokenizer.sha256
 
 
 def _prompts(dataset: Path) -> list[str]:

@@ -25,6 +25,37 @@
     }
   }, true);
 
+  // A form is sent once: what a second press would make is made already. The pressed button looks
+  // it until another page comes, or this one again. data-stays: the answer is a file, or none.
+  const PATIENCE_MS = 20000;
+  const sent = new Map();
+  function release(form) {
+    if (!sent.has(form)) return;
+    const { button, timer } = sent.get(form);
+    clearTimeout(timer);
+    button?.classList.remove("disabled");
+    sent.delete(form);
+  }
+  // On the window, so that whoever asks first or sends it by a script has had its turn.
+  window.addEventListener("submit", (event) => {
+    const form = event.target, button = event.submitter;
+    if (event.defaultPrevented || button?.hasAttribute("data-stays")) return;
+    // By attribute: a field that is named "method" hides the form's own.
+    const method = button?.getAttribute("formmethod") ?? form.getAttribute("method");
+    if (method?.toLowerCase() !== "post") return;
+    if (sent.has(form)) {
+      event.preventDefault();
+      return;
+    }
+    button?.classList.add("disabled");
+    // Whoever stopped a slow answer can press again.
+    sent.set(form, { button, timer: setTimeout(() => release(form), PATIENCE_MS) });
+  });
+  window.addEventListener("pageshow", () => [...sent.keys()].forEach(release));
+  window.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") [...sent.keys()].forEach(release);
+  });
+
   // After a form was refused, what is wrong with it is read out first.
   document.querySelector("[data-focus]")?.focus();
 

@@ -13,10 +13,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parity.text import word_pieces
+from training.backbones.bert.config import BertConfig
 from training.backbones.contract import Backbone, BackboneConfig, TensorSpec
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.gpt3.config import GPT3Config
 from training.backbones.named import NamedModel
 from training.backbones.registry import BACKBONES
+from training.backbones.resnet.config import ResNetConfig
+from training.backbones.vit.config import ViTConfig
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
 from training.events import EventLog, read_events
@@ -24,12 +29,14 @@ from training.interop import exporting
 from training.interop.exports import EXPORTS, onnx
 from training.interop.exports.network import Network
 from training.interop.exports.signature import probe
+from training.interop.huggingface import read_folder
 from training.spec import ExportSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.weights.initial import initial_tensors
 from training.weights.tensors import open_tensors, write_tensors
 
 TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
+WORD_PIECES = word_pieces(lowercase=True)
 SMALL = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head=2)
 #: Everything about GPT-2 that Keras has no setting for, at once.
 UNUSUAL = SMALL.model_copy(
@@ -208,7 +215,6 @@ def _checkpoint(
     tensors = initial_tensors(config.tensors(), 1)
     tensors = {name: value + np.float32(0.1) for name, value in tensors.items()}
     write_tensors(folder / "model.safetensors", tensors)
-    (folder / "config.json").write_text('{"architectures": ["Tiny"]}')
     infos = open_tensors(folder / "model.safetensors").infos
     return Checkpoint(folder, config, {"weights_sha256": "0" * 64}, infos, {})
 
@@ -258,6 +264,83 @@ def test_a_model_of_images_is_proved_from_pixels(
     fixed = [1, 224, 224, 3] if name == "litert" else [None, None, None, 3]
     assert given["shape"] == fixed
     assert not (folder / "tokenizer").exists()
+
+
+# Each with a little of everything that its architecture has.
+REAL: dict[str, BackboneConfig] = {
+    "resnet": ResNetConfig(depths=[1], num_classes=3),
+    "vit": ViTConfig(
+        image_size=32, patch_size=16, width=16, depth=2, heads=2, inner=24, num_classes=3
+    ),
+    "bert": BertConfig(
+        vocab_size=WORD_PIECES.size,
+        max_position_embeddings=16,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        head="masked_lm",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
+    """A checkpoint of each, as an import or a copy writes them."""
+    folder = tmp_path_factory.mktemp("real")
+    for name, config in REAL.items():
+        tokenizer = WORD_PIECES if config.vocabulary is not None else None
+        tensors = initial_tensors(config.tensors(), 1)
+        write_checkpoint(folder / name, config, tensors, tokenizer, {})
+    return {name: read_checkpoint(folder / name) for name in REAL}
+
+
+@pytest.mark.parametrize("architecture", REAL)
+@pytest.mark.parametrize("name", ["saved_model", "litert", "onnx", "graft"])
+def test_real_networks_are_exported_by_the_job(
+    name: Any, architecture: str, real: dict[str, Checkpoint], tmp_path: Path, events: EventLog
+) -> None:
+    source = real[architecture]
+    exporting.run(ExportSpec(checkpoint=str(source.folder), format=name), tmp_path, events)
+    proof = json.loads((tmp_path / "export/proof.json").read_text())
+    assert proof["weights_sha256"] == source.weights_sha256
+    assert proof["kind"] == ("bytes" if name == "graft" else "outputs")
+    assert "{" not in proof["open"].replace('{"', "")
+
+
+def test_an_encoder_is_exported_for_transformers_under_its_class(
+    real: dict[str, Checkpoint], tmp_path: Path, events: EventLog
+) -> None:
+    spec = ExportSpec(checkpoint=str(real["bert"].folder), format="huggingface")
+    exporting.run(spec, tmp_path, events)
+    proof = json.loads((tmp_path / "export/proof.json").read_text())
+    assert "from transformers import AutoTokenizer, BertForMaskedLM\n" in proof["open"]
+    card = (tmp_path / "export/README.md").read_text()
+    assert "BertForMaskedLM.from_pretrained" in card
+    assert "\npipeline_tag: fill-mask\n" in card
+
+
+def test_a_dense_gpt3_leaves_as_the_gpt2_that_it_is(tmp_path: Path, events: EventLog) -> None:
+    dense = GPT3Config(**SMALL.model_dump(exclude={"architecture"}), window=None)
+    write_checkpoint(tmp_path / "checkpoint", dense, loud(dense), TOKENIZER, {})
+    spec = ExportSpec(checkpoint=str(tmp_path / "checkpoint"), format="huggingface")
+    exporting.run(spec, tmp_path, events)
+    proof = json.loads((tmp_path / "export/proof.json").read_text())
+    assert "import AutoTokenizer, GPT2LMHeadModel\n" in proof["open"]
+    found = read_folder(tmp_path / "export")
+    assert found.config == SMALL
+    for name, array in loud(dense).items():
+        assert found.tensors[name].tobytes() == array.tobytes()
+
+
+def test_a_banded_gpt3_which_no_class_opens_is_refused(tmp_path: Path, events: EventLog) -> None:
+    banded = GPT3Config(**SMALL.model_dump(exclude={"architecture"}), window=4)
+    write_checkpoint(tmp_path / "checkpoint", banded, loud(banded), TOKENIZER, {})
+    spec = ExportSpec(checkpoint=str(tmp_path / "checkpoint"), format="huggingface")
+    with pytest.raises(TrainingError) as refused:
+        exporting.run(spec, tmp_path, events)
+    assert refused.value.code == "export_banded"
+    assert EXPORTS["onnx"].problem(banded) is EXPORTS["graft"].problem(banded) is None
 
 
 # --- refusals ------------------------------------------------------------------------------------

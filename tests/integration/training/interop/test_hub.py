@@ -114,6 +114,13 @@ def test_it_imports_real_weights_and_asks_for_nothing_else(
     assert last["bytes_per_s"] > 0
 
 
+def test_a_licence_that_is_no_text_is_kept_as_one(hub: HubStandin, tmp_path: Path) -> None:
+    hub.licence = "mit\ud800"
+    run_import(hub, tmp_path / "out")
+    card = read_checkpoint(tmp_path / "out" / "checkpoint").card
+    assert card["origin"]["licence"] == "mit\ufffd"
+
+
 def test_no_token_is_sent(hub: HubStandin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     run_import(hub, tmp_path / "out")
@@ -329,7 +336,7 @@ def test_a_disk_that_fills_up_meanwhile(
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(hub_module, "fault_point", full)
-    assert refused(hub, tmp_path / "out").code == "disk_full"
+    assert refused(hub, tmp_path / "out").code == "download_disk_full"
 
 
 def test_progress_is_told_now_and_then_and_not_for_every_piece(

@@ -28,6 +28,7 @@ from training.events import EventLog
 from training.interop import exporting, importing, keras_files
 from training.interop.exports.keras import build
 from training.interop.exports.network import Network
+from training.interop.hdf5 import H5File
 from training.interop.keras_gpt2 import sources, to_keras
 from training.spec import ImportSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -353,6 +354,92 @@ def test_a_bomb_in_a_zip_is_refused_before_it_is_unpacked(ours: Path, tmp_path: 
     assert (error.code, error.params["size_mb"]) == ("keras_too_large", 70.0)
 
 
+def test_a_configuration_of_the_stranger_s_own_does_not_allow_a_bomb(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {value: key for key, value in keras_files.HUB_FIELDS.items()}
+    sizes = {"vocab_size": 272, "n_positions": 16, "n_embd": 16, "n_layer": 3, "n_head": 2}
+    config = {fields[key]: value for key, value in sizes.items()} | {"intermediate_dim": 10**12}
+    with zipfile.ZipFile(folder / "model.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(
+            "config.json", json.dumps({"class_name": "GPT2Backbone", "config": config})
+        )
+        archive.writestr("model.weights.h5", bytes(70_000_000))
+    error = refused(folder, tmp_path)
+    assert (error.code, error.params["size_mb"]) == ("keras_too_large", 70.0)
+
+
+def test_what_the_disk_cannot_hold_is_not_unpacked(
+    ours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=10_000))
+    error = refused(ours.parent, tmp_path)
+    assert (error.code, error.params["free_mb"]) == ("keras_no_space", 0.0)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_another_compression_is_refused(compression: int, ours: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(ours) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(ours, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert refused(ours.parent, tmp_path).code == "keras_zip"
+
+
+def test_a_stream_that_cannot_be_unpacked_is_refused(ours: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(ours) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(ours, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+        info = archive.getinfo("model.weights.h5")
+    data = bytearray(ours.read_bytes())
+    start = info.header_offset + 30 + len(info.filename)
+    data[start : start + 8] = b"\xff" * 8
+    ours.write_bytes(bytes(data))
+    assert refused(ours.parent, tmp_path).code == "keras_zip"
+
+
+def test_a_member_s_name_that_is_no_text_is_refused(ours: Path, tmp_path: Path) -> None:
+    rewrite(ours, lambda members: members.update({"assets/é.txt": b""}))
+    ours.write_bytes(ours.read_bytes().replace("é".encode(), b"\xff\xff"))
+    assert refused(ours.parent, tmp_path).code == "keras_zip"
+
+
+def _no_name(config: dict[str, Any]) -> None:
+    del _layer(config, "Embedding")["name"]
+
+
+def _deep_argument(config: dict[str, Any]) -> None:
+    value: Any = 1
+    for _ in range(900):
+        value = [value]
+    _layer(config, "Embedding")["inbound_nodes"][0]["args"] = value
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda config: config.update(class_name={"a": 1}), "keras_class"),
+        (lambda config: config.update(class_name=["GPT2Backbone"]), "keras_class"),
+        (lambda config: _layer(config, "Embedding").update(class_name=[1]), "keras_class"),
+        (
+            lambda config: _layer(config, "Embedding")["config"].update(dtype=[1]),
+            "config_unsupported",
+        ),
+        (_no_name, "keras_graph"),
+        (_deep_argument, "config_unreadable"),
+    ],
+)
+def test_parts_of_another_kind_than_keras_writes_are_refused(
+    change: Callable[[dict[str, Any]], None], code: str, ours: Path, tmp_path: Path
+) -> None:
+    edited(ours, change)
+    assert refused(ours.parent, tmp_path).code == code
+
+
 @pytest.fixture
 def weights(saved: Path, folder: Path) -> Path:
     """KerasHub's weights alone."""
@@ -479,6 +566,54 @@ def test_four_tib_in_a_tiny_file_take_no_memory(folder: Path, tmp_path: Path) ->
     error = refused(folder, tmp_path)
     assert error.params["claimed_mb"] == 4_398_047
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+
+
+def test_arrays_in_one_place_are_refused_once_they_claim_more_than_the_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "model.weights.h5"
+    shape, count = (272, 64), 50
+    nbytes = 4 * 272 * 64
+    with h5py.File(path, "w") as file:
+        for number in range(count):
+            file.create_dataset(f"layers/{number}", shape, "f4")
+        file.flush()
+        for number in range(count):
+            file[f"layers/{number}"][:] = number
+        places = sorted(file[f"layers/{number}"].id.get_offset() for number in range(count))
+    data = path.read_bytes()
+    for place in places:
+        assert data.count(place.to_bytes(8, "little")) == 1
+        data = data.replace(place.to_bytes(8, "little"), places[0].to_bytes(8, "little"))
+    end = places[0] + nbytes
+    data = data.replace(len(data).to_bytes(8, "little"), end.to_bytes(8, "little"))[:end]
+    path.write_bytes(data)
+    with h5py.File(path) as file:
+        assert np.array_equal(file["layers/0"][()], file["layers/49"][()])
+    with pytest.raises(TrainingError) as error:
+        H5File(path)
+    assert error.value.code == "hdf5_claims"
+
+
+def test_a_group_s_name_of_sixty_kilobytes_is_refused(tmp_path: Path) -> None:
+    """Every path below would repeat it."""
+    path = tmp_path / "model.weights.h5"
+    with h5py.File(path, "w") as file:
+        file.create_group("layers/" + "long" * 15_000)
+    with pytest.raises(TrainingError) as error:
+        H5File(path)
+    assert error.value.code == "hdf5_name_too_long"
+    assert len(error.value.params["path"]) == 200
+
+
+def test_a_layer_s_long_name_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "model.weights.h5"
+    with h5py.File(path, "w") as file:
+        file.create_group("layers/short/vars").attrs["name"] = "short"
+        file.create_group("layers/long/vars").attrs["name"] = "long" * 250
+    opened = H5File(path)
+    opened.close()
+    assert opened.names == {"layers/short": "short"}
 
 
 def test_weights_of_another_model_need_their_keras_file(folder: Path, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_every_byte_arrives_in_one_commit_and_comes_back(
     assert sent["README.md"].decode() == model_card.readme(checkpoint, ABOUT)
     assert "card.json" not in sent
     assert (len(hub.commits), hub.made) == (1, {"alice/whales": True})
-    assert not (tmp_path / "out/upload").exists()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"events.jsonl", "report.json"}
 
     # Sent again, nothing large goes over the wire, and the repository is not made anew.
     before = [request.method for request in hub.requests].count("PUT")
@@ -126,6 +126,10 @@ def test_the_token_goes_to_the_hub_alone_and_is_written_nowhere(
         ({"repository": "a/b/c"}, "hub_name_invalid", "repository"),
         ({"endpoint": "ftp://x"}, "hub_endpoint_invalid", "endpoint"),
         ({"endpoint": "http://127.0.0.1:9"}, "hub_unreachable", "endpoint"),
+        ({"endpoint": "http://localhost:9"}, "hub_unreachable", "endpoint"),
+        ({"endpoint": "http://mirror.example"}, "hub_plain_http", "endpoint"),
+        ({"endpoint": "http://127.0.0.1.mirror.example"}, "hub_plain_http", "endpoint"),
+        ({"endpoint": "http://localhost@mirror.example"}, "hub_plain_http", "endpoint"),
     ],
 )
 def test_what_is_wrong_is_said(
@@ -142,6 +146,8 @@ def test_what_is_wrong_is_said(
     assert (refused.value.code, refused.value.field) == (code, field)
     assert "hf_" not in str(refused.value)
     assert not hub.commits
+    # The copy of the weights goes with the attempt.
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["events.jsonl"]
 
 
 def test_what_did_not_arrive_whole_is_noticed(
@@ -163,7 +169,6 @@ def test_the_card_says_what_is_known_and_guesses_nothing(checkpoint: Checkpoint)
         "base_model": "openai-community/gpt2",
         "pipeline_tag": "text-generation",
         "tags": ["graft", "gpt2"],
-        "datasets": ["Moby Dick"],
         "metrics": ["loss", "perplexity"],
         "model-index": [
             {
@@ -192,6 +197,11 @@ def test_the_card_says_what_is_known_and_guesses_nothing(checkpoint: Checkpoint)
         "d" * 64,
     ):
         assert words in body
+    told = ABOUT.model_copy(update={"data": "The whale,\n# all of it"})
+    header, body = model_card.readme(checkpoint, told).split("---\n", 2)[1:]
+    (named,) = yaml.safe_load(header)["model-index"]
+    assert named["results"][0]["dataset"]["name"] == "The whale, # all of it"
+    assert "- Data: The whale, # all of it\n" in body
     bare = yaml.safe_load(model_card.readme(checkpoint, AboutSpec()).split("---\n")[1])
     assert not {"license", "base_model"} & set(bare)
 

@@ -15,13 +15,10 @@ import pytest
 from pydantic import ValidationError
 
 from tests.integration.training.tiny import write_dataset
+from tests.parity.text import CASES, tokenizers
 from training import faults
-from training.backbones.bert.config import BertConfig
-from training.backbones.opt.config import OPTConfig
 from training.data.tokenizer import Tokenizer
-from training.data.tokenizers import read_tokenizer
-from training.data.tokenizers.framed import STYLES, FramedTokenizer
-from training.data.tokenizers.wordpiece import WordPieceTokenizer
+from training.data.tokenizers import tokenizer_of
 from training.engine import evaluate
 from training.errors import TrainingError
 from training.events import EventLog, read_events
@@ -75,6 +72,29 @@ def merge(out: Path, **values: Any) -> tuple[dict[str, Any], Checkpoint]:
     return report, read_checkpoint(out / "checkpoint", verify=True)
 
 
+@pytest.mark.parametrize("name", ["wordpiece", "roberta", "opt"])
+def test_an_encoder_s_or_a_framed_tokenizer_comes_along(name: str, tmp_path: Path) -> None:
+    """GPT-2's reader cannot open them: texts stand between special tokens, or are word pieces."""
+    tokenizer = tokenizers()[name]
+    case = {"wordpiece": "bert-pooler", "roberta": "roberta-pooler", "opt": "opt-plain"}[name]
+    config = CASES[case].model_copy(update={"vocab_size": tokenizer.size})
+    paths = []
+    for seed in (1, 2):
+        paths.append(tmp_path / str(seed))
+        write_checkpoint(paths[-1], config, initial_tensors(config.tensors(), seed), tokenizer, {})
+    _report, merged = merge(tmp_path / "out", checkpoints=list(map(str, paths)), alpha=0.5)
+    assert tokenizer_of(merged).sha256 == tokenizer.sha256
+    one, two = (read_checkpoint(path).tensors() for path in paths)
+    tensor = next(name for name in one if name.endswith("query.weight") or "q_proj.weight" in name)
+    expected = np.float32(0.5) * one[tensor] + np.float32(0.5) * two[tensor]
+    assert merged.tensors()[tensor].tobytes() == expected.tobytes()
+
+    judged = {"data": [{"path": str(tmp_path)}]}
+    with pytest.raises(TrainingError) as refused:
+        merge(tmp_path / "judged", checkpoints=list(map(str, paths)), alpha=0.5, evaluate=judged)
+    assert refused.value.code == "architecture_not_trained"
+
+
 def loss_of(checkpoint: Path, data: Path, out: Path) -> float:
     out.mkdir()
     log = EventLog(out / "events.jsonl")
@@ -82,35 +102,6 @@ def loss_of(checkpoint: Path, data: Path, out: Path) -> float:
     evaluate.run(EvaluateSpec.model_validate(values), out, log)
     log.close()
     return float(json.loads((out / "report.json").read_text())["scores"][0]["loss"])
-
-
-@pytest.mark.parametrize("architecture", ["bert", "opt"])
-def test_a_merge_keeps_its_architecture_s_own_tokenizer(tmp_path: Path, architecture: str) -> None:
-    config: BertConfig | OPTConfig
-    tokenizer: WordPieceTokenizer | FramedTokenizer
-    if architecture == "bert":
-        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "so", "it", "goes"]
-        tokenizer = WordPieceTokenizer({word: place for place, word in enumerate(words)})
-        config = BertConfig(vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=1)
-    else:
-        pieces = Tokenizer.train(["so it goes, and so it went"] * 3, 268)
-        names = {"bos_token": "</s>", "eos_token": "</s>", "pad_token": "<pad>"}
-        vocabulary = pieces.vocabulary | {"</s>": 268, "<pad>": 269}
-        tokenizer = FramedTokenizer(vocabulary, pieces.merges, [], style=STYLES["opt"], names=names)
-        config = OPTConfig(
-            vocab_size=272,
-            hidden_size=8,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            ffn_dim=8,
-        )
-    for seed in (0, 1):
-        tensors = initial_tensors(config.tensors(), seed)
-        write_checkpoint(tmp_path / str(seed), config, tensors, tokenizer, {})
-    _report, made = merge(tmp_path / "out", checkpoints=[str(tmp_path / "0"), str(tmp_path / "1")])
-    read, parent = (read_tokenizer(one, architecture) for one in (made.folder, tmp_path / "0"))
-    assert read.sha256 == parent.sha256
-    assert read.encode_input("so it goes") == tokenizer.encode_input("so it goes")
 
 
 def test_a_merge_without_data_needs_no_tensorflow(
@@ -282,7 +273,7 @@ def test_what_was_there_stays_when_it_fails(
     monkeypatch.setenv("GRAFT_FAULT", "checkpoint.tensor:3:enospc")
     with pytest.raises(TrainingError) as caught:
         merge(tmp_path / "out", checkpoints=[str(trained), str(other)])
-    assert caught.value.code == "disk_full"
+    assert caught.value.code == "disk_full_writing"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["events.jsonl"]
     phases = [e["name"] for e in read_events(tmp_path / "out" / "events.jsonl")[0]]
     assert phases == ["loading", "merging"]

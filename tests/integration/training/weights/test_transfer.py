@@ -308,7 +308,7 @@ def test_a_full_disk_leaves_nothing(
     monkeypatch.setattr(faults, "_reached", {})
     with pytest.raises(TrainingError) as caught:
         run(source, tmp_path / "out")
-    assert caught.value.code == "disk_full"
+    assert caught.value.code == "disk_full_writing"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["events.jsonl"]
 
 

@@ -200,6 +200,47 @@ def test_a_damaged_word_piece_is_refused(change: Change, tmp_path: Path) -> None
     assert caught.value.code == "tokenizer_damaged"
 
 
+def _surrogate_added(content: dict[str, Any]) -> None:
+    content["added_tokens"].append({"id": len(content["model"]["vocab"]) + 9, "content": "\ud800"})
+
+
+def _surrogate_in_vocabulary(content: dict[str, Any]) -> None:
+    content["model"]["vocab"]["\udc00"] = len(content["model"]["vocab"]) + 9
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("wordpiece", _surrogate_added),
+        ("wordpiece", _surrogate_in_vocabulary),
+        ("roberta", _surrogate_added),
+        ("roberta", lambda c: c["model"].update(merges=[[["a"], "b"]])),
+        ("roberta", lambda c: c["model"].update(merges=[[1, 2]])),
+        ("roberta", lambda c: c["post_processor"].update(cls=[])),
+        ("opt", lambda c: c["model"].update(merges=[[None, None]])),
+    ],
+)
+def test_what_the_backend_would_choke_on_is_damaged(
+    name: str, change: Change, tmp_path: Path
+) -> None:
+    folder = edit(saved(name, tmp_path), change)
+    with pytest.raises(TrainingError) as refused:
+        read_tokenizer(folder, ARCHITECTURES[name])
+    assert refused.value.code == "tokenizer_damaged"
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"model": ' + "1" * 5000 + "}"], ids=["deep", "digits"]
+)
+@pytest.mark.parametrize("name", ["wordpiece", "roberta"])
+def test_json_that_python_refuses_is_damaged(name: str, text: str, tmp_path: Path) -> None:
+    folder = saved(name, tmp_path)
+    (folder / "tokenizer.json").write_text(text)
+    with pytest.raises(TrainingError) as refused:
+        read_tokenizer(folder, ARCHITECTURES[name])
+    assert refused.value.code == "tokenizer_damaged"
+
+
 def test_a_vocabulary_with_a_line_twice_or_without_special_tokens_is_refused(
     tmp_path: Path,
 ) -> None:

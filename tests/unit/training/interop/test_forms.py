@@ -331,6 +331,7 @@ def test_labels_are_read_in_the_order_of_the_scores(
         ({"num_labels": 10**9}, "config_unsupported"),
         ({"id2label": {"0": "a", "2": "b"}}, "config_unsupported"),
         ({"id2label": {}}, "config_unsupported"),
+        ({"id2label": {"0": "\ud800"}}, "config_unsupported"),
         ({"id2label": ["a", "b"]}, "config_unsupported"),
         ({"id2label": {"x": "a"}}, "config_unsupported"),
         ({"id2label": {"0": "a"}, "num_labels": 2}, "config_contradiction"),

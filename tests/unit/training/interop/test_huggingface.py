@@ -114,6 +114,27 @@ def test_only_a_pickle_says_how_to_convert(tmp_path: Path) -> None:
     assert "safe_serialization=True" in str(error)
 
 
+@pytest.mark.parametrize("name", ["model.weights.h5", "tf_model.h5"])
+def test_hdf5_beside_a_config_is_not_called_code(tmp_path: Path, name: str) -> None:
+    """A preset folder of KerasHub's, or TensorFlow's weights."""
+    folder = copy_of("default", tmp_path)
+    (folder / "model.safetensors").rename(folder / name)
+    error = refused(folder, tmp_path)
+    assert (error.code, error.params["file"]) == ("folder_only_hdf5", name)
+    assert "run code" not in str(error)
+
+
+def test_no_folder_named_is_not_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copy_of("default", tmp_path))
+    log = EventLog(tmp_path / "events.jsonl")
+    with pytest.raises(TrainingError) as caught:
+        importing.run(ImportSpec(kind="folder"), tmp_path, log)
+    log.close()
+    assert (caught.value.code, caught.value.field) == ("folder_missing", "path")
+
+
 def test_a_pickle_renamed_to_safetensors_is_found_by_its_content(tmp_path: Path) -> None:
     folder = copy_of("default", tmp_path)
     (folder / "model.safetensors").write_bytes(pickle.dumps({"a": 1}))
@@ -263,6 +284,18 @@ def test_every_tied_tensor_must_have_the_values_of_the_other(tmp_path: Path, nam
                 run(folder, place)
             else:
                 assert refused(folder, place).code == code
+
+
+def test_two_tensors_for_one_place_are_refused_and_both_named(tmp_path: Path) -> None:
+    """Which of them won was decided by their order in the file."""
+    folder = copy_of(ONE_OF_EACH["bert-published"], tmp_path)
+    stored = load_file(folder / "model.safetensors")
+    old = next(name for name in stored if name.endswith("LayerNorm.gamma"))
+    new = old.replace("gamma", "weight")
+    edit_weights(folder, lambda found: found.update({new: 2 * stored[old]}))
+    error = refused(folder, tmp_path)
+    assert error.code == "tensor_two_names"
+    assert set(error.params.values()) == {old, new}
 
 
 def test_a_tied_tensor_of_a_head_that_is_not_there_is_extra(tmp_path: Path) -> None:

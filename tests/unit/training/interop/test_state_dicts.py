@@ -70,6 +70,20 @@ def test_batches_that_were_counted_are_left_out() -> None:
     assert not any("tracked" in name for name in recognised(NAMES["resnet50"]).tensors)
 
 
+def test_two_names_of_one_tensor_are_refused_and_both_named() -> None:
+    name = "features.denseblock1.denselayer1.norm1.weight"
+    dotted = name.replace("norm1", "norm.1")
+    error = refusal(NAMES["densenet121"] | {dotted: ("float32", (64,))})
+    assert (error.code, error.params) == ("tensor_two_names", {"one": name, "other": dotted})
+
+
+@pytest.mark.parametrize("shape", [(1, 0, 192), (1, 3, 192), (1,), ()])
+def test_positions_of_no_square_are_refused(shape: tuple[int, ...]) -> None:
+    name = next(name for name, network in NETWORKS.items() if network.architecture == "vit")
+    position = next(key for key in NAMES[name] if key.endswith(("pos_embed", "pos_embedding")))
+    assert refusal(NAMES[name] | {position: ("float32", shape)}).code == "state_dict_sizes"
+
+
 def test_the_dotted_names_of_old_densenets_are_read() -> None:
     old = {
         name.replace(".norm1.", ".norm.1.")

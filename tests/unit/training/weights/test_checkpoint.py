@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_what_was_there(
     monkeypatch.setattr(faults, "_reached", {})
     with pytest.raises(TrainingError) as caught:
         write(tmp_path / "c")
-    assert caught.value.code == "disk_full"
+    assert caught.value.code == "disk_full_writing"
     assert [path.name for path in tmp_path.iterdir()] == (["c"] if replacing else [])
     if replacing:
         assert read_checkpoint(tmp_path / "c", verify=True).card == before
