@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -117,14 +118,14 @@ class EncoderConfig(BackboneConfig):
     WIDTH: ClassVar[str]
 
     @property
+    @abstractmethod
     def blocks(self) -> Blocks:
         """The stack."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def names(self) -> Names:
         """What stands around it."""
-        raise NotImplementedError
 
     @property
     def types(self) -> int:
