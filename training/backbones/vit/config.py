@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from training.backbones.blocks import STD, dense, norm
 from training.backbones.contract import TensorSpec
+from training.backbones.fields import Heads, Layers, Width
 from training.backbones.image_config import ImageConfig, classifier
 from training.errors import gettext_noop as _
 from training.settings import field_error
@@ -36,13 +37,9 @@ class ViTConfig(ImageConfig):
     patch_size: int = Field(
         16, ge=1, le=256, title=_("Patch size"), description=_("Side of a patch, in pixels.")
     )
-    width: int = Field(
-        768, ge=8, le=16_384, title=_("Width"), description=_("Size of the residual stream.")
-    )
-    depth: int = Field(12, ge=1, le=200, title=_("Layers"), description=_("Transformer blocks."))
-    heads: int = Field(
-        12, ge=1, le=256, title=_("Heads"), description=_("Attention heads; must divide the width.")
-    )
+    width: Width = 768
+    depth: Layers = 12
+    heads: Heads = 12
     inner: int = Field(
         3072,
         ge=1,
