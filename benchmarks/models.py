@@ -13,7 +13,7 @@ from training.data.tokenizer import Tokenizer
 from training.events import EventLog
 from training.spec import PrepareSpec
 from training.weights.checkpoint import write_checkpoint
-from training.weights.copy import initial_weights
+from training.weights.initial import initial_weights
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "moby_dick.jsonl"
 

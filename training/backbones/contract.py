@@ -12,6 +12,7 @@ them.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -72,14 +73,14 @@ class BackboneConfig(Settings):
 
     architecture: str
 
+    @abstractmethod
     def tensors(self) -> list[TensorSpec]:
         """Every stored tensor in a fixed order; a tied head has none of its own."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def layers(self) -> int:
         """How many repeated blocks there are."""
-        raise NotImplementedError
 
     @property
     def stream_width(self) -> int | None:

@@ -8,7 +8,7 @@ and variance.
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -88,16 +88,21 @@ def classifier(name: str, config: ImageConfig, width: int) -> list[TensorSpec]:
     ]
 
 
+Padding = Annotated[
+    Literal["same", "symmetric"],
+    Field(
+        title=_("Padding"),
+        description=_("TensorFlow's, with the odd pixel right and below, or PyTorch's."),
+    ),
+]
+
+
 class PaddedConfig(ImageConfig):
     """An architecture that comes from TensorFlow, and has equal tensors in its PyTorch versions."""
 
     FUNCTION: ClassVar[tuple[str, ...]] = ("padding", "norm_epsilon")
 
-    padding: Literal["same", "symmetric"] = Field(
-        "same",
-        title=_("Padding"),
-        description=_("TensorFlow's, with the odd pixel right and below, or PyTorch's."),
-    )
+    padding: Padding = "same"
     norm_epsilon: float = Field(
         1e-3,
         gt=0,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from training.errors import TrainingError
 from training.events import EventLog
 from training.faults import fault_point
 from training.spec import RunSpec
+from training.weights.tensors import LazyTensors
 
 #: Seconds between two ``progress`` events, and how far back their rate looks.
 PROGRESS_S, RATE_WINDOW_S = 0.25, 10.0
@@ -302,28 +303,22 @@ class Loop:
         training = self.spec.training
         epoch, index = self.task.epoch(position.step * training.batch_size * training.accumulation)
         position.data = {"epoch": epoch, "index": index}
-        weights = _Lazy({name: variable.numpy for name, variable in self.trained.items()})
-        slots = _Lazy({name: slot.numpy for name, slot in self.optimizer.slots.items()})
+        weights, slots = _copied_out(self.trained), _copied_out(self.optimizer.slots)
         folder = state.save(self.root, position, weights, slots, self.best)
         self.saved_step = position.step
         path = f"{self.root.name}/{folder.name}"
         self.events.emit("checkpoint", step=position.step, path=path)
 
 
-class _Lazy(Mapping[str, np.ndarray]):
-    """Name → array, copied out of TensorFlow when looked up: one tensor in memory at a time."""
-
-    def __init__(self, makers: dict[str, Callable[[], np.ndarray]]) -> None:
-        self._makers = makers
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self._makers[name]()
-
-    def __iter__(self) -> Any:
-        return iter(self._makers)
-
-    def __len__(self) -> int:
-        return len(self._makers)
+def _copied_out(variables: Mapping[str, Any]) -> LazyTensors:
+    """Variables, each copied out of TensorFlow when looked up: one tensor in memory at a time."""
+    return LazyTensors(
+        {name: variable.numpy for name, variable in variables.items()},
+        {
+            name: (np.dtype(variable.dtype.as_numpy_dtype), tuple(variable.shape))
+            for name, variable in variables.items()
+        },
+    )
 
 
 def shortest(value: Any) -> float:

@@ -28,10 +28,8 @@ from training.weights.card import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     file_sha256,
+    read_card,
     weights_sha256,
-)
-from training.weights.card import (
-    read_card as read_card,
 )
 from training.weights.header import TensorInfo, read_header
 from training.weights.tensors import KnownFile, MappedTensors, write_tensors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from math import prod
 from typing import Any
@@ -10,13 +10,11 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from training.backbones.contract import BackboneConfig
 from training.errors import TrainingError
 from training.weights.header import TensorInfo
-from training.weights.initial import initial_tensor
 from training.weights.operators import Interpolate, InterpolateGrid, Scale, Tile, Tokens, apply
 from training.weights.plan import Part, Plan, Row
-from training.weights.tensors import NUMPY_TYPES, MappedTensors, tensor_sha256
+from training.weights.tensors import NUMPY_TYPES, LazyTensors, MappedTensors, tensor_sha256
 
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 #: Steps that may give other values than the source has.
@@ -26,22 +24,6 @@ _EXACT = {
     (np.dtype("float16"), np.dtype("float32")),
     (_BFLOAT16, np.dtype("float32")),
 }
-
-
-class LazyTensors(Mapping[str, np.ndarray]):
-    """Name → array, made when looked up and kept by nobody: memory holds one at a time."""
-
-    def __init__(self, makers: Mapping[str, Callable[[], np.ndarray]]) -> None:
-        self._makers = dict(makers)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self._makers[name]()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._makers)
-
-    def __len__(self) -> int:
-        return len(self._makers)
 
 
 @dataclass(frozen=True)
@@ -95,16 +77,6 @@ class Verification:
             raise TrainingError("copy_not_exact", name=different[0], count=len(different))
 
 
-def initial_weights(config: BackboneConfig, seed: int) -> LazyTensors:
-    """The random starting values of every tensor, each made when looked up."""
-
-    def maker(index: int) -> Callable[[], np.ndarray]:
-        return lambda: initial_tensor(specs[index], seed)
-
-    specs = config.tensors()
-    return LazyTensors({spec.name: maker(index) for index, spec in enumerate(specs)})
-
-
 def apply_plan(
     plan: Plan,
     source: Mapping[str, np.ndarray],
@@ -128,7 +100,10 @@ def apply_plan(
         ValueError: A conversion that would lose something.
     """
     wanted = np.dtype(dtype) if dtype is not None else _common_type(plan, source)
-    return LazyTensors({row.target: _maker(row, source, initial, wanted) for row in plan.rows})
+    return LazyTensors(
+        {row.target: _maker(row, source, initial, wanted) for row in plan.rows},
+        {row.target: (wanted, row.shape) for row in plan.rows},
+    )
 
 
 def verbatim(plan: Plan, source: MappedTensors) -> dict[str, TensorInfo]:

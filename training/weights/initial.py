@@ -7,11 +7,13 @@ tensor that they do not take from a source, whatever else the model holds.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
-from training.backbones.contract import TensorSpec
+from training.backbones.contract import BackboneConfig, TensorSpec
+from training.weights.tensors import LazyTensors
 
 
 def generator(seed: int, name: str) -> np.random.Generator:
@@ -38,11 +40,14 @@ def initial_tensor(spec: TensorSpec, seed: int) -> np.ndarray:
 
 
 def initial_tensors(specs: Iterable[TensorSpec], seed: int) -> dict[str, np.ndarray]:
-    """Every tensor by name; see :func:`iterate` where they should not be in memory together."""
-    return dict(iterate(specs, seed))
+    """Every tensor by name; :func:`initial_weights` where they should not be in memory together."""
+    return {spec.name: initial_tensor(spec, seed) for spec in specs}
 
 
-def iterate(specs: Iterable[TensorSpec], seed: int) -> Iterator[tuple[str, np.ndarray]]:
-    """The tensors one at a time."""
-    for spec in specs:
-        yield spec.name, initial_tensor(spec, seed)
+def initial_weights(config: BackboneConfig, seed: int) -> LazyTensors:
+    """The random starting values of every tensor, each made when looked up."""
+    specs = config.tensors()
+    return LazyTensors(
+        {spec.name: partial(initial_tensor, spec, seed) for spec in specs},
+        {spec.name: (np.dtype(np.float32), spec.shape) for spec in specs},
+    )

@@ -16,8 +16,6 @@ from pydantic import BaseModel, ConfigDict
 from training.errors import gettext_noop as _
 from training.weights.operators import Step, Tokens
 
-PLAN_VERSION = 2
-
 #: ``copy``: every value as it is. ``transpose``, ``split``, ``join``: every value, from another
 #: layout. ``slice``: the first ones of more. ``pad``: all of them into a larger tensor, whose rest
 #: is initialised. ``tile``, ``interpolate``: positions repeated or stretched. ``map_tokens``: rows

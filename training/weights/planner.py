@@ -12,16 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from math import prod
-from pathlib import Path
 from typing import Any
 
 from training.backbones.contract import BackboneConfig, TensorSpec
 from training.errors import TrainingError
-from training.interop.forms import read_config
-from training.interop.forms.form import read_config_json
 from training.weights.blocks import block_by_name, layer_number, natural_key
 from training.weights.fitting import QKV, CannotFit, Fitter, TokenRows
-from training.weights.header import read_header, shapes
 from training.weights.operators import (
     Interpolate,
     InterpolateGrid,
@@ -77,22 +73,6 @@ def make_plan(
         kept,
         reinitialise,
     ).plan()
-
-
-def plan_from_folder(target: BackboneConfig | None, folder: Path, **options: Any) -> Plan:
-    """The plan for a source on disk, of which only ``config.json`` and the header are read.
-
-    Args:
-        target: The new model; ``None``: the same as the source.
-        folder: A checkpoint.
-        options: See :func:`make_plan`.
-
-    Raises:
-        TrainingError: See :func:`make_plan`; ``config_*`` and ``weights_*`` for a damaged folder.
-    """
-    tensors = read_header(folder / "model.safetensors").tensors
-    source = read_config(read_config_json(folder / "config.json"), tensors)
-    return make_plan(target or source, source, shapes(tensors), **options)
 
 
 @dataclass
@@ -366,13 +346,10 @@ class _Taken:
 def _action(parts: Sequence[Part], spec: TensorSpec) -> Action:
     """The word for what happens: the most telling of the steps."""
     steps = [step for part in parts for step in part.steps]
-    for kind, action in (
-        (Tokens, "map_tokens"),
-        (Interpolate, "interpolate"),
-        (InterpolateGrid, "interpolate"),
-    ):
-        if any(isinstance(step, kind) for step in steps):
-            return action  # type: ignore[return-value]
+    if any(isinstance(step, Tokens) for step in steps):
+        return "map_tokens"
+    if any(isinstance(step, Interpolate | InterpolateGrid) for step in steps):
+        return "interpolate"
     for tile in (step for step in steps if isinstance(step, Tile)):
         return "tile" if spec.axes[tile.axis] == "position" else "grow"
     if sum(prod(part.shape) for part in parts) < spec.size:

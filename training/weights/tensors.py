@@ -102,6 +102,35 @@ class MappedTensors(Mapping[str, np.ndarray]):
         return len(self.infos)
 
 
+class LazyTensors(Mapping[str, np.ndarray]):
+    """Name → array, made when looked up and kept by nobody: memory holds one at a time.
+
+    Args:
+        makers: What makes each array.
+        layouts: Type and shape of each, so that none is made merely to be laid out.
+    """
+
+    def __init__(
+        self,
+        makers: Mapping[str, Callable[[], np.ndarray]],
+        layouts: Mapping[str, tuple[np.dtype, tuple[int, ...]]],
+    ) -> None:
+        self._makers, self._layouts = dict(makers), layouts
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._makers[name]()
+
+    def layout(self, name: str) -> tuple[np.dtype, tuple[int, ...]]:
+        """Type and shape, without making the array."""
+        return self._layouts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
 def open_tensors(path: Path) -> MappedTensors:
     """The tensors of one checked safetensors file."""
     return MappedTensors(read_header(path).tensors)

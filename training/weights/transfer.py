@@ -29,8 +29,9 @@ from training.spec import CopySpec
 from training.version import code_version
 from training.weights.card import WEIGHTS_FILE
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from training.weights.copy import apply_plan, initial_weights, verbatim, verify
+from training.weights.copy import apply_plan, verbatim, verify
 from training.weights.header import shapes
+from training.weights.initial import initial_weights
 from training.weights.planner import make_plan
 from training.weights.tensors import open_tensors
 from training.weights.vocabulary import token_rows

@@ -11,6 +11,7 @@ from typing import Any
 
 from training.interop.forms import read_config
 from training.interop.forms.form import read_config_json
+from training.weights.card import read_card
 from training.weights.header import read_header
 from webapp import storage
 
@@ -44,8 +45,6 @@ def store_checkpoint(folder: Path) -> StoredFolder:
         TrainingError: It is not a checkpoint.
         StoreFull: No space left.
     """
-    from training.weights.checkpoint import read_card  # brings NumPy, which only workers load
-
     card = read_card(folder)
     header = read_header(folder / "model.safetensors")
     return StoredFolder(

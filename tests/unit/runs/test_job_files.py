@@ -13,7 +13,7 @@ from tests.factories import Cast, make_version
 from tests.factories.runs import make_curve, make_run, make_source, set_state
 from training.backbones.gpt2.config import GPT2Config
 from training.weights.checkpoint import write_checkpoint
-from training.weights.copy import initial_weights
+from training.weights.initial import initial_weights
 from webapp import storage
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.errors import JobRefused

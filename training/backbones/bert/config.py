@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from training.backbones.blocks import Activation, BlockNames, Blocks
 from training.backbones.encoder.config import EncoderConfig, Head, Names
+from training.backbones.fields import Heads, InnerWidth, Layers, Width
 from training.errors import gettext_noop as _
 from training.settings import field_error
 
@@ -33,22 +34,10 @@ class BertSizes(EncoderConfig):
     WIDTH: ClassVar[str] = "hidden_size"
     FUNCTION: ClassVar[tuple[str, ...]] = ("hidden_act", "layer_norm_eps")
 
-    hidden_size: int = Field(
-        768, ge=8, le=16_384, title=_("Width"), description=_("Size of the residual stream.")
-    )
-    num_hidden_layers: int = Field(
-        12, ge=1, le=200, title=_("Layers"), description=_("Transformer blocks.")
-    )
-    num_attention_heads: int = Field(
-        12, ge=1, le=256, title=_("Heads"), description=_("Attention heads; must divide the width.")
-    )
-    intermediate_size: int = Field(
-        3072,
-        ge=1,
-        le=131_072,
-        title=_("Inner width"),
-        description=_("Size of the feed-forward layer."),
-    )
+    hidden_size: Width = 768
+    num_hidden_layers: Layers = 12
+    num_attention_heads: Heads = 12
+    intermediate_size: InnerWidth = 3072
     hidden_act: Activation = Field(
         "gelu", title=_("Activation"), description=_("BERT's own is gelu, the exact GELU.")
     )

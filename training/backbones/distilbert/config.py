@@ -12,6 +12,7 @@ from pydantic import Field
 
 from training.backbones.blocks import Activation, BlockNames, Blocks
 from training.backbones.encoder.config import EncoderConfig, Names
+from training.backbones.fields import Heads, InnerWidth, Layers, Width
 from training.errors import gettext_noop as _
 
 
@@ -25,20 +26,10 @@ class DistilBertConfig(EncoderConfig):
     FUNCTION: ClassVar[tuple[str, ...]] = ("activation",)
 
     architecture: Literal["distilbert"] = "distilbert"
-    dim: int = Field(
-        768, ge=8, le=16_384, title=_("Width"), description=_("Size of the residual stream.")
-    )
-    n_layers: int = Field(6, ge=1, le=200, title=_("Layers"), description=_("Transformer blocks."))
-    n_heads: int = Field(
-        12, ge=1, le=256, title=_("Heads"), description=_("Attention heads; must divide the width.")
-    )
-    hidden_dim: int = Field(
-        3072,
-        ge=1,
-        le=131_072,
-        title=_("Inner width"),
-        description=_("Size of the feed-forward layer."),
-    )
+    dim: Width = 768
+    n_layers: Layers = 6
+    n_heads: Heads = 12
+    hidden_dim: InnerWidth = 3072
     activation: Activation = Field(
         "gelu", title=_("Activation"), description=_("DistilBERT's own is gelu, the exact GELU.")
     )

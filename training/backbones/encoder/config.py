@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -14,6 +15,7 @@ from pydantic import Field, model_validator
 
 from training.backbones.blocks import Activation, Blocks, both, dense, norm, table
 from training.backbones.contract import BackboneConfig, TensorSpec
+from training.backbones.fields import Vocabulary
 from training.errors import gettext_noop as _
 from training.settings import field_error
 
@@ -75,13 +77,7 @@ class EncoderConfig(BackboneConfig):
     #: Heads that the architecture has.
     HEADS: ClassVar[tuple[Head, ...]] = ("none", "masked_lm", "classification")
 
-    vocab_size: int = Field(
-        30_522,
-        ge=2,
-        le=1_000_000,
-        title=_("Vocabulary"),
-        description=_("Rows of the token embedding; set by the tokenizer."),
-    )
+    vocab_size: Vocabulary = 30_522
     max_position_embeddings: int = Field(
         512,
         ge=8,
@@ -117,14 +113,14 @@ class EncoderConfig(BackboneConfig):
     WIDTH: ClassVar[str]
 
     @property
+    @abstractmethod
     def blocks(self) -> Blocks:
         """The stack."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def names(self) -> Names:
         """What stands around it."""
-        raise NotImplementedError
 
     @property
     def types(self) -> int:

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from training.backbones.blocks import STD, Activation, both, dense, head, norm, table
 from training.backbones.contract import BackboneConfig, TensorSpec
+from training.backbones.fields import Context, Heads, Layers, TiedHead, Vocabulary, Width
 from training.errors import gettext_noop as _
 from training.settings import field_error
 
@@ -36,27 +37,11 @@ class GPT2Config(BackboneConfig):
     )
 
     architecture: Literal["gpt2"] = "gpt2"
-    vocab_size: int = Field(
-        50_257,
-        ge=2,
-        le=1_000_000,
-        title=_("Vocabulary"),
-        description=_("Rows of the token embedding; set by the tokenizer."),
-    )
-    n_positions: int = Field(
-        1024,
-        ge=8,
-        le=32_768,
-        title=_("Context"),
-        description=_("Most tokens the model can look at."),
-    )
-    n_embd: int = Field(
-        768, ge=8, le=16_384, title=_("Width"), description=_("Size of the residual stream.")
-    )
-    n_layer: int = Field(12, ge=1, le=200, title=_("Layers"), description=_("Transformer blocks."))
-    n_head: int = Field(
-        12, ge=1, le=256, title=_("Heads"), description=_("Attention heads; must divide the width.")
-    )
+    vocab_size: Vocabulary = 50_257
+    n_positions: Context = 1024
+    n_embd: Width = 768
+    n_layer: Layers = 12
+    n_head: Heads = 12
     n_inner: int | None = Field(
         None,
         ge=1,
@@ -69,9 +54,7 @@ class GPT2Config(BackboneConfig):
     layer_norm_epsilon: float = Field(
         1e-5, gt=0, lt=1, title=_("Layer-norm epsilon"), description=_("GPT-2's own is 1e-5.")
     )
-    tie_word_embeddings: bool = Field(
-        True, title=_("Tied head"), description=_("The head uses the token embedding.")
-    )
+    tie_word_embeddings: TiedHead = True
     scale_attn_weights: bool = Field(
         True, title=_("Scale attention"), description=_("Divide by the square root of head size.")
     )

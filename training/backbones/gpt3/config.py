@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from training.backbones.fields import Context
 from training.backbones.gpt2.config import GPT2Config
 from training.errors import gettext_noop as _
 
@@ -24,13 +25,7 @@ class GPT3Config(GPT2Config):
     FUNCTION: ClassVar[tuple[str, ...]] = (*GPT2Config.FUNCTION, "window")
 
     architecture: Literal["gpt3"] = "gpt3"  # type: ignore[assignment]
-    n_positions: int = Field(
-        2048,
-        ge=8,
-        le=32_768,
-        title=_("Context"),
-        description=_("Most tokens the model can look at."),
-    )
+    n_positions: Context = 2048
     window: int | None = Field(
         256,
         ge=1,

@@ -18,6 +18,7 @@ from training.backbones.contract import TensorSpec
 from training.backbones.image_config import (
     NORM_EPSILON,
     PaddedConfig,
+    Padding,
     batch_norm,
     classifier,
     convolution,
@@ -53,7 +54,7 @@ class MobileNetV3Config(PaddedConfig):
     """Shape of a MobileNetV3."""
 
     architecture: Literal["mobilenet_v3"] = "mobilenet_v3"
-    padding: Literal["same", "symmetric"] = "symmetric"
+    padding: Padding = "symmetric"
     size: Literal["large", "small"] = Field(
         "large", title=_("Size"), description=_("One of the two published networks.")
     )

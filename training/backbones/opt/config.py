@@ -15,6 +15,15 @@ from pydantic import Field, model_validator
 
 from training.backbones.blocks import Activation, BlockNames, Blocks, both, dense, head, norm, table
 from training.backbones.contract import BackboneConfig, TensorSpec
+from training.backbones.fields import (
+    Context,
+    Heads,
+    InnerWidth,
+    Layers,
+    TiedHead,
+    Vocabulary,
+    Width,
+)
 from training.errors import gettext_noop as _
 from training.settings import field_error
 
@@ -31,36 +40,12 @@ class OPTConfig(BackboneConfig):
     FUNCTION: ClassVar[tuple[str, ...]] = ("activation_function", "do_layer_norm_before")
 
     architecture: Literal["opt"] = "opt"
-    vocab_size: int = Field(
-        50_272,
-        ge=2,
-        le=1_000_000,
-        title=_("Vocabulary"),
-        description=_("Rows of the token embedding; set by the tokenizer."),
-    )
-    max_position_embeddings: int = Field(
-        2048,
-        ge=8,
-        le=32_768,
-        title=_("Context"),
-        description=_("Most tokens the model can look at."),
-    )
-    hidden_size: int = Field(
-        768, ge=8, le=16_384, title=_("Width"), description=_("Size of the residual stream.")
-    )
-    num_hidden_layers: int = Field(
-        12, ge=1, le=200, title=_("Layers"), description=_("Transformer blocks.")
-    )
-    num_attention_heads: int = Field(
-        12, ge=1, le=256, title=_("Heads"), description=_("Attention heads; must divide the width.")
-    )
-    ffn_dim: int = Field(
-        3072,
-        ge=1,
-        le=131_072,
-        title=_("Inner width"),
-        description=_("Size of the feed-forward layer."),
-    )
+    vocab_size: Vocabulary = 50_272
+    max_position_embeddings: Context = 2048
+    hidden_size: Width = 768
+    num_hidden_layers: Layers = 12
+    num_attention_heads: Heads = 12
+    ffn_dim: InnerWidth = 3072
     word_embed_proj_dim: int | None = Field(
         None,
         ge=1,
@@ -82,9 +67,7 @@ class OPTConfig(BackboneConfig):
     enable_bias: bool = Field(
         True, title=_("Biases"), description=_("The blocks' matrices have biases.")
     )
-    tie_word_embeddings: bool = Field(
-        True, title=_("Tied head"), description=_("The head uses the token embedding.")
-    )
+    tie_word_embeddings: TiedHead = True
 
     @model_validator(mode="after")
     def _consistent(self) -> OPTConfig:

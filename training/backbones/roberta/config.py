@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from training.backbones.bert.config import BertSizes
 from training.backbones.encoder.config import Names
+from training.backbones.fields import Vocabulary
 from training.errors import gettext_noop as _
 from training.settings import field_error
 
@@ -30,13 +31,7 @@ class RobertaConfig(BertSizes):
     FUNCTION: ClassVar[tuple[str, ...]] = (*BertSizes.FUNCTION, "pad_token_id")
 
     architecture: Literal["roberta"] = "roberta"
-    vocab_size: int = Field(
-        50_265,
-        ge=2,
-        le=1_000_000,
-        title=_("Vocabulary"),
-        description=_("Rows of the token embedding; set by the tokenizer."),
-    )
+    vocab_size: Vocabulary = 50_265
     pad_token_id: int = Field(
         1,
         ge=0,

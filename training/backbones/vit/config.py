@@ -13,7 +13,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from training.backbones.blocks import STD, dense, norm
 from training.backbones.contract import TensorSpec
+from training.backbones.fields import Heads, Layers, Width
 from training.backbones.image_config import ImageConfig, classifier
 from training.errors import gettext_noop as _
 from training.settings import field_error
@@ -35,13 +37,9 @@ class ViTConfig(ImageConfig):
     patch_size: int = Field(
         16, ge=1, le=256, title=_("Patch size"), description=_("Side of a patch, in pixels.")
     )
-    width: int = Field(
-        768, ge=8, le=16_384, title=_("Width"), description=_("Size of the residual stream.")
-    )
-    depth: int = Field(12, ge=1, le=200, title=_("Layers"), description=_("Transformer blocks."))
-    heads: int = Field(
-        12, ge=1, le=256, title=_("Heads"), description=_("Attention heads; must divide the width.")
-    )
+    width: Width = 768
+    depth: Layers = 12
+    heads: Heads = 12
     inner: int = Field(
         3072,
         ge=1,
@@ -83,33 +81,9 @@ class ViTConfig(ImageConfig):
         return self.image_size // self.patch_size
 
     def tensors(self) -> list[TensorSpec]:
-        width, patch, std = self.width, self.patch_size, 0.02
-
-        def norm(name: str, block: str, role: str) -> list[TensorSpec]:
-            shape, axes = (width,), ("width",)
-            return [
-                TensorSpec(
-                    f"{name}.weight", shape, "ones", 0, block, f"{role}.scale".strip("."), axes
-                ),
-                TensorSpec(
-                    f"{name}.bias", shape, "zeros", 0, block, f"{role}.bias".strip("."), axes
-                ),
-            ]
-
-        def dense(name: str, block: str, role: str, sizes: dict[str, int]) -> list[TensorSpec]:
-            (rows, columns), axes = sizes.values(), tuple(sizes)
-            kernel = TensorSpec(
-                f"{name}.weight",
-                (rows, columns),
-                "normal",
-                std,
-                block,
-                f"{role}.kernel",
-                axes,
-                inputs=(1,),
-            )
-            bias = TensorSpec(f"{name}.bias", (rows,), "zeros", 0, block, f"{role}.bias", axes[:1])
-            return [kernel, bias]
+        width, patch, std = self.width, self.patch_size, STD
+        stream, heads, inner = ("width", width), ("heads", width), ("inner", self.inner)
+        qkv = ("qkv", 3 * width)
 
         def token(name: str, role: str, axis: str, rows: int) -> TensorSpec:
             shape, axes = (1, rows, width), ("one", axis, "width")
@@ -140,15 +114,13 @@ class ViTConfig(ImageConfig):
         ]
         for layer in range(self.depth):
             name, block = f"blocks.{layer}", f"layer.{layer}"
-            qkv, out = {"qkv": 3 * width, "width": width}, {"width": width, "heads": width}
-            up, down = {"inner": self.inner, "width": width}, {"width": width, "inner": self.inner}
-            found += norm(f"{name}.norm1", block, "attention.norm")
-            found += dense(f"{name}.attn.qkv", block, "attention.qkv", qkv)
-            found += dense(f"{name}.attn.proj", block, "attention.output", out)
-            found += norm(f"{name}.norm2", block, "feed_forward.norm")
-            found += dense(f"{name}.mlp.fc1", block, "feed_forward.in", up)
-            found += dense(f"{name}.mlp.fc2", block, "feed_forward.out", down)
-        found += norm("norm", "final_norm", "")
+            found += norm(f"{name}.norm1", width, block, "attention.norm")
+            found += dense(f"{name}.attn.qkv", (qkv, stream), block, "attention.qkv")
+            found += dense(f"{name}.attn.proj", (stream, heads), block, "attention.output")
+            found += norm(f"{name}.norm2", width, block, "feed_forward.norm")
+            found += dense(f"{name}.mlp.fc1", (inner, stream), block, "feed_forward.in")
+            found += dense(f"{name}.mlp.fc2", (stream, inner), block, "feed_forward.out")
+        found += norm("norm", width, "final_norm", "")
         return found + classifier("head", self, width)
 
 

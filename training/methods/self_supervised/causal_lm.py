@@ -124,7 +124,8 @@ class TextTask:
     def _start_weights(self, events: EventLog) -> dict[str, Any] | None:
         """Set every variable from the seed, or from the source by a plan; prove the copy."""
         from training.backbones.gpt2.lora import initial_factors
-        from training.weights.copy import apply_plan, initial_weights, verify
+        from training.weights.copy import apply_plan, verify
+        from training.weights.initial import initial_weights
         from training.weights.planner import make_plan
 
         loaded, spec = self.loaded, self.spec

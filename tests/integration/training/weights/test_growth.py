@@ -16,8 +16,8 @@ from training.backbones.opt.config import OPTConfig
 from training.backbones.registry import model_class
 from training.backbones.roberta.config import RobertaConfig
 from training.backbones.vit.config import ViTConfig
-from training.weights.copy import apply_plan, initial_weights, verify
-from training.weights.initial import generator
+from training.weights.copy import apply_plan, verify
+from training.weights.initial import generator, initial_weights
 from training.weights.plan_settings import PlanSettings
 from training.weights.planner import make_plan
 

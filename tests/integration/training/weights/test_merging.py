@@ -18,12 +18,8 @@ from pydantic import ValidationError
 from tests.integration.training.tiny import write_dataset
 from tests.parity.text import CASES, tokenizers
 from training import faults
-from training.backbones.bert.config import BertConfig
-from training.backbones.opt.config import OPTConfig
 from training.data.tokenizer import Tokenizer
-from training.data.tokenizers import read_tokenizer, tokenizer_of
-from training.data.tokenizers.framed import STYLES, FramedTokenizer
-from training.data.tokenizers.wordpiece import WordPieceTokenizer
+from training.data.tokenizers import tokenizer_of
 from training.engine import evaluate
 from training.errors import TrainingError
 from training.events import EventLog, read_events
@@ -107,35 +103,6 @@ def loss_of(checkpoint: Path, data: Path, out: Path) -> float:
     evaluate.run(EvaluateSpec.model_validate(values), out, log)
     log.close()
     return float(json.loads((out / "report.json").read_text())["scores"][0]["loss"])
-
-
-@pytest.mark.parametrize("architecture", ["bert", "opt"])
-def test_a_merge_keeps_its_architecture_s_own_tokenizer(tmp_path: Path, architecture: str) -> None:
-    config: BertConfig | OPTConfig
-    tokenizer: WordPieceTokenizer | FramedTokenizer
-    if architecture == "bert":
-        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "so", "it", "goes"]
-        tokenizer = WordPieceTokenizer({word: place for place, word in enumerate(words)})
-        config = BertConfig(vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=1)
-    else:
-        pieces = Tokenizer.train(["so it goes, and so it went"] * 3, 268)
-        names = {"bos_token": "</s>", "eos_token": "</s>", "pad_token": "<pad>"}
-        vocabulary = pieces.vocabulary | {"</s>": 268, "<pad>": 269}
-        tokenizer = FramedTokenizer(vocabulary, pieces.merges, [], style=STYLES["opt"], names=names)
-        config = OPTConfig(
-            vocab_size=272,
-            hidden_size=8,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            ffn_dim=8,
-        )
-    for seed in (0, 1):
-        tensors = initial_tensors(config.tensors(), seed)
-        write_checkpoint(tmp_path / str(seed), config, tensors, tokenizer, {})
-    _report, made = merge(tmp_path / "out", checkpoints=[str(tmp_path / "0"), str(tmp_path / "1")])
-    read, parent = (read_tokenizer(one, architecture) for one in (made.folder, tmp_path / "0"))
-    assert read.sha256 == parent.sha256
-    assert read.encode_input("so it goes") == tokenizer.encode_input("so it goes")
 
 
 def test_a_merge_without_data_needs_no_tensorflow(

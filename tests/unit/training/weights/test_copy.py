@@ -10,9 +10,10 @@ import pytest
 
 from training.backbones.gpt2.config import GPT2Config
 from training.errors import TrainingError
-from training.weights.copy import apply_plan, initial_weights, verify
-from training.weights.initial import initial_tensors
+from training.weights.copy import apply_plan, verify
+from training.weights.initial import initial_tensors, initial_weights
 from training.weights.plan import Plan
+from training.weights.plan_settings import PlanSettings
 from training.weights.planner import make_plan
 
 SMALL = GPT2Config(vocab_size=300, n_positions=16, n_embd=32, n_layer=2, n_head=4)
@@ -40,6 +41,19 @@ def test_the_same_shape_has_the_same_bytes_by_name() -> None:
     }
     assert all(result[name] is source[name] for name in source)
     assert verify(made, source, result).exact
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("how", [{}, {"width": "grow"}, {"width": "cut", "layers": "spread"}])
+def test_the_layout_is_known_before_anything_is_made(dtype: type, how: dict[str, str]) -> None:
+    source = source_of(SMALL, dtype)
+    wider = {"n_embd": 64, "n_head": 8, "n_layer": 3, "n_positions": 24}
+    target = SMALL.model_copy(update=wider)
+    made = plan(target, source, settings=PlanSettings.model_validate(how))
+    initial = initial_weights(target, 0)
+    for tensors in (initial, apply_plan(made, source, initial)):
+        found = {name: (array.dtype, array.shape) for name, array in tensors.items()}
+        assert {name: tensors.layout(name) for name in tensors} == found
 
 
 def test_order_does_not_matter() -> None:
