@@ -11,6 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 import redis
+from django.test import Client
 from django.utils import translation
 
 from tests.factories import Cast, make_cast
@@ -76,3 +77,10 @@ def broker(broker_server: str, settings: Any) -> Iterator[redis.Redis]:
 def cast(db: None) -> Cast:
     """Alice and Bob of one team, Vera who may only look, Mallory of another team."""
     return make_cast()
+
+
+@pytest.fixture
+def alice(client: Client, cast: Cast) -> Client:
+    """Alice's browser, without a script."""
+    client.force_login(cast.alice)
+    return client

@@ -378,7 +378,7 @@ MESSAGES: dict[str, str] = {
         "%(head)s differs from %(embedding)s. Set tie_word_embeddings to false, or remove "
         "%(head)s."
     ),
-    # Keras's files (training.interop.keras_files, training.interop.hdf5).
+    # Keras's files (training.interop.keras_files, keras_archive, keras_config, hdf5).
     "keras_several": _(
         "There are several Keras files (%(files)s). Choose one of them, and its tokenizer."
     ),
@@ -389,7 +389,8 @@ MESSAGES: dict[str, str] = {
     "keras_member_twice": _("%(file)s holds %(name)s twice."),
     "keras_member_missing": _("%(name)s is missing from %(file)s."),
     "keras_too_large": _(
-        "%(name)s claims %(size_mb)s MB, more than its model can take, and was not unpacked."
+        "%(name)s claims %(size_mb)s MB, more than its model can take or its packed content give, "
+        "and was not unpacked."
     ),
     "keras_no_space": _(
         "Unpacking %(name)s needs %(needed_mb)s MB and the disk has %(free_mb)s MB left."

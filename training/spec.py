@@ -47,6 +47,12 @@ class TokenizerSpec(Settings):
         description=_("Tokens to learn when the tokenizer is trained on this data set."),
     )
 
+    @model_validator(mode="after")
+    def _consistent(self) -> TokenizerSpec:
+        if self.kind == "checkpoint" and not self.checkpoint:
+            raise field_error("missing", "checkpoint")
+        return self
+
 
 class SourceSpec(Settings):
     """The checkpoint whose weights are carried over."""
@@ -296,8 +302,6 @@ class RunSpec(Settings):
             raise field_error("model_missing", "model")
         if self.tokenizer.kind == "source" and self.source is None:
             raise field_error("tokenizer_without_source", "tokenizer.kind")
-        if self.tokenizer.kind == "checkpoint" and not self.tokenizer.checkpoint:
-            raise field_error("missing", "tokenizer.checkpoint")
         if self.model is not None and self.training.sequence_length > self.model.n_positions:
             raise field_error(
                 "sequence_longer_than_context",
@@ -424,8 +428,6 @@ class CopySpec(Settings):
             raise field_error("base_and_tokenizer", "tokenizer.kind")
         if self.tokenizer.kind == "train" and self.data is None:
             raise field_error("missing", "data.path")
-        if self.tokenizer.kind == "checkpoint" and not self.tokenizer.checkpoint:
-            raise field_error("missing", "tokenizer.checkpoint")
         return self
 
 

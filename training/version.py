@@ -6,7 +6,7 @@ import functools
 import os
 from pathlib import Path
 
-VERSION = "0.1.0"
+from training import __version__
 
 
 @functools.cache
@@ -19,9 +19,9 @@ def code_version() -> str:
         head = (git / "HEAD").read_text().strip()
         if head.startswith("ref: "):
             head = _reference(git, head.removeprefix("ref: "))
-        return f"{VERSION}+{head[:12]}"
+        return f"{__version__}+{head[:12]}"
     except OSError:
-        return VERSION
+        return __version__
 
 
 def _reference(git: Path, name: str) -> str:

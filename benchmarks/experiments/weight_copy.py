@@ -78,11 +78,11 @@ def one_seed(
     source = out / "pretrain" / "checkpoint"
 
     deep = NANO.model_copy(update={"n_layer": 8}).model_dump()
-    copy(source, seed, out / "grown", model=deep, settings={"new_layers": "identity"})
+    copy(source, out / "grown", seed, model=deep, settings={"new_layers": "identity"})
     grown = difference(source, out / "grown" / "checkpoint")
 
     flat = NANO.model_copy(update={"n_layer": 2}).model_dump()
-    copy(source, seed, out / "shrunk", model=flat, settings={"layers": "spread"})
+    copy(source, out / "shrunk", seed, model=flat, settings={"layers": "spread"})
     shrunk = (
         loss_after(SHRUNK_STEPS, data["brown"], seed, out / "shrunk-run", out / "shrunk"),
         loss_after(
@@ -95,8 +95,8 @@ def one_seed(
         folder = out / f"swapped-{vocabulary}"
         report = copy(
             source,
-            seed,
             folder,
+            seed,
             settings={"vocabulary": vocabulary},
             tokenizer={"kind": "train", "vocabulary_size": NANO.vocab_size},
             data={"path": str(data["moby"])},
@@ -109,8 +109,8 @@ def one_seed(
     return grown, shrunk, found
 
 
-def copy(source: Path, seed: int, out: Path, **parts: Any) -> dict[str, Any]:
-    """``python -m training transfer``; its report."""
+def copy(source: Path, out: Path, seed: int, **parts: Any) -> dict[str, Any]:
+    """``python -m training transfer``; its report. The seed decides the values of what is new."""
     return work("transfer", {"source": {"checkpoint": str(source)}, "seed": seed, **parts}, out)
 
 

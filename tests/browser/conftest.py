@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.story import People, Portal, chromium_path, launch, start_portal, stop_portal
 
@@ -23,6 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ordered = sorted((items[n] for n in places), key=lambda item: item.path.stem != "test_story")
     for place, item in zip(places, ordered, strict=True):
         items[place] = item
+        item.add_marker(pytest.mark.browser)
+        # Waits within a test have bounds of their own; what a step does takes several of them.
+        item.add_marker(pytest.mark.timeout(1800))
         if chromium_path() is None:
             item.add_marker(pytest.mark.skip(reason=SKIPPED))
 
@@ -54,6 +57,26 @@ def people(portal: Portal) -> Iterator[People]:
         yield people
         people.close()
         browser.close()
+
+
+@pytest.fixture
+def page(people: People) -> Iterator[Page]:
+    """A page of the admin of the first team."""
+    page = people.page()
+    yield page
+    page.context.close()
+
+
+@pytest.fixture
+def told(request: pytest.FixtureRequest, portal: Portal) -> Iterator[None]:
+    """For stories: after a failed step the rest of the file fails at once and says why."""
+    story = request.path.stem
+    if story in portal.broken:
+        pytest.fail(f"Not reached: “{portal.broken[story]}” failed before.", pytrace=False)
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed:
+        portal.broken[story] = request.node.name
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Playwright,
+    ViewportSize,
+    expect,
+)
 
 from tests.parity.hub_standin import HubStandin
 from webapp.jobs.processes import dying_with_parent
@@ -39,6 +47,10 @@ HUB_MODEL = "testers/tiny-gpt2"
 #: Waits are bounded, and generous: continuous integration shares its processors.
 PAGE_S, JOB_S = 60, 480
 START_S = 300
+SCREENS: dict[str, ViewportSize] = {
+    "desktop": {"width": 1280, "height": 860},
+    "phone": {"width": 390, "height": 844},
+}
 
 expect.set_options(timeout=PAGE_S * 1000)
 
@@ -60,7 +72,7 @@ class Portal:
         link: The sign-in link that it printed; good once.
         hub: The stand-in it downloads models from.
         kept: What one step of the story leaves to the next: addresses and ids by name.
-        broken: The step that failed first, after which the rest of the story cannot be told.
+        broken: Of each story the step that failed first, after which the rest cannot be told.
     """
 
     folder: Path
@@ -69,7 +81,7 @@ class Portal:
     url: str = ""
     link: str = ""
     kept: dict[str, Any] = field(default_factory=dict)
-    broken: str = ""
+    broken: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     #: Cookies of those who are signed in, by name.
     sessions: dict[str, Any] = field(default_factory=dict)
@@ -327,6 +339,10 @@ class People:
     def remember(self, person: str, page: Page) -> None:
         self.portal.sessions[person] = page.context.storage_state()
 
+    def forgive(self, text: str) -> None:
+        """Drop complaints that hold a text: of what a test itself has broken."""
+        self.complaints[:] = [said for said in self.complaints if text not in said]
+
     def pages(self) -> list[Page]:
         return [page for context in self.contexts for page in context.pages if not page.is_closed()]
 
@@ -389,6 +405,12 @@ def wait_state(page: Page, place: str, *wanted: str, timeout_s: float = JOB_S) -
         timeout_s,
         lambda: f"{wanted} at {page.url}, which says {state_of(page.locator(place))}",
     )
+
+
+def overflows(page: Page) -> list[str]:
+    """Says where a page is wider than its window."""
+    fits = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    return [] if fits else [f"{page.url} is wider than {page.viewport_size}"]
 
 
 def violations(page: Page) -> list[str]:

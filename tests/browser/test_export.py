@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 from safetensors.numpy import load_file
 
-from tests.browser.story import HUB_MODEL, JOB_S, REFERENCE, People, Portal, violations
+from tests.browser.story import CHECKPOINT, HUB_MODEL, JOB_S, REFERENCE, Portal, violations
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-CHECKPOINT = re.compile(r"/checkpoints/[0-9a-f-]{36}$")
-
-
-@pytest.fixture
-def page(people: People) -> Any:
-    page = people.page()
-    yield page
-    page.context.close()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.story import People, corpus, jsonl, upload, wait_state
 
-pytestmark = pytest.mark.browser
 NAME = "Moby for the form"
 
 

@@ -26,6 +26,7 @@ from tests.browser.story import (
     MODEL_FILES,
     PAGE_S,
     REFERENCE,
+    SCREENS,
     TINY,
     People,
     Portal,
@@ -34,37 +35,19 @@ from tests.browser.story import (
     drop,
     fill_run,
     jsonl,
+    overflows,
     run_id,
     until,
     violations,
     wait_state,
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("told")]
 
 STEPS, LOOK, WIDTH = 1200, 50, 32
 TEXTS = corpus("brown.jsonl", 0, 40)
 SOURCE_TEXT = "\n\n".join(TEXTS).encode()
 TARGET_TEXTS = corpus("moby_dick.jsonl", 0, 30)
-
-
-@pytest.fixture(autouse=True)
-def told(request: pytest.FixtureRequest, portal: Portal) -> Any:
-    """After a failed step the rest cannot be told: it fails at once and says why."""
-    if portal.broken:
-        pytest.fail(f"Not reached: “{portal.broken}” failed before.", pytrace=False)
-    failed = request.session.testsfailed
-    yield
-    if request.session.testsfailed > failed:
-        portal.broken = request.node.name
-
-
-@pytest.fixture
-def page(people: People) -> Any:
-    """A page of the admin of the first team."""
-    page = people.page()
-    yield page
-    page.context.close()
 
 
 def figures(page: Page, place: str = "dl.figures") -> dict[str, str]:
@@ -281,11 +264,8 @@ def test_10_a_run_at_work_is_watched_and_paused(page: Page, people: People, port
     page.get_by_role("button", name="Pause").click()
     wait_state(page, "#live", "paused")
     expect(page.locator("#live .run-phase")).to_contain_text("is saved; it goes on from there")
-    kept = int(
-        re.search(r"step ([\d,]+)", page.locator("#live .run-phase").inner_text())[1].replace(
-            ",", ""
-        )
-    )  # type: ignore[index]
+    (digits,) = re.findall(r"step ([\d,]+)", page.locator("#live .run-phase").inner_text())
+    kept = int(digits.replace(",", ""))
     assert 0 < kept < STEPS
     portal.kept["paused at"] = kept
     steps, _values = points(page, base)
@@ -774,11 +754,21 @@ def test_25_the_same_folder_uploaded_has_the_same_weights_and_writes(
 # --- For everybody --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("dark", 390)])
+def looked_at(page: Page, screens: list[str]) -> list[str]:
+    """What is wrong with the page at each size; it ends at the first."""
+    found: list[str] = []
+    for screen in screens:
+        page.set_viewport_size(SCREENS[screen])
+        found += violations(page) + overflows(page)
+    page.set_viewport_size(SCREENS[screens[0]])
+    return found
+
+
+@pytest.mark.parametrize(("theme", "screens"), [("light", ["desktop"]), ("dark", list(SCREENS))])
 def test_26_the_pages_of_the_story_are_open_to_everybody(
-    people: People, portal: Portal, theme: Any, width: int
+    people: People, portal: Portal, theme: str, screens: list[str]
 ) -> None:
-    page = people.page(color_scheme=theme, viewport={"width": width, "height": 860})
+    page = people.page(color_scheme=theme, viewport=SCREENS["desktop"])
     transfer = portal.kept["transfer"]
     checkpoint = _checkpoint(portal, transfer)
     found: list[str] = []
@@ -800,10 +790,8 @@ def test_26_the_pages_of_the_story_are_open_to_everybody(
         if page.locator("[data-chart]").count():
             expect(page.locator("[data-chart] canvas").first).to_be_visible()
         page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
-        found += violations(page)
-        if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
-            found.append(f"{address} is wider than {width} pixels")
+        found += looked_at(page, screens)
     page.locator("a.history-text").first.click()
-    found += violations(page)
+    found += looked_at(page, screens)
     page.context.close()
     assert not found, "\n".join(found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -12,7 +11,6 @@ from tests.browser.story import (
     JOB_S,
     ROOT,
     TINY,
-    People,
     choose,
     corpus,
     fill_run,
@@ -20,21 +18,19 @@ from tests.browser.story import (
     wait_state,
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 
 CATALOGUE = ROOT / "locale/zh_Hans/LC_MESSAGES/django.po"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 @pytest.fixture
-def page(people: People) -> Any:
+def page(page: Page) -> Page:
     """A page of somebody who chose 简体中文."""
-    page = people.page()
     page.goto("/")
     page.locator("#language").select_option("zh-hans")
     expect(page.locator("html")).to_have_attribute("lang", "zh-hans")
-    yield page
-    page.context.close()
+    return page
 
 
 def test_the_interface_turns_chinese_and_stays_so(page: Page) -> None:

@@ -8,7 +8,6 @@ import re
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -29,14 +28,7 @@ from tests.browser.story import (
     wait_state,
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
-
-
-@pytest.fixture
-def page(people: People) -> Any:
-    page = people.page()
-    yield page
-    page.context.close()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +90,6 @@ def test_an_upload_cut_off_at_99_percent_goes_on_from_there(people: People, port
         wait_state(page, "#version", "succeeded")
         expect(page.locator("dl.figures").first).to_contain_text("60,000")
         page.context.close()
-    people.complaints.clear()  # the browser reports the cut connection
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+import psutil
 
 from tests.faults.site import Site, kill
 
@@ -81,13 +84,13 @@ def disturb(
             time.sleep(0.1)
         if not count():
             continue
-        before = set(site.trainers(job))
+        family = _family(site, job, who)
         if (pid := victim(site, who, job)) is None:
             continue
         began = time.monotonic()
         kill(pid)
         found.kills += 1
-        gone = partial(_gone, site, job, before)
+        gone = partial(_gone, family)
         site.wait(gone, GONE_WITHIN_S, "nobody of the killed family", each_s=0.02)
         found.gone_s.append(time.monotonic() - began)
         if who == "worker":
@@ -104,5 +107,21 @@ def disturb(
     return found
 
 
-def _gone(site: Site, job: str, pids: set[int]) -> bool:
-    return not pids & set(site.trainers(job))
+def _family(site: Site, job: str, who: str) -> list[psutil.Process]:
+    """The trainer and, unless it alone is killed, the work-horse: all must be gone after."""
+    found = []
+    for pid in {*site.trainers(job), *(site.horses() if who != "trainer" else [])}:
+        with suppress(psutil.Error):
+            found.append(psutil.Process(pid))
+    return found
+
+
+def _gone(family: list[psutil.Process]) -> bool:
+    return not any(map(_lives, family))
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

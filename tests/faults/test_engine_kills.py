@@ -27,12 +27,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[
     """A spec, and the curve that it leads to undisturbed."""
     folder = tmp_path_factory.mktemp("run")
     spec = small_run.spec(folder, STEPS)
+    # Its states are what the kills are about: every 5 steps.
+    spec["evaluation"] |= {"every": 100, "sample_every": 500}
     return spec, small_run.undisturbed(spec, folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
+    """At work for all of them; who is killed is there again afterwards."""
     site = Site(engine=None)
+    site.start_all()
     yield site
     site.close()
 
@@ -42,7 +46,6 @@ def test_training_survives_being_killed(
     site: Site, run: tuple[dict[str, Any], dict[str, Any]], who: str, tmp_path: Path
 ) -> None:
     spec, curve = run
-    site.start_all()
     (job,) = site.create(spec)
     found = disturb(
         site, job, who, kills=2, chance=random.Random(who), pause_s=(3, 8), timeout_s=600

@@ -6,6 +6,7 @@ real training.
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -29,9 +30,27 @@ def site() -> Iterator[Site]:
     site.close()
 
 
-@pytest.mark.parametrize("who", ["trainer", "horse", "worker"])
-def test_a_run_survives_being_killed(site: Site, who: str) -> None:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Site]:
+    """One at work for several tests, none of which takes anything of it away for good."""
+    site = Site()
     site.start_all()
+    yield site
+    site.close()
+
+
+def told(site: Site, job: str) -> None:
+    """Wait until the job's owner has been told that it was cancelled, and keeps it."""
+
+    def kept() -> bool:
+        return bool(json.loads(site.job(job)["report"]).get("ended") == "cancelled")
+
+    site.wait(kept, SOON_S, "the report's end")
+
+
+@pytest.mark.parametrize("who", ["trainer", "horse", "worker"])
+def test_a_run_survives_being_killed(shared: Site, who: str) -> None:
+    site = shared
     (job,) = site.create(SPEC | {"seed": 11, "steps": STEPS_KILLED})
     found = disturb(
         site, job, who, kills=3, chance=random.Random(who), pause_s=(0.3, 1.5), timeout_s=START_S
@@ -46,7 +65,8 @@ def test_a_broker_killed_and_emptied_loses_nothing(site: Site) -> None:
     import shutil
 
     site.start_all()
-    jobs = site.create(*[SPEC | {"seed": seed} for seed in range(4)])
+    steps = [STEPS, 30, 30, 30]  # the first lasts while there is no broker
+    jobs = site.create(*[SPEC | {"seed": seed, "steps": n} for seed, n in enumerate(steps)])
     site.wait(lambda: any(site.trainers(job) for job in jobs), START_S, "a trainer")
     site.kill("broker")
     for path in (site.folder / "broker").glob("appendonlydir"):
@@ -60,14 +80,14 @@ def test_a_broker_killed_and_emptied_loses_nothing(site: Site) -> None:
 
     site.wait(all_ended, START_S, "all four", each_s=0.2)
     for seed, job in enumerate(jobs):
-        assert site.curve(job) == expected_curve(seed, STEPS)
+        assert site.curve(job) == expected_curve(seed, steps[seed])
         assert site.job(job)["attempt"] == 1, "none twice"
 
 
 def test_a_worker_that_is_asked_to_leave_saves_first(site: Site) -> None:
     site.start_all()
-    (job,) = site.create(SPEC | {"seed": 2, "steps": STEPS_KILLED})
-    site.wait(lambda: (site.job(job)["step"] or 0) > 7, START_S, "some steps")
+    (job,) = site.create({"steps": 60, "every": 5, "seed": 2, "hold_at": 30})
+    site.wait(lambda: site.job(job)["step"] == 30, START_S, "some steps")
     worker = site.processes.pop("worker-cpu")
     worker.terminate()
     worker.wait(SOON_S)
@@ -75,7 +95,7 @@ def test_a_worker_that_is_asked_to_leave_saves_first(site: Site) -> None:
     assert (row["state"], row["crashes"]) == ("queued", 0)
     site.start("worker-cpu", "worker", "--queues", "cpu")
     site.wait(lambda: site.state(job) == "succeeded", START_S, "the run's end")
-    assert site.curve(job) == expected_curve(2, STEPS_KILLED)
+    assert site.curve(job) == expected_curve(2, 60)
 
 
 def test_a_person_pauses_resumes_and_cancels_across_processes(site: Site) -> None:
@@ -90,10 +110,12 @@ def test_a_person_pauses_resumes_and_cancels_across_processes(site: Site) -> Non
     site.action("act", action="cancel", job=job)
     site.wait(lambda: site.state(job) == "cancelled", SOON_S, "the cancellation")
     assert not site.trainers(job)
+    told(site, job)
 
 
-def test_words_stream_while_another_job_trains(site: Site) -> None:
-    site.start_all(["cpu", "interactive"])
+def test_words_stream_while_another_job_trains(shared: Site) -> None:
+    site = shared
+    site.start("worker-interactive", "worker", "--queues", "interactive")
     (training,) = site.create({"steps": 100_000, "step_s": 0.02})
     site.wait(lambda: site.state(training) == "running", START_S, "the training")
     prompt = " ".join(str(number) for number in range(100))
@@ -120,4 +142,5 @@ def test_words_stream_while_another_job_trains(site: Site) -> None:
     site.wait(lambda: site.state(cancelled) == "running", SOON_S, "the last")
     site.action("act", action="cancel", job=cancelled)
     site.wait(lambda: site.state(cancelled) == "cancelled", SOON_S, "the cancellation")
+    told(site, cancelled)
     assert site.state(training) == "running"

@@ -55,6 +55,11 @@ class TensorSpec:
     def size(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def variance(self) -> bool:
+        """Whether it is a running variance, which must not fall below zero."""
+        return not self.trained and self.name.endswith(".running_var")
+
 
 class BackboneConfig(Settings):
     """Shape of a model. A subclass has a ``Literal`` ``architecture``: its key in the registry."""

@@ -15,11 +15,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import tokenizers
+from typing import TYPE_CHECKING, Any
 
 from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    import tokenizers
 
 #: The configurations' bound on the vocabulary; also what keeps a hostile file from the memory.
 MAX_SIZE = 1_000_000
@@ -66,6 +67,8 @@ class TextTokenizer:
         Raises:
             TrainingError: ``tokenizer_damaged``.
         """
+        import tokenizers  # not with the module, which the portal imports too
+
         try:
             self._backend = tokenizers.Tokenizer.from_str(json.dumps(pipeline))
         except Exception as error:  # the library has no class of its own
@@ -77,7 +80,7 @@ class TextTokenizer:
     @functools.cached_property
     def _literal(self) -> tokenizers.Tokenizer:
         """The same encoder, to which a special token quoted in a text is that token."""
-        return tokenizers.Tokenizer.from_str(self._backend.to_str())
+        return type(self._backend).from_str(self._backend.to_str())
 
     @property
     def special_ids(self) -> dict[str, int]:

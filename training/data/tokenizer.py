@@ -20,9 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tokenizers
-from tokenizers import models, pre_tokenizers, trainers
-
 from training.data.published import PUBLISHED_FOLDER
 from training.data.text_tokenizer import (
     MAX_SIZE,
@@ -101,6 +98,9 @@ class Tokenizer(TextTokenizer):
         """
         if vocabulary_size < 257:
             raise ValueError("the 256 bytes and end-of-text are always in")
+        import tokenizers
+        from tokenizers import models, pre_tokenizers, trainers
+
         backend = tokenizers.Tokenizer(models.BPE())
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         trainer = trainers.BpeTrainer(

@@ -13,16 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from training.durable import write_json
 from training.engine.devices import configure, default_threads
 from training.errors import TrainingError
 from training.events import EventLog
-from training.settings import spec_sha256
+from training.report import write_report
 from training.spec import DeviceSpec, ProbeSpec
-from training.version import code_version
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 
-REPORT_VERSION = 1
 #: Sequences in a probe batch, and their most tokens.
 BATCH, TOKENS = 4, 128
 #: Of probe images, where the architecture fixes no size.
@@ -51,16 +48,8 @@ def run(spec: ProbeSpec, out: Path, events: EventLog) -> dict[str, Any]:
     after = outputs(other, inputs)
     if before.shape != after.shape:
         raise TrainingError("probe_not_comparable")
-    report = {
-        "version": REPORT_VERSION,
-        "method": "probe",
-        "spec_sha256": spec_sha256(spec),
-        "code_version": code_version(),
-        "duration_s": round(time.monotonic() - started, 3),
-        "inputs": list(inputs.shape),
-        **differences(before, after),
-    }
-    write_json(out / "report.json", report, point="report")
+    found = {"inputs": list(inputs.shape), **differences(before, after)}
+    write_report(out, "probe", spec, time.monotonic() - started, found)
     return {"report": "report.json"}
 
 

@@ -5,6 +5,7 @@ The same scores serve a merge (:mod:`training.weights.merging`), which asks for 
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from training.durable import sweep, write_json
+from training.durable import sweep
 from training.engine.devices import configure, default_threads
 from training.engine.precision import choose
 from training.engine.resources import Watch, require_memory
@@ -22,7 +23,7 @@ from training.errors import TrainingError
 from training.estimate import estimate
 from training.events import EventLog
 from training.methods.registry import METHODS
-from training.settings import spec_sha256
+from training.report import write_report
 from training.spec import (
     DataSpec,
     DeviceSpec,
@@ -33,14 +34,13 @@ from training.spec import (
     TokenizerSpec,
     TrainingSpec,
 )
-from training.version import code_version
 from training.weights.checkpoint import Checkpoint, read_checkpoint
-
-REPORT_VERSION = 1
 
 
 class Judge:
     """One data set, and a model of a checkpoint's shape that takes other weights.
+
+    Drop one before the next is made: memory is reckoned for a single model.
 
     Args:
         checkpoint: Whose configuration, tokenizer and first weights.
@@ -56,6 +56,8 @@ class Judge:
     def __init__(
         self, checkpoint: Checkpoint, dataset: Path, spec: ScoringSpec, out: Path, events: EventLog
     ) -> None:
+        # The model of the data set before lives on in circles of Keras's until they are collected.
+        gc.collect()
         self.spec = spec
         context = checkpoint.config.context or spec.sequence_length
         run = RunSpec(
@@ -133,20 +135,18 @@ def run(spec: EvaluateSpec, out: Path, events: EventLog) -> dict[str, str]:
             scores.append(
                 {"role": data.role, **describe_dataset(Path(data.path)), **judge.scores()}
             )
-    write_json(
-        out / "report.json",
+            del judge  # its model makes room for the next one
+    write_report(
+        out,
+        spec.method,
+        spec,
+        time.monotonic() - started,
         {
-            "version": REPORT_VERSION,
             "command": "evaluate",
-            "method": spec.method,
-            "spec_sha256": spec_sha256(spec),
-            "code_version": code_version(),
-            "duration_s": round(time.monotonic() - started, 3),
             "weights_sha256": checkpoint.weights_sha256,
             "split": spec.split,
             "scores": scores,
         },
-        point="report",
     )
     shutil.rmtree(out / "cache", ignore_errors=True)
     return {"report": "report.json"}

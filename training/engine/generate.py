@@ -7,7 +7,6 @@ and from a Philox generator: the same seed gives the same text whatever runs bes
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -197,4 +196,4 @@ def _overlap(text: str, stop: str) -> int:
 
 
 def _fitting(wanted: int, context: int) -> int:
-    return min(context, next((n for n in LENGTHS if n >= wanted), math.inf))  # type: ignore[return-value]
+    return min(context, next((n for n in LENGTHS if n >= wanted), context))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from training import stopping
-from training.durable import sweep, write_json
+from training.durable import sweep
 from training.engine import state
 from training.engine.devices import configure, default_threads, environment
 from training.engine.precision import choose
@@ -19,11 +19,11 @@ from training.engine.resources import Watch, require_memory
 from training.events import EventLog, read_events
 from training.faults import fault_point
 from training.methods.registry import METHODS
+from training.report import write_report
 from training.settings import spec_sha256
 from training.spec import RunSpec
 from training.version import code_version
 
-REPORT_VERSION = 1
 #: Most points of a curve in the report.
 CURVE_POINTS = 2000
 
@@ -123,7 +123,7 @@ def _finish(
     best: Mapping[str, np.ndarray] = loop.best
     for name, variable in loop.trained.items():
         variable.assign(best[name])
-    duration = round(loop.elapsed_s, 3)
+    duration = loop.elapsed_s
     with stopping.deferred():
         after = loop.evaluate_for_report()
         samples_after = list(task.samples())
@@ -147,15 +147,10 @@ def _finish(
     task.write(out / "checkpoint", best, about)
     fault_point("finish.report")
     curves, samples_before = _told(out)
-    report = {
-        "version": REPORT_VERSION,
-        "method": spec.method,
-        "spec_sha256": digest,
-        "code_version": code_version(),
+    found = {
         "seed": spec.seed,
         "steps": position.step,
         "tokens": position.tokens,
-        "duration_s": duration,
         "parameters": task.parameters,
         "devices": devices.names,
         "precision": precision,
@@ -167,7 +162,7 @@ def _finish(
         "weights": task.weights_event,
         "environment": environment(devices.threads),
     }
-    write_json(out / "report.json", report, point="report")
+    write_report(out, spec.method, spec, duration, found)
     shutil.rmtree(out / "cache", ignore_errors=True)
     return {"report": "report.json", "result": "checkpoint"}
 

@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from training.durable import durable_folder, json_bytes, sweep, write_json
+from training.durable import durable_folder, json_bytes, sweep
 from training.errors import TrainingError
 from training.events import EventLog
 from training.interop.exports import EXPORTS
 from training.interop.exports.signature import OUTPUT, PROBE_SEED, Input, probe
 from training.interop.forms import exported_class
 from training.interop.model_card import write_readme
-from training.settings import spec_sha256
+from training.report import write_report
 from training.spec import ExportSpec
 from training.version import code_version
 from training.weights.checkpoint import TOKENIZER_FILES, Checkpoint, read_checkpoint
 
-REPORT_VERSION = PROOF_VERSION = 1
+PROOF_VERSION = 1
 FOLDER, PROOF_FILE, TOKENIZER_FOLDER = "export", "proof.json", "tokenizer"
 #: Largest difference of an output in float32, for outputs up to 10 in size; beyond, float32 itself
 #: keeps fewer digits, and this share of the largest output is allowed.
@@ -57,18 +57,12 @@ def run(spec: ExportSpec, out: Path, events: EventLog) -> dict[str, str]:
         proof = write_proved(checkpoint, spec.format, folder, events)
         if spec.format == "huggingface":
             write_readme(checkpoint, folder, spec.about)
-    write_json(
-        out / "report.json",
-        {
-            "version": REPORT_VERSION,
-            "method": "export",
-            "spec_sha256": spec_sha256(spec),
-            "code_version": code_version(),
-            "duration_s": round(time.monotonic() - started, 3),
-            "weights_sha256": checkpoint.weights_sha256,
-            "proof": proof,
-        },
-        point="report",
+    write_report(
+        out,
+        "export",
+        spec,
+        time.monotonic() - started,
+        {"weights_sha256": checkpoint.weights_sha256, "proof": proof},
     )
     return {"report": "report.json", "result": FOLDER}
 

@@ -12,17 +12,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from training.durable import sweep, write_json
+from training.durable import sweep
 from training.errors import TrainingError
 from training.events import EventLog
 from training.interop import hub, keras_files
 from training.interop.huggingface import ForeignModel, check_finite, list_files, read_folder
+from training.report import write_report
 from training.settings import spec_sha256
 from training.spec import ImportSpec
 from training.version import code_version
 from training.weights.checkpoint import write_checkpoint
 
-REPORT_VERSION = 1
 DOWNLOAD_FOLDER, UNPACKED_FOLDER = "download", "unpacked"
 
 
@@ -72,20 +72,17 @@ def run(spec: ImportSpec, out: Path, events: EventLog) -> dict[str, str]:
             raise
         events.emit("phase", name="saving", fraction=None, detail="")
         card = _write(spec, model, origin, out / "checkpoint")
-    write_json(
-        out / "report.json",
+    write_report(
+        out,
+        "import",
+        spec,
+        time.monotonic() - started,
         {
-            "version": REPORT_VERSION,
-            "method": "import",
-            "spec_sha256": spec_sha256(spec),
-            "code_version": code_version(),
-            "duration_s": round(time.monotonic() - started, 3),
             "parameters": {"total": card["parameters"], "trainable": card["parameters"]},
             "weights_sha256": card["weights_sha256"],
             "config": model.config.model_dump(mode="json"),
             "origin": origin,
         },
-        point="report",
     )
     shutil.rmtree(out / DOWNLOAD_FOLDER, ignore_errors=True)
     return {"report": "report.json", "result": "checkpoint"}

@@ -22,19 +22,17 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from training.durable import reporting_full_disk, sweep, write_json
+from training.durable import reporting_full_disk, sweep
 from training.errors import TrainingError
 from training.events import EventLog
 from training.interop import hub
 from training.interop.exporting import check_possible, write_proved
 from training.interop.model_card import write_readme
-from training.settings import spec_sha256
+from training.report import write_report
 from training.spec import PushSpec
-from training.version import code_version
 from training.weights.card import file_sha256
 from training.weights.checkpoint import read_checkpoint
 
-REPORT_VERSION = 1
 FOLDER = "upload"
 
 
@@ -82,18 +80,12 @@ def run(spec: PushSpec, out: Path, events: EventLog) -> dict[str, str]:
         "commit": commit,
         "url": f"{endpoint}/{spec.repository}",
     }
-    write_json(
-        out / "report.json",
-        {
-            "version": REPORT_VERSION,
-            "method": "push",
-            "spec_sha256": spec_sha256(spec),
-            "code_version": code_version(),
-            "duration_s": round(time.monotonic() - started, 3),
-            "weights_sha256": checkpoint.weights_sha256,
-            "pushed": pushed,
-        },
-        point="report",
+    write_report(
+        out,
+        "push",
+        spec,
+        time.monotonic() - started,
+        {"weights_sha256": checkpoint.weights_sha256, "pushed": pushed},
     )
     return {"report": "report.json", "result": pushed["url"]}
 

@@ -174,7 +174,9 @@ class Fitter:
             case "position":
                 return self._fit_positions(spec, axis, have, want, cut)
             case "patch":
-                return [Interpolate(axis=axis, to=want)], Reason(code="patch", params=sizes)
+                # The sum over a patch's pixels stays as large as it was.
+                stretch = [Interpolate(axis=axis, to=want), Scale(factor=have / want)]
+                return stretch, Reason(code="patch", params=sizes)
             case "label":
                 raise CannotFit("labels_differ", **sizes)
             case "width" | "heads" | "inner":

@@ -72,6 +72,9 @@ def require_mergeable(models: Sequence[Checkpoint]) -> None:
 class Merged(Mapping[str, np.ndarray]):
     """Name → merged tensor, made when looked up: memory holds it and a slice of every source.
 
+    Running variances never come out below the smallest of the models': a formula that goes beyond
+    its models could make them negative, whose root is no number, or so small that norms explode.
+
     Args:
         models: What is merged; see :func:`require_mergeable`.
         combine: The formula.
@@ -81,6 +84,8 @@ class Merged(Mapping[str, np.ndarray]):
         self._combine = combine
         self._tensors = [model.tensors() for model in models]
         self._infos = models[0].infos
+        specs = models[0].config.tensors()
+        self._variances = {spec.name for spec in specs if spec.variance}
         self._types: dict[str, np.dtype] = {}
         for name in self._infos:
             types = {NUMPY_TYPES[model.infos[name].dtype] for model in models}
@@ -99,9 +104,12 @@ class Merged(Mapping[str, np.ndarray]):
         dtype, shape = self.layout(name)
         merged = np.empty(math.prod(shape), dtype)
         for values, parts in slices(self._tensors, name, np.float32):
+            # Taken first: a formula works in its parts' own memory.
+            least = np.minimum.reduce(parts) if name in self._variances else None
             # A sum may leave what a smaller type can hold: refused below, not warned of.
             with np.errstate(over="ignore", invalid="ignore"):
-                merged[values] = self._combine(parts)
+                made = self._combine(parts)
+                merged[values] = made if least is None else np.maximum(made, least)
             if not np.isfinite(merged[values]).all():
                 raise TrainingError("tensor_not_finite", name=name)
         return merged.reshape(shape)
@@ -228,6 +236,7 @@ def ties(base: Checkpoint, models: Sequence[Checkpoint], keep: float, scale: flo
             part[np.abs(part) < edge] = 0
         sign = np.sign(sum(tuned[1:], tuned[0]))
         total, count = np.zeros_like(start), np.zeros_like(start)
+        total[np.isnan(sign)] = np.nan  # has no sign that agrees, and must not pass for no change
         for part in tuned:
             agrees = (np.sign(part) == sign) & (part != 0)
             total += np.where(agrees, part, np.float32(0))
@@ -249,7 +258,9 @@ def _edge(base: Checkpoint, model: Checkpoint, keep: float) -> float:
         counts = np.zeros(1 << 16, np.int64)
         for name in base.infos:
             for _values, (a, b) in slices((base.tensors(), model.tensors()), name, np.float32):
-                counts += np.bincount(count_of(np.abs(b - a).view(np.uint32)), minlength=1 << 16)
+                with np.errstate(over="ignore", invalid="ignore"):  # refused where it is merged
+                    change = np.abs(b - a)
+                counts += np.bincount(count_of(change.view(np.uint32)), minlength=1 << 16)
         return counts
 
     def place(counts: np.ndarray, wanted: int) -> tuple[int, int]:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from training.data.tokenizers import tokenizer_of
-from training.durable import sweep, write_json
+from training.durable import sweep
 from training.events import EventLog
+from training.report import write_report
 from training.settings import spec_sha256
 from training.spec import MergeScoringSpec, MergeSpec
 from training.version import code_version
@@ -32,8 +33,6 @@ from training.weights.merge import (
     task_arithmetic,
     ties,
 )
-
-REPORT_VERSION = 1
 
 Scores = dict[str, float]
 
@@ -87,21 +86,18 @@ def run(spec: MergeSpec, out: Path, events: EventLog) -> dict[str, str]:
         },
         dropout=first.dropout,
     )
-    write_json(
-        out / "report.json",
+    write_report(
+        out,
+        "merge",
+        spec,
+        time.monotonic() - started,
         {
-            "version": REPORT_VERSION,
-            "method": "merge",
             "merge": card["merge"],
-            "spec_sha256": spec_sha256(spec),
-            "code_version": code_version(),
-            "duration_s": round(time.monotonic() - started, 3),
             "parameters": {"total": card["parameters"], "trainable": card["parameters"]},
             "parents": card["parents"],
             "weights_sha256": card["weights_sha256"],
             "evaluation": evaluation.to_json() if evaluation is not None else None,
         },
-        point="report",
     )
     shutil.rmtree(out / "cache", ignore_errors=True)
     return {"report": "report.json", "result": "checkpoint"}
@@ -186,14 +182,29 @@ class _Evaluation:
         """Score all of them on every data set."""
         self.points = points
         for place in range(len(self._spec.data)):
-            judge = self._judge(place)
-            for number, point in enumerate(points):
-                self._tell(place, number / len(points))
-                point.scores.append(judge.scores(point.tensors))
+            self._score_on(place)
+
+    def _score_on(self, place: int) -> None:
+        judge = self._judge(place)
+        for number, point in enumerate(self.points):
+            self._tell(place, number / len(self.points))
+            point.scores.append(judge.scores(point.tensors))
 
     def greedy(self, singles: list[_Point]) -> list[int]:
         """Find the greedy soup on the first target; then score its steps on the other data."""
         target = self._places("target")[0]
+        kept, on_target = self._greedy_on(target, singles)
+        for place in range(len(self._spec.data)):
+            if place != target:
+                self._score_on(place)
+            else:
+                for point, scores in zip(self.points, on_target, strict=True):
+                    point.scores.append(scores)
+        self.result = next(n for n, point in enumerate(self.points) if point.models == kept)
+        return kept
+
+    def _greedy_on(self, target: int, singles: list[_Point]) -> tuple[list[int], list[Scores]]:
+        """The parents that the soup keeps, and each point's scores on the target."""
         judge, most = self._judge(target), 2 * len(singles) - 1
         self.points = list(singles)
         on_target: list[Scores] = []
@@ -210,17 +221,7 @@ class _Evaluation:
 
         kept, steps = soup_greedy([scores["loss"] for scores in on_target], loss_of)
         self.steps = [asdict(step) for step in steps]
-        for place in range(len(self._spec.data)):
-            if place != target:
-                judge = self._judge(place)
-            for number, point in enumerate(self.points):
-                if place == target:
-                    point.scores.append(on_target[number])
-                else:
-                    self._tell(place, number / len(self.points))
-                    point.scores.append(judge.scores(point.tensors))
-        self.result = next(n for n, point in enumerate(self.points) if point.models == kept)
-        return kept
+        return kept, on_target
 
     def best(self) -> int:
         """The point with the lowest loss on the target (the mean of several)."""

@@ -90,6 +90,8 @@ REASONS: dict[str, str] = {
     "shape_differs": _("The source has it as %(source)s and this model as %(target)s."),
     # of tensors left behind
     "layer_dropped": _("This model has %(layers)s layers only."),
+    "layer_not_taken": _("This model's layers are taken from other layers of the source."),
+    "place_taken": _("Its place in this model is taken by %(source)s."),
     "head_tied": _("This model's head is its token embedding, so the source's own is not used."),
     "not_in_target": _("This model has no such tensor."),
     "not_used": _("Its place in this model starts afresh."),

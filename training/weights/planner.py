@@ -35,6 +35,9 @@ from training.weights.plan import Action, LeftBehind, Part, Plan, Reason, Row
 from training.weights.plan_settings import PlanSettings
 from training.weights.rules import Applied
 
+#: What the architectures call the same setting.
+_ACTIVATION = ("activation_function", "activation", "hidden_act")
+
 
 def make_plan(
     target: BackboneConfig,
@@ -139,8 +142,11 @@ class _Planner:
     def plan(self) -> Plan:
         rows = [self._row(spec) for spec in self.targets.values()]
         used = {name for row in rows for name in row.sources}
+        taken = _Taken.of(rows, self.sources)
         left_behind = [
-            LeftBehind(source=name, shape=shape, block=block, reason=self._why_left(name, block))
+            LeftBehind(
+                source=name, shape=shape, block=block, reason=self._why_left(name, block, taken)
+            )
             for name, shape in self.available.items()
             if name not in used
             for block in [self.sources[name].block]
@@ -280,12 +286,16 @@ class _Planner:
 
     # --- what else to say --------------------------------------------------------------------
 
-    def _why_left(self, name: str, block: str) -> Reason:
+    def _why_left(self, name: str, block: str, taken: _Taken) -> Reason:
         number = layer_number(block)
         if number is not None and number >= self.target.layers:
             return Reason(code="layer_dropped", params={"layers": self.target.layers})
         if name in self.target.TIED and name not in self.targets:
             return Reason(code="head_tied")
+        if number is not None and block not in taken.blocks and block in taken.into:
+            return Reason(code="layer_not_taken")
+        if other := taken.by_name.get(name):
+            return Reason(code="place_taken", params={"source": other[0]})
         return Reason(code="not_used" if name in self.targets else "not_in_target")
 
     def _notes(self, rows: list[Row]) -> list[Reason]:
@@ -296,7 +306,13 @@ class _Planner:
             notes.append(Reason(code="architecture_differs", params=names))
         else:
             notes += self._settings_that_differ()
-        moved = any(row.reason.code in ("layer_from", "rule") for row in rows)
+        # By what a row is made of: its reason may be another, as where its width is cut as well.
+        moved = any(
+            self.sources[name].block != row.block
+            for row in rows
+            if layer_number(row.block) is not None
+            for name in row.sources
+        )
         if moved and self.target.layers_differ:
             notes.append(Reason(code="layers_moved"))
         grown = any(row.reason.code == "layer_identity" for row in rows)
@@ -317,13 +333,34 @@ class _Planner:
             before, after = getattr(self.source, name), getattr(self.target, name)
             if before == after:
                 continue
-            is_activation = name == "activation_function"
-            code = "activation_differs" if is_activation else "setting_differs"
+            code = "activation_differs" if name in _ACTIVATION else "setting_differs"
             params = {"source": before, "target": after}
             if code == "setting_differs":
                 params["name"] = name
             notes.append(Reason(code=code, params=params))
         return notes
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What rows take of the source.
+
+    Attributes:
+        blocks: The source's blocks of which anything is taken.
+        into: Blocks of the new model into which anything goes.
+        by_name: New tensor → the source's tensors that it is made of.
+    """
+
+    blocks: set[str]
+    into: set[str]
+    by_name: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], sources: Mapping[str, TensorSpec]) -> _Taken:
+        by_name = {row.target: row.sources for row in rows}
+        into = {row.block for row in rows if row.parts}
+        blocks = {sources[name].block for names in by_name.values() for name in names}
+        return cls(blocks, into, by_name)
 
 
 def _action(parts: Sequence[Part], spec: TensorSpec) -> Action:

@@ -20,9 +20,10 @@ from training.data.packing import documents
 from training.data.text_tokenizer import TextTokenizer
 from training.data.tokenizer import Tokenizer
 from training.data.tokenizers import read_tokenizer, tokenizer_of
-from training.durable import json_bytes, sweep, write_json
+from training.durable import json_bytes, sweep
 from training.errors import TrainingError
 from training.events import EventLog
+from training.report import write_report
 from training.settings import spec_sha256
 from training.spec import CopySpec
 from training.version import code_version
@@ -34,7 +35,6 @@ from training.weights.planner import make_plan
 from training.weights.tensors import open_tensors
 from training.weights.vocabulary import token_rows
 
-REPORT_VERSION = 1
 PLAN_FILE = "transfer.json"
 #: Seconds between two events about how far it is.
 TELL_S = 1.0
@@ -126,22 +126,19 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
     fixed = sum(one.size for one in target.tensors() if one.trained and one.name in frozen)
     weights = plan.counts() | {"verified": True}
     events.emit("weights", **weights)
-    write_json(
-        out / "report.json",
+    write_report(
+        out,
+        "transfer",
+        spec,
+        time.monotonic() - started,
         {
-            "version": REPORT_VERSION,
-            "method": "transfer",
-            "spec_sha256": spec_sha256(spec),
-            "code_version": code_version(),
             "seed": spec.seed,
-            "duration_s": round(time.monotonic() - started, 3),
             "parameters": {"total": card["parameters"], "trainable": card["parameters"] - fixed},
             "weights": weights,
             "weights_sha256": card["weights_sha256"],
             "plan": plan.to_json(),
             "proof": proof,
         },
-        point="report",
     )
     return {"report": "report.json", "result": "checkpoint"}
 

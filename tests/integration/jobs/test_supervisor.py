@@ -39,17 +39,18 @@ def attempt(job: Job, during: Callable[[Supervisor, int], None] | None = None) -
     claimed = claim(job.pk, job.attempt + 1, "test")
     assert claimed is not None
     one = Supervisor(claimed)
-    if during is not None:
-        look, count = one._look, 0
+    look, count = one._look, 0
 
-        def watched() -> None:
-            nonlocal count
-            count += 1
+    def watched() -> None:
+        nonlocal count
+        count += 1
+        if during is not None:
             during(one, count)
-            look()
+        look()
 
-        one._look = watched  # type: ignore[method-assign]
-    one.run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(one, "_look", watched)
+        one.run()
     job.refresh_from_db()
     return job
 

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.small import SMALL, TOKENIZER
 from training.backbones.contract import BackboneConfig
-from training.backbones.gpt2.config import GPT2Config
 from training.backbones.registry import BACKBONES
 from training.backbones.vit.config import ViTConfig
-from training.data.tokenizer import Tokenizer
 from training.engine import compare
 from training.errors import TrainingError
 from training.events import EventLog
@@ -21,8 +20,6 @@ from training.spec import ProbeSpec
 from training.weights.checkpoint import write_checkpoint
 from training.weights.initial import initial_tensors
 
-TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
-SMALL = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head=2)
 IMAGES = BACKBONES["resnet"].presets["resnet50"].model_copy(update={"num_classes": 3})
 
 

@@ -157,41 +157,51 @@ from training.events import EventLog
 from training.methods.self_supervised.causal_lm import LoadedText
 from training.spec import RunSpec
 
-spec = RunSpec.model_validate(json.loads(sys.argv[1]))
-out = Path(sys.argv[2])
-out.mkdir()
-devices = configure(spec.devices, (1, 2))
+specs = [RunSpec.model_validate(one) for one in json.loads(sys.argv[1])]
+devices = configure(specs[0].devices, (1, 2))
+assert len(devices.names) == specs[0].devices.count
 from training.engine.loop import Loop
 
-events = EventLog(out / "events.jsonl")
-loaded = LoadedText(spec, out, events)
-task = loaded.build(compute_dtype="float32", fused=False, strategy=devices.strategy, events=events)
-loop = Loop(spec, task, devices.strategy, state.Position(0, 0, 3, "", 0.0, (1, 2)), events, out)
-losses = [loop._update(step, 0.01)[0] for step in range(1, 7)]
-assert len(devices.names) == spec.devices.count
-np.savez(out / "weights.npz", losses=losses, **loop.task.model.named())
+for spec in specs:
+    out = Path(sys.argv[2]) / str(spec.training.accumulation)
+    out.mkdir(parents=True)
+    events = EventLog(out / "events.jsonl")
+    loaded = LoadedText(spec, out, events)
+    task = loaded.build(
+        compute_dtype="float32", fused=False, strategy=devices.strategy, events=events
+    )
+    loop = Loop(spec, task, devices.strategy, state.Position(0, 0, 3, "", 0.0, (1, 2)), events, out)
+    losses = [loop._update(step, 0.01)[0] for step in range(1, 7)]
+    np.savez(out / "weights.npz", losses=losses, **loop.task.model.named())
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("accumulation", [1, 2])
-def test_two_virtual_devices_equal_one(tiny_dataset, tmp_path, accumulation):
+def test_two_virtual_devices_equal_one(tiny_dataset, tmp_path):
     """Five rows on two devices: one gets a row that does not count."""
-    found = {}
+    processes = []
     for count in (1, 2):
-        spec = tiny_spec(
-            tiny_dataset,
-            devices={"kind": "cpu", "count": count},
-            training={"batch_size": 5, "accumulation": accumulation, "packing": False},
+        specs = [
+            tiny_spec(
+                tiny_dataset,
+                devices={"kind": "cpu", "count": count},
+                training={"batch_size": 5, "accumulation": accumulation, "packing": False},
+            )
+            for accumulation in (1, 2)
+        ]
+        arguments = [json.dumps(specs), str(tmp_path / str(count))]
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", SCRIPT, *arguments],
+                env={**os.environ, "GRAFT_VIRTUAL_CPUS": str(count)},
+                cwd=Path(__file__).parents[3],
+            )
         )
-        out = tmp_path / f"devices-{count}"
-        subprocess.run(
-            [sys.executable, "-c", SCRIPT, json.dumps(spec), str(out)],
-            check=True,
-            env={**os.environ, "GRAFT_VIRTUAL_CPUS": str(count)},
-            cwd=Path(__file__).parents[3],
+    assert [process.wait(300) for process in processes] == [0, 0]
+    for accumulation in ("1", "2"):
+        one, two = (
+            dict(np.load(tmp_path / count / accumulation / "weights.npz")) for count in ("1", "2")
         )
-        found[count] = dict(np.load(out / "weights.npz"))
-    for name, value in found[1].items():
-        assert np.abs(value - found[2][name]).max() < 1e-5, name
-    assert np.abs(found[1]["losses"] - found[2]["losses"]).max() < 2e-6
+        for name, value in one.items():
+            assert np.abs(value - two[name]).max() < 1e-5, name
+        assert np.abs(one["losses"] - two["losses"]).max() < 2e-6

@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -111,20 +112,34 @@ def test_running_it_again_changes_nothing(finished_run, tiny_dataset, tmp_path):
 
 
 #: Where one and the same run is killed, time after time, and the step from which it then goes on.
-#: Numbers count from each start; states are of the steps 0, 4, 8 and 12.
-FAULTS = {
-    "state.write:1": -1,  # the very first state: nothing is kept, and step 0 comes again
-    "loop.step:1": 0,
-    "state.weights.tensor:2": 0,
-    "state.sync:1": 0,
-    "state.rename:1": 4,  # just after it has its name
-    "state.prune:1": 8,  # three states are there
-    "loop.step:2": 8,
-    "finish.checkpoint:1": 12,
-    "checkpoint.rename:1": 12,
-    "finish.report:1": 12,
-    "report.rename:1": 12,
-}
+#: Numbers count from each start; states are of the steps 0, 4, 8 and 12. Two runs, side by side:
+#: one is killed on its way, one at its end.
+FAULTS = [
+    {
+        "state.write:1": -1,  # the very first state: nothing is kept, and step 0 comes again
+        "loop.step:1": 0,
+        "state.weights.tensor:2": 0,
+        "state.sync:1": 0,
+        "state.rename:1": 4,  # just after it has its name
+        "state.prune:1": 8,  # three states are there
+        "loop.step:2": 8,
+    },
+    {
+        "finish.checkpoint:1": 12,
+        "checkpoint.rename:1": 12,
+        "finish.report:1": 12,
+        "report.rename:1": 12,
+    },
+]
+
+
+def killed_at(faults, spec, out):
+    """Start a run again and again, killed at each of the faults and then no more."""
+    for fault in faults:
+        code, errors = finish(start(spec, out, GRAFT_FAULT=fault))
+        assert code == -signal.SIGKILL, (fault, errors)
+    code, errors = finish(start(spec, out))
+    assert code == EXIT_DONE, errors
 
 
 @pytest.mark.slow
@@ -132,16 +147,14 @@ FAULTS = {
 def test_killed_at_every_durable_step_it_goes_on_to_the_same_end(
     tiny_dataset, finished_run, tmp_path
 ):
-    out, spec = tmp_path / "run", tiny_spec(tiny_dataset)
-    for fault in FAULTS:
-        code, errors = finish(start(spec, out, GRAFT_FAULT=fault))
-        assert code == -signal.SIGKILL, (fault, errors)
-    code, errors = finish(start(spec, out))
-    assert code == EXIT_DONE, errors
-    went_on = [event["step"] for event in events_of(out) if event["kind"] == "resumed"]
-    assert went_on == list(FAULTS.values())
-    assert_same_end(out, finished_run)
-    assert not list(out.rglob(".tmp-*"))
+    spec, outs = tiny_spec(tiny_dataset), [tmp_path / "on the way", tmp_path / "at the end"]
+    with ThreadPoolExecutor(len(FAULTS)) as side_by_side:
+        list(side_by_side.map(killed_at, FAULTS, [spec] * len(FAULTS), outs))
+    for faults, out in zip(FAULTS, outs, strict=True):
+        went_on = [event["step"] for event in events_of(out) if event["kind"] == "resumed"]
+        assert went_on == list(faults.values())
+        assert_same_end(out, finished_run)
+        assert not list(out.rglob(".tmp-*"))
 
 
 @pytest.mark.slow
@@ -232,8 +245,8 @@ def test_a_transfer_starts_from_its_source_and_its_twin_does_not(finished_run, t
     spec["tokenizer"] = {"kind": "source"}
     source = read_checkpoint(finished_run / "checkpoint")
     twin = scratch_twin(RunSpec.model_validate(spec), source.config).model_dump(mode="json")
-    assert finish(start(spec, tmp_path / "transfer"))[0] == EXIT_DONE
-    assert finish(start(twin, tmp_path / "twin"))[0] == EXIT_DONE
+    both = start(spec, tmp_path / "transfer"), start(twin, tmp_path / "twin")
+    assert [finish(process)[0] for process in both] == [EXIT_DONE, EXIT_DONE]
     weights = next(e for e in events_of(tmp_path / "transfer") if e["kind"] == "weights")
     assert weights["verified"] is True
     assert weights["parameters_copied"] == weights["parameters_total"]
@@ -284,7 +297,7 @@ def test_long_curves_keep_their_ends():
 def test_on_two_virtual_devices_it_resumes_to_the_same_end(tiny_dataset, tmp_path):
     spec = tiny_spec(tiny_dataset, devices={"kind": "cpu", "count": 2}, training={"dropout": 0.1})
     calm, out, two = tmp_path / "calm", tmp_path / "run", {"GRAFT_VIRTUAL_CPUS": "2"}
-    assert finish(start(spec, calm, **two))[0] == EXIT_DONE
-    assert finish(start(spec, out, GRAFT_FAULT="loop.step:6", **two))[0] == -signal.SIGKILL
+    both = start(spec, calm, **two), start(spec, out, GRAFT_FAULT="loop.step:6", **two)
+    assert [finish(process)[0] for process in both] == [EXIT_DONE, -signal.SIGKILL]
     assert finish(start(spec, out, **two))[0] == EXIT_DONE
     assert_same_end(out, calm)

@@ -125,6 +125,14 @@ def test_a_token_sees_nothing_of_what_follows_and_a_band_nothing_of_long_ago(nam
     changed = np.abs(model(tokens).numpy() - before).max((0, 2)) > 1e-6
     assert not changed[:6].any()
     assert changed[6]
+    if name.startswith("gpt3"):
+        # Every other layer is dense, so that the outputs tell nothing of the band.
+        places = np.arange(tokens.shape[1])
+        far = places[:, None] - places[None, :]
+        assert config.window < far.max()
+        dense, banded = (mask.numpy() == 0 for mask in model.masks(*[tf.constant(places)] * 2)[:2])
+        assert np.array_equal(dense, far >= 0)
+        assert np.array_equal(banded, (far >= 0) & (far < config.window))
 
 
 def test_padding_and_its_tokens_leave_the_real_ones_alone():

@@ -29,12 +29,6 @@ def _url(checkpoint: Checkpoint) -> str:
     return f"/checkpoints/{checkpoint.pk}/export"
 
 
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
-
-
 def test_the_page_names_every_form_and_who_opens_it(alice: Client, cast: Cast) -> None:
     page = alice.get(_url(make_checkpoint(cast))).content.decode()
     for export in EXPORTS.values():

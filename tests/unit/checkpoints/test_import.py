@@ -18,12 +18,6 @@ HUB = "/checkpoints/import?tab=hub"
 FOLDER = "/checkpoints/import?tab=folder"
 
 
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
-
-
 def test_a_viewer_may_not_import(client: Client, cast: Cast) -> None:
     client.force_login(cast.vera)
     assert client.get(HUB).status_code == 403

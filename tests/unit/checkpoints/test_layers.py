@@ -15,12 +15,6 @@ from webapp.checkpoints.models import Checkpoint
 HTMX = {"HX-Request": "true"}
 
 
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
-
-
 def _layers(client: Client, checkpoint: Checkpoint, **query: Any) -> str:
     answer = client.get(f"/checkpoints/{checkpoint.pk}/layers", query, headers=HTMX)
     assert answer.status_code == 200

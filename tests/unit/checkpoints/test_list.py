@@ -14,12 +14,6 @@ from webapp.checkpoints.models import Checkpoint
 URL = "/checkpoints/"
 
 
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
-
-
 def _names(response: Any) -> list[str]:
     return [checkpoint.name for checkpoint in response.context["page"].items]
 

@@ -34,12 +34,6 @@ def _url(checkpoint: Checkpoint) -> str:
     return f"/checkpoints/{checkpoint.pk}/push"
 
 
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
-
-
 def test_it_becomes_a_job_with_a_network_and_a_frozen_spec(alice: Client, cast: Cast) -> None:
     checkpoint = make_checkpoint(cast, name="Whales")
     answer = alice.post(_url(checkpoint), TYPED | {"endpoint": "http://mirror.example/"})

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from django.db import transaction
 
@@ -8,8 +10,8 @@ from webapp.checkpoints import services
 from webapp.checkpoints.models import Checkpoint
 
 
-def _again(checkpoint: Checkpoint, **fields: object) -> Checkpoint:
-    values = {
+def _again(checkpoint: Checkpoint, **fields: Any) -> Checkpoint:
+    values: dict[str, Any] = {
         "name": "Again",
         "origin": "trained",
         "team": checkpoint.team,
@@ -22,7 +24,7 @@ def _again(checkpoint: Checkpoint, **fields: object) -> Checkpoint:
         "scores": {},
     }
     with transaction.atomic():
-        return services.checkpoint_create(**values | fields)  # type: ignore[arg-type]
+        return services.checkpoint_create(**values | fields)
 
 
 def test_the_same_weights_of_the_same_job_are_one_checkpoint(cast: Cast) -> None:

@@ -22,12 +22,6 @@ SETTINGS = {
 }
 
 
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
-
-
 def _file(content: bytes = b"One.\n\nTwo.\n") -> SimpleUploadedFile:
     return SimpleUploadedFile("letters.txt", content)
 

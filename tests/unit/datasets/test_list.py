@@ -9,12 +9,6 @@ from webapp.jobs.models import State
 URL = "/data/"
 
 
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
-
-
 def _names(answer: Any) -> list[str]:
     return [row.dataset.name for row in answer.context["rows"]]
 

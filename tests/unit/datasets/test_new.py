@@ -28,12 +28,6 @@ def _file(content: bytes = b"One.\n\nTwo.\n", name: str = "letters.txt") -> Simp
     return SimpleUploadedFile(name, content)
 
 
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
-
-
 def test_the_form_explains_each_field_with_the_specs_own_words(alice: Client) -> None:
     page = alice.get(URL).content.decode()
     assert "Documents held out to watch training." in page

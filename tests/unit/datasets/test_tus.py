@@ -32,12 +32,6 @@ def _patch(client: Client, url: str, offset: int, data: bytes, **extra: str) -> 
     return client.patch(url, data, content_type=TYPE, headers=headers)
 
 
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
-
-
 def test_it_says_what_it_can(alice: Client) -> None:
     answer = alice.options(URL)
     assert answer["Tus-Version"] == "1.0.0"

@@ -11,12 +11,6 @@ from webapp.jobs.models import State
 HTMX = {"HX-Request": "true"}
 
 
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
-
-
 def _get(client: Client, version: Any, **headers: str) -> str:
     return client.get(f"/data/versions/{version.pk}", headers=headers).content.decode()
 

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from django.test import Client
 
 from tests.factories import Cast, make_version
 from tests.factories.runs import make_curve, make_run, make_source
 
 URL = "/runs/compare"
-
-
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
 
 
 def test_ticked_runs_become_a_link_that_can_be_passed_on(alice: Client, cast: Cast) -> None:

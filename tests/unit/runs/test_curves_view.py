@@ -13,12 +13,6 @@ from webapp.runs.curves import MOST_POINTS, tier_for
 from webapp.runs.models import Point, Run
 
 
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
-
-
 def get(client: Client, run: Run, **query: Any) -> dict[str, Any]:
     return client.get(f"/runs/{run.pk}/curves", query).json()
 

@@ -15,12 +15,6 @@ from webapp.runs.models import Run
 from webapp.runs.services import comparison_update
 
 
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
-
-
 def event(run: Run, seq: int, kind: str, step: int | None = None, **data: Any) -> None:
     JobEvent.objects.create(
         job=run.job, seq=seq, at=timezone.now(), kind=kind, step=step, data=data

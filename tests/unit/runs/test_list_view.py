@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from django.test import Client
 from django.urls import reverse
 
@@ -17,12 +16,6 @@ URL = "/runs/"
 
 def names(response: Any) -> list[str]:
     return [run.name for run in response.context["page"].items]
-
-
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
 
 
 def test_strangers_are_asked_to_sign_in(client: Client, db: None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from django.http import QueryDict
 from django.test import Client
 
@@ -16,12 +15,6 @@ from webapp.runs.forms import RunForm
 from webapp.runs.models import Run
 
 URL, CHECK, SOURCES = "/runs/new", "/runs/new/check", "/runs/new/sources"
-
-
-@pytest.fixture
-def alice(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.alice)
-    return client
 
 
 def send(client: Client, cast: Cast, url: str = URL, **values: Any) -> Any:

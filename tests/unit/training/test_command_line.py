@@ -12,7 +12,7 @@ from tests.parity.text import CASES
 from training.__main__ import main, read_spec
 from training.errors import EXIT_DONE, EXIT_REFUSED, TrainingError
 from training.events import EventLog, read_events
-from training.spec import RunSpec
+from training.spec import CopySpec, RunSpec
 from training.weights.checkpoint import write_checkpoint
 from training.weights.initial import initial_tensors
 
@@ -69,6 +69,23 @@ def test_what_is_not_a_spec_is_refused_with_a_sentence(tmp_path, text):
     with pytest.raises(TrainingError) as caught:
         read_spec(path, RunSpec)
     assert caught.value.code == "spec_invalid"
+
+
+@pytest.mark.parametrize(
+    ("model", "content"),
+    [
+        (RunSpec, {"data": {"path": "d"}, "source": {"checkpoint": "c"}}),
+        (CopySpec, {"source": {"checkpoint": "c"}}),
+    ],
+)
+def test_another_checkpoint_s_tokenizer_needs_that_checkpoint(tmp_path, model, content):
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps(content | {"tokenizer": {"kind": "checkpoint"}}))
+    with pytest.raises(TrainingError) as caught:
+        read_spec(path, model)
+    assert (caught.value.code, caught.value.field) == ("spec_invalid", "tokenizer.checkpoint")
+    path.write_text(json.dumps(content | {"tokenizer": {"kind": "checkpoint", "checkpoint": "t"}}))
+    assert read_spec(path, model).tokenizer.checkpoint == "t"
 
 
 def test_yaml_that_does_not_parse_is_refused_with_a_sentence(tmp_path):

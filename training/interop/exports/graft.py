@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from training import __version__
 from training.errors import TrainingError
-from training.version import VERSION
 from training.weights.card import CARD_FILE
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 
@@ -32,4 +32,4 @@ def check(checkpoint: Checkpoint, folder: Path) -> str:
     copied = read_checkpoint(folder, verify=True)
     if copied.card != checkpoint.card:
         raise TrainingError("export_changed", file=CARD_FILE)
-    return f"Graft {VERSION}"
+    return f"Graft {__version__}"

@@ -31,10 +31,13 @@ def write_rows(path: Path, size: int, characters: int) -> int:
     words = [
         "".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(5000)
     ] + list("床前明月光疑是地上霜")
+    # Cut out of one pool at random places: to draw every word anew takes longer than the test.
+    pool = " ".join(draw.choices(words, k=max(200_000, characters // 3)))
     rows = 0
     with path.open("w", encoding="utf-8") as file:
         while file.tell() < size:
-            text = " ".join(draw.choices(words, k=characters // 6))
+            start = draw.randrange(len(pool) - characters)
+            text = f"{rows} {pool[start : start + characters]}"  # no two alike
             file.write(json.dumps({"text": text, "row": rows}, ensure_ascii=False) + "\n")
             rows += 1
     return rows

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from tests.parity.text import word_pieces
+from tests.small import SMALL, TOKENIZER
 from training.backbones.bert.config import BertConfig
 from training.backbones.contract import Backbone, BackboneConfig, TensorSpec
 from training.backbones.gpt2.config import GPT2Config
@@ -35,9 +36,7 @@ from training.weights.checkpoint import Checkpoint, read_checkpoint, write_check
 from training.weights.initial import initial_tensors
 from training.weights.tensors import open_tensors, write_tensors
 
-TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
 WORD_PIECES = word_pieces(lowercase=True)
-SMALL = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head=2)
 #: Everything about GPT-2 that Keras has no setting for, at once.
 UNUSUAL = SMALL.model_copy(
     update={

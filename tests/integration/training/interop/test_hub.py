@@ -54,8 +54,8 @@ def hub(folder: Path) -> Iterator[HubStandin]:
 
 def run_import(hub: HubStandin, out: Path, **values: Any) -> list[dict[str, Any]]:
     out.mkdir(exist_ok=True)
-    spec = ImportSpec(
-        **{"kind": "hub", "repository": TINY, "endpoint": hub.url} | values  # type: ignore[arg-type]
+    spec = ImportSpec.model_validate(
+        {"kind": "hub", "repository": TINY, "endpoint": hub.url} | values
     )
     log = EventLog(out / "events.jsonl")
     try:

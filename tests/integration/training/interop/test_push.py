@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from tests.parity.hub_standin import COMMIT, HubStandin
-from training.backbones.gpt2.config import GPT2Config
-from training.data.tokenizer import Tokenizer
+from tests.small import SMALL, TOKENIZER
 from training.errors import TrainingError
 from training.events import EventLog
 from training.interop import importing, model_card, pushing
@@ -21,8 +20,6 @@ from training.spec import AboutSpec, ImportSpec, PushSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.weights.initial import initial_tensors
 
-TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
-SMALL = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head=2)
 TOKEN = "hf_only-for-this-test"
 ABOUT = AboutSpec(name="Whales", base_model="openai-community/gpt2", licence="MIT")
 CARD = {

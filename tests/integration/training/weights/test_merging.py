@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ from pydantic import ValidationError
 from tests.integration.training.tiny import write_dataset
 from tests.parity.text import CASES, tokenizers
 from training import faults
+from training.backbones.bert.config import BertConfig
+from training.backbones.opt.config import OPTConfig
 from training.data.tokenizer import Tokenizer
-from training.data.tokenizers import tokenizer_of
+from training.data.tokenizers import read_tokenizer, tokenizer_of
+from training.data.tokenizers.framed import STYLES, FramedTokenizer
+from training.data.tokenizers.wordpiece import WordPieceTokenizer
 from training.engine import evaluate
 from training.errors import TrainingError
 from training.events import EventLog, read_events
@@ -102,6 +107,35 @@ def loss_of(checkpoint: Path, data: Path, out: Path) -> float:
     evaluate.run(EvaluateSpec.model_validate(values), out, log)
     log.close()
     return float(json.loads((out / "report.json").read_text())["scores"][0]["loss"])
+
+
+@pytest.mark.parametrize("architecture", ["bert", "opt"])
+def test_a_merge_keeps_its_architecture_s_own_tokenizer(tmp_path: Path, architecture: str) -> None:
+    config: BertConfig | OPTConfig
+    tokenizer: WordPieceTokenizer | FramedTokenizer
+    if architecture == "bert":
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "so", "it", "goes"]
+        tokenizer = WordPieceTokenizer({word: place for place, word in enumerate(words)})
+        config = BertConfig(vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=1)
+    else:
+        pieces = Tokenizer.train(["so it goes, and so it went"] * 3, 268)
+        names = {"bos_token": "</s>", "eos_token": "</s>", "pad_token": "<pad>"}
+        vocabulary = pieces.vocabulary | {"</s>": 268, "<pad>": 269}
+        tokenizer = FramedTokenizer(vocabulary, pieces.merges, [], style=STYLES["opt"], names=names)
+        config = OPTConfig(
+            vocab_size=272,
+            hidden_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            ffn_dim=8,
+        )
+    for seed in (0, 1):
+        tensors = initial_tensors(config.tensors(), seed)
+        write_checkpoint(tmp_path / str(seed), config, tensors, tokenizer, {})
+    _report, made = merge(tmp_path / "out", checkpoints=[str(tmp_path / "0"), str(tmp_path / "1")])
+    read, parent = (read_tokenizer(one, architecture) for one in (made.folder, tmp_path / "0"))
+    assert read.sha256 == parent.sha256
+    assert read.encode_input("so it goes") == tokenizer.encode_input("so it goes")
 
 
 def test_a_merge_without_data_needs_no_tensorflow(
@@ -202,6 +236,50 @@ def test_a_greedy_soup_leaves_out_what_makes_it_worse(
     # Twice the same model is that model.
     assert merged.weights_sha256 == read_checkpoint(trained).weights_sha256
     assert len(merged.card["parents"]) == 2
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+def test_one_model_is_in_memory_at_a_time(
+    greedy: bool,
+    trained: Path,
+    random: Write,
+    tiny_dataset: Path,
+    other_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+    start, reckon = evaluate.Judge.__init__, evaluate.require_memory
+
+    def noting(judge: evaluate.Judge, *args: Any) -> None:
+        start(judge, *args)
+        made.append(weakref.ref(judge._scorer.task.model))
+
+    def reckoning(needed: int) -> None:
+        alive.append(sum(model() is not None for model in made))
+        reckon(needed)
+
+    monkeypatch.setattr(evaluate.Judge, "__init__", noting)
+    monkeypatch.setattr(evaluate, "require_memory", reckoning)
+    data = [
+        {"path": str(other_data), "role": "source"},
+        {"path": str(tiny_dataset), "role": "target"},
+    ]
+    merge(
+        tmp_path / "out",
+        method="soup_greedy" if greedy else "soup_uniform",
+        checkpoints=[str(random(1)), str(trained)],
+        evaluate={"data": data, **SCORING},
+    )
+    assert alive == [0, 0]
+
+    (tmp_path / "scores").mkdir()
+    log = EventLog(tmp_path / "scores" / "events.jsonl")
+    values = {"checkpoint": str(trained), "data": data, **SCORING}
+    evaluate.run(EvaluateSpec.model_validate(values), tmp_path / "scores", log)
+    log.close()
+    assert alive == [0] * 4
 
 
 @pytest.mark.parametrize(

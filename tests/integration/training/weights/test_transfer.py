@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from tests.small import SMALL, TOKENIZER
 from training import faults
 from training.backbones.bert.config import BertConfig
 from training.backbones.contract import BackboneConfig
-from training.backbones.gpt2.config import GPT2Config
 from training.backbones.opt.config import OPTConfig
 from training.backbones.roberta.config import RobertaConfig
 from training.backbones.vit.config import ViTConfig
@@ -29,9 +29,6 @@ from training.weights import transfer
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
 from training.weights.copy import apply_plan
 from training.weights.initial import initial_tensors
-
-TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
-SMALL = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head=2)
 
 
 @pytest.fixture

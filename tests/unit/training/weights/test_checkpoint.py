@@ -9,15 +9,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from tests.small import TOKENIZER
 from training import faults
 from training.backbones.gpt2.config import GPT2Config
-from training.data.tokenizer import Tokenizer
 from training.durable import sweep
 from training.errors import TrainingError
 from training.weights.card import weights_sha256
@@ -25,14 +26,13 @@ from training.weights.checkpoint import read_checkpoint, write_checkpoint
 from training.weights.initial import initial_tensors
 from training.weights.inspect import inspect
 
-TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
 CONFIG = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head=2)
 POINTS = ["tensor", "tokenizer", "write", "card", "sync"]
 
 
-def write(folder: Path, seed: int = 0, **options: object) -> dict:
+def write(folder: Path, seed: int = 0, **options: Any) -> dict:
     tensors = initial_tensors(CONFIG.tensors(), seed)
-    return write_checkpoint(folder, CONFIG, tensors, TOKENIZER, {"method": "test"}, **options)  # type: ignore[arg-type]
+    return write_checkpoint(folder, CONFIG, tensors, TOKENIZER, {"method": "test"}, **options)
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.small import TOKENIZER
 from training.__main__ import main
 from training.backbones.gpt2.config import GPT2Config
 from training.data.tokenizer import Tokenizer
@@ -18,7 +19,6 @@ from training.weights.checkpoint import write_checkpoint
 from training.weights.diff import as_text, diff
 from training.weights.initial import initial_tensors
 
-TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
 CONFIG = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head=2)
 NAME = "transformer.h.1.mlp.c_fc.weight"
 

@@ -12,7 +12,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from tests.small import TOKENIZER
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.resnet.config import ResNetConfig
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
 from training.weights import tensors as module
@@ -27,7 +29,6 @@ from training.weights.merge import (
     ties,
 )
 
-TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
 CONFIG = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=2, n_head=2)
 NAME = "transformer.h.1.mlp.c_fc.weight"
 
@@ -61,7 +62,7 @@ def models(tmp_path: Path, arrays: list[Arrays]) -> list[Checkpoint]:
 
 
 def assert_same(merged: Any, expected: Callable[[str], np.ndarray], exact: bool = True) -> None:
-    assert list(merged) == [spec.name for spec in sorted_specs(merged)]
+    assert set(merged) == {spec.name for spec in CONFIG.tensors()}
     for name in merged:
         have, want = merged[name], expected(name)
         assert (have.dtype, have.shape) == (want.dtype, want.shape)
@@ -69,12 +70,6 @@ def assert_same(merged: Any, expected: Callable[[str], np.ndarray], exact: bool 
             assert have.tobytes() == want.tobytes(), name
         else:
             np.testing.assert_allclose(have, want, rtol=1e-5, atol=1e-6)
-
-
-def sorted_specs(merged: Any) -> list[Any]:
-    known = {spec.name: spec for spec in CONFIG.tensors()}
-    assert set(merged) == set(known)
-    return [known[name] for name in merged]
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 0.7])
@@ -225,6 +220,33 @@ def test_values_that_are_no_numbers_are_refused_by_name(tmp_path: Path, value: f
     with pytest.raises(TrainingError, match=NAME) as caught:
         dict(interpolate(*models, 0.5))
     assert caught.value.code == "tensor_not_finite"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_ties_loses_no_value_that_is_no_number(tmp_path: Path, value: float, bad: int) -> None:
+    each = [random_arrays(seed) for seed in range(3)]
+    each[bad][NAME][3, 3] = value
+    base, *tuned = [write(tmp_path / str(place), arrays) for place, arrays in enumerate(each)]
+    with pytest.raises(TrainingError, match=NAME) as caught:
+        dict(ties(base, tuned, 0.5, 1.0))
+    assert caught.value.code == "tensor_not_finite"
+
+
+def test_a_running_variance_stays_above_its_models_smallest(tmp_path: Path) -> None:
+    config = ResNetConfig(depths=[1], group_width=2, num_classes=2)
+    models = []
+    for place, value in enumerate([1.0, 0.25, 0.125]):
+        arrays = {spec.name: np.full(spec.shape, value, np.float32) for spec in config.tensors()}
+        write_checkpoint(tmp_path / str(place), config, arrays, None, {})
+        models.append(read_checkpoint(tmp_path / str(place)))
+    base, *tuned = models
+    for merged in (task_arithmetic(base, tuned, [1.0, 1.0]), ties(base, tuned, 1.0, 1.5)):
+        assert np.all(merged["bn1.running_var"] == 0.125)
+        assert np.all(merged["bn1.running_mean"] < 0)
+        assert np.all(merged["bn1.weight"] < 0)
+    # What lies between its models is the formula's.
+    assert np.all(task_arithmetic(base, tuned, [0.5, 0.25])["bn1.running_var"] == 0.40625)
 
 
 def test_a_sum_too_large_for_its_type_is_refused(tmp_path: Path) -> None:

@@ -85,17 +85,17 @@ def test_a_smaller_type_stays_and_means_are_rounded_once(dtype: type) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "step"),
+    ("shape", "step", "said"),
     [
-        ((2, 3, 4), Transpose()),
-        ((6, 4), Slice(axis=0, stop=7)),
-        ((6, 4), Slice(axis=0, start=3, stop=3)),
-        ((6, 4), Split(axis=0, part=0, parts=4)),
-        ((6, 4), Split(axis=0, part=3, parts=3)),
-        ((6, 4), Tile(axis=0, to=5)),
-        ((1, 11, 4), InterpolateGrid(axis=1, prefix=1, to=4)),
+        ((2, 3, 4), Transpose(), "is no matrix"),
+        ((6, 4), Slice(axis=0, stop=7), "0…7 of 6"),
+        ((6, 4), Slice(axis=0, start=3, stop=3), "3…3 of 6"),
+        ((6, 4), Split(axis=0, part=0, parts=4), "6 in 4 parts"),
+        ((6, 4), Split(axis=0, part=3, parts=3), "6 in 3 parts"),
+        ((6, 4), Tile(axis=0, to=5), "6 to 5"),
+        ((1, 11, 4), InterpolateGrid(axis=1, prefix=1, to=4), "10 is not a square"),
     ],
 )
-def test_a_step_that_does_not_fit_is_refused(shape: tuple[int, ...], step: Any) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - the sentences are the planner's
+def test_a_step_that_does_not_fit_is_refused(shape: tuple[int, ...], step: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
         shape_after(shape, [step])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -129,18 +130,20 @@ def test_tensors_that_know_their_layout_are_looked_up_once(
 ) -> None:
     mapped, asked = open_tensors(source.path), []
 
-    class Counting:
-        def __init__(self) -> None:
-            self.layout = mapped.layout
+    class Counting(Mapping[str, np.ndarray]):
+        layout = mapped.layout
 
-        def __iter__(self) -> Any:
+        def __iter__(self) -> Iterator[str]:
             return iter(mapped)
+
+        def __len__(self) -> int:
+            return len(mapped)
 
         def __getitem__(self, name: str) -> np.ndarray:
             asked.append(name)
             return mapped[name]
 
-    write_tensors(tmp_path / "copy", Counting())  # type: ignore[arg-type]
+    write_tensors(tmp_path / "copy", Counting())
     assert sorted(asked) == sorted(mapped)
     assert (tmp_path / "copy").read_bytes() == source.path.read_bytes()
 
