@@ -39,7 +39,7 @@ def test_the_engine_imports_nothing_of_the_portal(path: Path) -> None:
         "webapp.jobs.supervisor, webapp.jobs.worker, webapp.jobs.interactive",
         "webapp.jobs.reconciler, webapp.jobs.launcher",
         "webapp.runs.jobs, webapp.datasets.jobs, webapp.checkpoints.jobs, webapp.playground.jobs",
-        "webapp.checkpoints.statistics",
+        "webapp.checkpoints.statistics_jobs",
     ],
 )
 def test_web_process_and_workers_import_nothing_heavy(modules: str, tmp_path: Path) -> None:

@@ -1,6 +1,13 @@
 from django.urls import path
 
-from webapp.checkpoints import exports, pushes, views, views_copy, views_library, views_merge
+from webapp.checkpoints import (
+    views,
+    views_copy,
+    views_export,
+    views_library,
+    views_merge,
+    views_push,
+)
 
 app_name = "checkpoints"
 urlpatterns = [
@@ -11,12 +18,12 @@ urlpatterns = [
     path("import/<uuid:pk>", views.import_detail, name="import_detail"),
     path("import/<uuid:pk>/retry", views.import_retry, name="import_retry"),
     path("import/<uuid:pk>/cancel", views.import_cancel, name="import_cancel"),
-    path("exports/<uuid:pk>/retry", exports.export_retry, name="export_retry"),
-    path("exports/<uuid:pk>/cancel", exports.export_cancel, name="export_cancel"),
-    path("exports/<uuid:pk>/download", exports.export_download, name="export_download"),
-    path("pushes/<uuid:pk>/cancel", pushes.push_cancel, name="push_cancel"),
-    path("<uuid:pk>/push", pushes.push_page, name="push"),
-    path("<uuid:pk>/export", exports.export_page, name="export"),
+    path("exports/<uuid:pk>/retry", views_export.export_retry, name="export_retry"),
+    path("exports/<uuid:pk>/cancel", views_export.export_cancel, name="export_cancel"),
+    path("exports/<uuid:pk>/download", views_export.export_download, name="export_download"),
+    path("pushes/<uuid:pk>/cancel", views_push.push_cancel, name="push_cancel"),
+    path("<uuid:pk>/push", views_push.push_page, name="push"),
+    path("<uuid:pk>/export", views_export.export_page, name="export"),
     path("<uuid:pk>", views.checkpoint_detail, name="detail"),
     path("<uuid:pk>/describe", views.checkpoint_describe, name="describe"),
     path("<uuid:pk>/stage", views_library.checkpoint_stage, name="stage"),

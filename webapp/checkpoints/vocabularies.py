@@ -60,8 +60,12 @@ def vocabulary_of(checkpoint: Checkpoint) -> Vocabulary:
             return _stored(entry["sha256"])
     except (storage.BlobMissing, ValueError, KeyError, TypeError, AttributeError):
         pass
+    raise _unreadable(checkpoint)
+
+
+def _unreadable(checkpoint: Checkpoint) -> forms.ValidationError:
     said = gettext("The vocabulary of %(name)s is not in the store, or too large to be read here.")
-    raise forms.ValidationError({"tokenizer": said % {"name": checkpoint.name}})
+    return forms.ValidationError({"tokenizer": said % {"name": checkpoint.name}})
 
 
 @functools.lru_cache(maxsize=4)
@@ -97,13 +101,19 @@ def refusal(source: Checkpoint, target: str) -> TrainingError | None:
     Args:
         source: Whose tokenizer.
         target: Key of the architecture.
+
+    Raises:
+        forms.ValidationError: Its files are not in the store; for the field ``tokenizer``.
     """
     files = [
         (name, entry["sha256"], entry["size"])
         for name in TOKENIZER_FILES
         if (entry := source.manifest.get(name))
     ]
-    return _refusal(tuple(files), source.architecture, target)
+    try:
+        return _refusal(tuple(files), source.architecture, target)
+    except storage.StoreError:
+        raise _unreadable(source) from None
 
 
 @functools.lru_cache(maxsize=64)

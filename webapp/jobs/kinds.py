@@ -46,8 +46,8 @@ KINDS: dict[str, Kind] = {
     "import_folder": Kind("import", "io", "webapp.checkpoints.jobs"),
     "import_hub": Kind("import", "io", "webapp.checkpoints.jobs", network=True),
     "copy": Kind("transfer", "io", "webapp.checkpoints.jobs"),
-    "probe": Kind("probe", "cpu", "webapp.checkpoints.probes"),
-    "statistics": Kind("statistics", "io", "webapp.checkpoints.statistics"),
+    "probe": Kind("probe", "cpu", "webapp.checkpoints.probe_jobs"),
+    "statistics": Kind("statistics", "io", "webapp.checkpoints.statistics_jobs"),
     "merge": Kind("merge", "io", "webapp.checkpoints.jobs"),
     # The processor even where there are GPUs: outputs are compared, and nothing is trained.
     "export": Kind("export", "cpu", "webapp.checkpoints.export_jobs"),

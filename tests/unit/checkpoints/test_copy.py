@@ -210,6 +210,16 @@ def test_one_that_cannot_be_read_is_said_at_the_model_that_it_comes_with(
     assert "Other" in answer.context["form"].errors["into"][0]
 
 
+def test_one_that_is_not_in_the_store_is_said_before_another_architecture_takes_it(
+    client: Client, source: Checkpoint
+) -> None:
+    with_words(source, "a")
+    source.manifest["tokenizer.json"] |= {"sha256": "0" * 64}
+    source.save()
+    answer = client.get(_url(source), {"into": "new/opt"})
+    assert source.name in answer.context["form"].errors["tokenizer"][0]
+
+
 def test_a_vocabulary_of_another_team_cannot_be_chosen(
     client: Client, cast: Cast, source: Checkpoint
 ) -> None:

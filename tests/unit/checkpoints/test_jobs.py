@@ -18,7 +18,7 @@ from training.interop.forms.gpt2 import FORM
 from training.spec import TokenizerSpec
 from training.weights.plan_settings import PlanSettings
 from webapp import storage
-from webapp.checkpoints import jobs, probes, services
+from webapp.checkpoints import jobs, probe_jobs, services
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
 from webapp.datasets.models import Upload
 from webapp.jobs.errors import JobRefused
@@ -126,12 +126,12 @@ def test_uploaded_files_become_a_checkpoint_and_its_copy_another(
     assert probe is not None
     folder = tmp_path / "probe"
     folder.mkdir()
-    spec = probes.inputs(probe, dict(probe.spec), folder)
+    spec = probe_jobs.inputs(probe, dict(probe.spec), folder)
     assert (Path(spec["one"]) / "card.json").read_bytes() != (
         Path(spec["other"]) / "card.json"
     ).read_bytes()
-    probe.report = dict.fromkeys(probes.KEPT, 0.5)
-    probes.finish(probe, None)
+    probe.report = dict.fromkeys(probe_jobs.KEPT, 0.5)
+    probe_jobs.finish(probe, None)
     copied.refresh_from_db()
     assert copied.probe["largest"] == 0.5
 

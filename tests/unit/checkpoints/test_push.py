@@ -17,8 +17,8 @@ from tests.factories.exports import make_push
 from training.spec import PushSpec
 from webapp.accounts.models import AuditEvent
 from webapp.checkpoints import push_jobs, sealing
-from webapp.checkpoints.exporting import about
 from webapp.checkpoints.models import Checkpoint, CheckpointPush
+from webapp.checkpoints.services_export import about
 from webapp.jobs import sandbox
 from webapp.jobs.errors import JobRefused
 from webapp.jobs.kinds import KINDS

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from tests.factories import Cast
 from tests.factories.checkpoints import TINY, make_checkpoint, make_statistics
 from webapp.accounts.models import AuditEvent
-from webapp.checkpoints import services, statistics
+from webapp.checkpoints import services, statistics_jobs
 from webapp.checkpoints.models import Checkpoint, CheckpointStatistics
 from webapp.jobs.errors import JobRefused
 from webapp.jobs.models import Job, State
@@ -159,15 +159,15 @@ def test_the_engine_s_values_are_kept_on_the_row(
 ) -> None:
     folder = tmp_path / "inputs"
     folder.mkdir()
-    spec: dict[str, Any] = statistics.inputs(asked.job, dict(asked.job.spec), folder)
+    spec: dict[str, Any] = statistics_jobs.inputs(asked.job, dict(asked.job.spec), folder)
     assert [path.name for path in folder.iterdir()] == ["model.safetensors"]
     (tmp_path / "spec.json").write_text(json.dumps(spec))
     command = [sys.executable, "-m", "training", "statistics", str(tmp_path / "spec.json")]
     subprocess.run([*command, "--out", str(tmp_path)], check=True, capture_output=True, timeout=60)
-    collected = statistics.collect(asked.job, tmp_path)
-    assert statistics.collect(asked.job, tmp_path) == collected  # safe to repeat
+    collected = statistics_jobs.collect(asked.job, tmp_path)
+    assert statistics_jobs.collect(asked.job, tmp_path) == collected  # safe to repeat
     with transaction.atomic():
-        statistics.finish(asked.job, collected)
+        statistics_jobs.finish(asked.job, collected)
     asked.refresh_from_db()
     assert asked.summary["zeros"] == 16 * 8
     assert set(asked.values) == {tensor.name for tensor in TINY.tensors()}
@@ -184,4 +184,4 @@ def test_weights_that_are_not_there_are_refused(
 ) -> None:
     Checkpoint.objects.filter(pk=asked.checkpoint_id).update(manifest={})
     with pytest.raises(JobRefused):
-        statistics.inputs(asked.job, dict(asked.job.spec), tmp_path)
+        statistics_jobs.inputs(asked.job, dict(asked.job.spec), tmp_path)

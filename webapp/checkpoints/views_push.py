@@ -12,11 +12,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.accounts.permissions import check_can_edit, get_for_user
 from webapp.accounts.selectors import can_write
-from webapp.checkpoints import pushing
+from webapp.checkpoints import services_push
 from webapp.checkpoints.actions import act
-from webapp.checkpoints.exporting import ExportRefused
 from webapp.checkpoints.forms import PushForm
 from webapp.checkpoints.models import Checkpoint, CheckpointPush
+from webapp.checkpoints.services_export import ExportRefused
 from webapp.htmx import PortalRequest, wants_fragment
 from webapp.jobs.selectors import error_sentence
 from webapp.jobs.services import job_cancel
@@ -35,7 +35,9 @@ def push_page(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         check_can_edit(request.user, checkpoint)
         if form.is_valid():
             try:
-                pushing.push_start(checkpoint=checkpoint, actor=request.user, **form.cleaned_data)
+                services_push.push_start(
+                    checkpoint=checkpoint, actor=request.user, **form.cleaned_data
+                )
                 return redirect("checkpoints:push", pk)
             except ExportRefused as refused:
                 form.add_error(None, str(refused))

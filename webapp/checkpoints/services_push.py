@@ -8,8 +8,8 @@ from training.spec import PushSpec
 from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.checkpoints import sealing
-from webapp.checkpoints.exporting import ExportRefused, about, problem
 from webapp.checkpoints.models import Checkpoint, CheckpointPush
+from webapp.checkpoints.services_export import ExportRefused, about, problem
 from webapp.jobs.services import job_create
 from webapp.runs import references
 

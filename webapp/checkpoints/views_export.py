@@ -15,9 +15,10 @@ from training.interop.exports import EXPORTS
 from webapp import storage
 from webapp.accounts.permissions import check_can_edit, get_for_user
 from webapp.accounts.selectors import can_write
-from webapp.checkpoints import downloads, exporting
+from webapp.checkpoints import downloads, services_export
 from webapp.checkpoints.actions import Action, act
 from webapp.checkpoints.models import Checkpoint, CheckpointExport
+from webapp.checkpoints.offers import offers
 from webapp.htmx import PortalRequest, wants_fragment
 from webapp.jobs.errors import IllegalTransition
 from webapp.jobs.models import State
@@ -35,17 +36,17 @@ def export_page(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         if form not in EXPORTS:
             raise BadRequest(f"no such form: {form}")
         try:
-            exporting.export_start(checkpoint=checkpoint, format=form, actor=request.user)
-        except exporting.ExportRefused as refused:
+            services_export.export_start(checkpoint=checkpoint, format=form, actor=request.user)
+        except services_export.ExportRefused as refused:
             messages.error(request, str(refused))
         except IllegalTransition:
             pass  # somebody else tried it again in the same moment
         return redirect("checkpoints:export", pk)
-    offers = exporting.offers(checkpoint=checkpoint, user=request.user)
+    offered = offers(checkpoint=checkpoint, user=request.user)
     context = {
         "checkpoint": checkpoint,
-        "offers": offers,
-        "is_live": any(offer.is_live for offer in offers),
+        "offers": offered,
+        "is_live": any(offer.is_live for offer in offered),
         "can_write": can_write(request.user, checkpoint.team),
     }
     template = "checkpoints/export.html" + ("#offers" if wants_fragment(request) else "")
