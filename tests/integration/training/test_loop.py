@@ -197,7 +197,11 @@ def test_two_virtual_devices_equal_one(tiny_dataset, tmp_path):
                 cwd=Path(__file__).parents[3],
             )
         )
-    assert [process.wait(300) for process in processes] == [0, 0]
+    try:
+        assert [process.wait(300) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
     for accumulation in ("1", "2"):
         one, two = (
             dict(np.load(tmp_path / count / accumulation / "weights.npz")) for count in ("1", "2")
