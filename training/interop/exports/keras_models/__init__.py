@@ -14,4 +14,9 @@ from __future__ import annotations
 #: Architecture → its module; imported only by the job.
 MODELS: dict[str, str] = {
     "gpt2": f"{__name__}.gpt2",
+    "gpt3": f"{__name__}.gpt3",
+    "opt": f"{__name__}.opt",
+    "bert": f"{__name__}.encoder",
+    "distilbert": f"{__name__}.encoder",
+    "roberta": f"{__name__}.roberta",
 }
