@@ -400,7 +400,7 @@ MESSAGES: dict[str, str] = {
     ),
     "keras_class": _(
         "The model uses %(name)s, which is not among the layers that are read: KerasHub's GPT-2, "
-        "and the models that Graft exports itself. Lambda layers and code of one's own are never "
+        "and the GPT-2 that Graft exports itself. Lambda layers and code of one's own are never "
         "run."
     ),
     "keras_graph": _(

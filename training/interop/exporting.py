@@ -183,10 +183,12 @@ def _code(template: str, checkpoint: Checkpoint, proof: dict[str, Any]) -> str:
     """The lines that open the files, with this model's names filled in."""
     inputs = proof.get("inputs", [])
     names = [given["name"] for given in inputs]
+    pairs = ", ".join(f'"{name}": {name}' for name in names)
     return template.format(
+        given=names[0] if len(names) == 1 else f"{{{pairs}}}",
         named=", ".join(f"{name}={name}" for name in names),
         constants=", ".join(f"{name}=tf.constant({name})" for name in names),
-        pairs=", ".join(f'"{name}": {name}' for name in names),
+        pairs=pairs,
         shapes=", ".join(f"{one['name']}: {one['dtype']} {one['shape']}" for one in inputs),
         model_class=exported_class(checkpoint.config),
     )

@@ -4,7 +4,7 @@ No switch of Keras makes ``load_model`` safe: a node in ``config.json`` that nam
 Keras ran under ``safe_mode=True``. So nothing here imports Keras. The zip, the configuration and
 the HDF5 file are each checked by a list of what may be in them, and two models are understood:
 KerasHub's GPT-2 (``GPT2CausalLM``, ``GPT2Backbone``) and the functional model that
-:mod:`training.interop.exports.keras` writes. Anything else is refused by its name.
+:mod:`training.interop.exports.keras` writes of a GPT-2. Anything else is refused by its name.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from typing import Any
 from training.backbones.contract import BackboneConfig
 from training.backbones.registry import BACKBONES
 from training.errors import gettext_noop as _
+from training.interop.exports.keras_models import MODELS
 from training.interop.forms import FORMS, exported_class
 
 
@@ -89,7 +90,7 @@ EXPORTS: dict[str, Export] = {
         _("Keras file"),
         _("Keras 3.13 or later on any backend, for training on: stock layers, no code of ours."),
         "training.interop.exports.keras",
-        architectures=frozenset({"gpt2"}),
+        architectures=frozenset(MODELS),
     ),
     "saved_model": Export(
         _("SavedModel"),
