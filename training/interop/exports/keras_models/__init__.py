@@ -14,4 +14,10 @@ from __future__ import annotations
 #: Architecture → its module; imported only by the job.
 MODELS: dict[str, str] = {
     "gpt2": f"{__name__}.gpt2",
+    "resnet": f"{__name__}.resnet",
+    "densenet": f"{__name__}.densenet",
+    "shufflenet": f"{__name__}.shufflenet",
+    "efficientnet_lite": f"{__name__}.efficientnet_lite",
+    "mobilenet_v3": f"{__name__}.mobilenet_v3",
+    "vit": f"{__name__}.vit",
 }
