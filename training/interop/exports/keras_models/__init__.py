@@ -19,4 +19,10 @@ MODELS: dict[str, str] = {
     "bert": f"{__name__}.encoder",
     "distilbert": f"{__name__}.encoder",
     "roberta": f"{__name__}.roberta",
+    "resnet": f"{__name__}.resnet",
+    "densenet": f"{__name__}.densenet",
+    "shufflenet": f"{__name__}.shufflenet",
+    "efficientnet_lite": f"{__name__}.efficientnet_lite",
+    "mobilenet_v3": f"{__name__}.mobilenet_v3",
+    "vit": f"{__name__}.vit",
 }
