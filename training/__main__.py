@@ -33,6 +33,7 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from training import stopping
+from training.durable import full_disk
 from training.errors import (
     EXIT_DIFFERENT,
     EXIT_DONE,
@@ -162,14 +163,14 @@ def _ended(options: argparse.Namespace, out: Path, events: EventLog) -> int:
         return EXIT_STOPPED
     except TrainingError as error:
         if error.code == "disk_full_writing":
-            error = _disk_full(out, error.params["what"])
+            error = full_disk(out, error.params["what"])
         return _refuse(events, error)
     except BrokenPipeError:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             what = Path(str(error.filename or "a file")).name
-            return _refuse(events, _disk_full(out, what))
+            return _refuse(events, full_disk(out, what))
         return _crash(events, error)
     except MemoryError:
         return _refuse(events, _out_of_memory())
@@ -184,12 +185,6 @@ def _refuse(events: EventLog, error: TrainingError) -> int:
         "error", code=error.code, params=error.params, field=error.field, message=str(error)
     )
     return EXIT_REFUSED
-
-
-def _disk_full(out: Path, what: str) -> TrainingError:
-    """Only a run that has saved its state can be told to resume."""
-    resumes = any((out / "state").glob("step-*"))
-    return TrainingError("disk_full" if resumes else "disk_full_writing", what=what)
 
 
 def _crash(events: EventLog, error: Exception) -> int:

@@ -29,6 +29,17 @@ TEMPORARY_PREFIX = ".tmp-"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+def full_disk(out: Path, what: str) -> TrainingError:
+    """The refusal of a job whose disk is full: only what has saved its state is told to resume.
+
+    Args:
+        out: The job's working directory.
+        what: What could not be written.
+    """
+    resumes = any((out / "state").glob("step-*"))
+    return TrainingError("disk_full" if resumes else "disk_full_writing", what=what)
+
+
 @contextmanager
 def reporting_full_disk(what: str, code: str = "disk_full_writing") -> Iterator[None]:
     """Turn "no space left" into the ``disk_full_writing`` refusal; other errors pass unchanged."""

@@ -5,8 +5,9 @@ twice or resumed from the wrong place changes everything after it.
 
 Its spec: ``steps``, ``step_s``, ``every`` (steps between two saved states), ``seed``, and what is
 to go wrong: ``crash_at`` (exit code 3 at that step), ``refuse`` (an error's code), ``silent`` (exit
-0 without a word), ``deaf`` (SIGTERM is ignored). ``hold_at``: at that step a process that began at
-step 0 waits until it is asked to stop, or killed.
+0 without a word), ``mute`` (exit code 2 without a word), ``deaf`` (SIGTERM is
+ignored). ``hold_at``: at that step a process that began at step 0 waits until it is asked to stop,
+or killed.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ def main(spec: dict[str, Any], out: Path) -> int:
     log.emit("started", pid=os.getpid(), host="here", total_steps=steps, command="run")
     if spec.get("silent"):
         return 0
+    if spec.get("mute"):
+        return EXIT_REFUSED
     if code := spec.get("refuse"):
         params = {"what": "a checkpoint"}
         log.emit("error", code=code, params=params, field="training.steps", message="refused")

@@ -34,6 +34,7 @@ from django.db import (
     transaction,
 )
 
+from training.durable import full_disk
 from training.errors import EXIT_DONE, EXIT_REFUSED, EXIT_STOPPED, MESSAGES
 from webapp import storage
 from webapp.jobs import devices, ingest, sandbox
@@ -298,7 +299,8 @@ class Supervisor:
             self._fail(str(last["code"]), last.get("params") or {}, last.get("field") or "")
         elif code == EXIT_REFUSED and MESSAGES["busy"] not in tail(self.log, lines=1):
             # Not even an event could be written (docs/formats.md).
-            self._fail("disk_full", {"what": "events.jsonl"})
+            full = full_disk(self.folder, "events.jsonl")
+            self._fail(full.code, full.params)
         elif code == EXIT_STOPPED or (code == -signal.SIGTERM and self._asked_at is not None):
             # The latter: asked before it could listen, so there was nothing to save.
             self._close(lambda: requeue(self.job.pk, attempt=self.attempt, crashed=False))

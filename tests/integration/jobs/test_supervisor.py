@@ -185,6 +185,16 @@ def test_leaving_without_a_word_is_a_crash(people: Cast) -> None:
     assert (job.state, job.crashes) == (State.QUEUED, 1)
 
 
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_refusal_that_could_not_even_be_written_is_a_full_disk(people: Cast, saved: bool) -> None:
+    job = make_job(people, spec={"mute": True})
+    if saved:
+        (work_folder(job.pk) / "state/step-00000004").mkdir(parents=True)
+    attempt(job)
+    expected = "disk_full" if saved else "disk_full_writing"
+    assert (job.state, job.error_code) == (State.FAILED, expected)
+
+
 def test_a_worker_that_leaves_saves_the_state_first(people: Cast) -> None:
     job = make_job(people, spec={"steps": 1000, "step_s": 0.02})
 

@@ -34,6 +34,8 @@ from training.events import EventLog
 from training.methods.contract import Batch, Method
 from training.spec import RunSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint
+from training.weights.plan import Plan
+from training.weights.planner import make_plan
 
 SPLITS = ("train", "validation", "test")
 #: Prompts taken from validation texts when the spec names none.
@@ -106,13 +108,14 @@ class TextTask:
         self.loaded, self.spec, self.fused = loaded, loaded.spec, fused
         training = self.spec.training
         events.emit("phase", name="building", fraction=None, detail="")
+        self.plan = self._plan()
         with strategy.scope():
             self.model = model_class(loaded.config.architecture)(
                 loaded.config,
                 compute_dtype=compute_dtype,
                 dropout=training.dropout,
                 lora=training.lora,
-                frozen=loaded.frozen,
+                frozen=self._frozen(),
             )
         self.weights_event = self._start_weights(events)
         trained = self.model.trainable_names()
@@ -121,30 +124,41 @@ class TextTask:
         self.parameters = {"total": total, "trainable": count}
         self.generator = Generator(self.model, loaded.tokenizer)
 
+    def _plan(self) -> Plan | None:
+        """Which weights come from the source; None: there is none."""
+        loaded, spec = self.loaded, self.spec
+        if loaded.source is None or spec.source is None:
+            return None
+        return make_plan(
+            loaded.config,
+            loaded.source.config,
+            {name: info.shape for name, info in loaded.source.infos.items()},
+            same_tokenizer=_same_tokenizer(spec, loaded.source, loaded.tokenizer),
+            reinitialise=spec.source.reinitialise,
+        )
+
+    def _frozen(self) -> frozenset[str]:
+        """What stays as the source had it; a tensor with values that are new is trained."""
+        rows = self.plan.rows if self.plan is not None else []
+        whole = {row.target for row in rows if row.copied == row.parameters}
+        return self.loaded.frozen & whole
+
     def _start_weights(self, events: EventLog) -> dict[str, Any] | None:
         """Set every variable from the seed, or from the source by a plan; prove the copy."""
         from training.backbones.gpt2.lora import initial_factors
         from training.weights.copy import apply_plan, verify
         from training.weights.initial import initial_weights
-        from training.weights.planner import make_plan
 
-        loaded, spec = self.loaded, self.spec
+        loaded, spec, plan = self.loaded, self.spec, self.plan
         initial = initial_weights(loaded.config, spec.seed)
         factors: dict[str, np.ndarray] = {}
         if spec.training.lora:
             factors = initial_factors(loaded.config, spec.training.lora, spec.seed)
-        if loaded.source is None or spec.source is None:
+        if loaded.source is None or plan is None:
             self.model.load_named(_Joined(initial, factors))
             return None
         events.emit("phase", name="copying", fraction=None, detail="")
         source = loaded.source
-        plan = make_plan(
-            loaded.config,
-            source.config,
-            {name: info.shape for name, info in source.infos.items()},
-            same_tokenizer=_same_tokenizer(spec, source, loaded.tokenizer),
-            reinitialise=spec.source.reinitialise,
-        )
         tensors = apply_plan(plan, source.tensors(), initial, np.float32)
         self.model.load_named(_Joined(tensors, factors))
         proof = verify(plan, source.tensors(), _Variables(self.model))

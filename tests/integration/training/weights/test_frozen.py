@@ -56,3 +56,25 @@ def test_a_frozen_tensor_is_bit_for_bit_the_same_after_training(
     for out in (copied, trained):
         report = json.loads((out / "report.json").read_text())
         assert report["parameters"] == {"total": total, "trainable": counted}
+
+
+def test_a_frozen_tensor_that_starts_afresh_is_trained(
+    finished_run: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    copied, trained = tmp_path / "copied", tmp_path / "trained"
+    spec = {
+        "source": {"checkpoint": str(finished_run / "checkpoint")},
+        "settings": {"rules": ["freeze embeddings"]},
+    }
+    code, errors = finish(start(spec, copied, "transfer"))
+    assert code == 0, errors
+    source = {"checkpoint": str(copied / "checkpoint"), "reinitialise": ["transformer.wte.weight"]}
+    spec = tiny_spec(tiny_dataset, model=None, tokenizer={"kind": "source"}, source=source)
+    code, errors = finish(start(spec, trained))
+    assert code == 0, errors
+
+    before, after = (read_checkpoint(out / "checkpoint").tensors() for out in (copied, trained))
+    assert before["transformer.wpe.weight"].tobytes() == after["transformer.wpe.weight"].tobytes()
+    report = json.loads((trained / "report.json").read_text())
+    frozen = before["transformer.wpe.weight"].size
+    assert report["parameters"]["trainable"] == report["parameters"]["total"] - frozen
