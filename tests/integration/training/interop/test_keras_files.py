@@ -28,7 +28,7 @@ from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
 from training.events import EventLog
 from training.interop import exporting, importing, keras_files
-from training.interop.exports.keras import build
+from training.interop.exports.keras_models.gpt2 import build
 from training.interop.exports.network import Network
 from training.interop.hdf5 import H5File
 from training.interop.keras_config import HUB_FIELDS
