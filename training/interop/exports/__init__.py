@@ -88,7 +88,7 @@ EXPORTS: dict[str, Export] = {
     ),
     "keras": Export(
         _("Keras file"),
-        _("Keras 3.13 or later on any backend, for training on: stock layers, no code of ours."),
+        _("Keras 3.15 or later, for training on: stock layers, no code of ours."),
         "training.interop.exports.keras",
         architectures=frozenset(MODELS),
     ),

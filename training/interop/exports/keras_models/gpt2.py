@@ -1,8 +1,4 @@
-"""GPT-2 of stock Keras layers, from :func:`training.interop.keras_gpt2.graph`.
-
-Keras's own tied head (``ReversibleEmbedding``) came with Keras 3.13, so older versions do not open
-the file.
-"""
+"""GPT-2 of stock Keras layers, from :func:`training.interop.keras_gpt2.graph`."""
 
 from __future__ import annotations
 
