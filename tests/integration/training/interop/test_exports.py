@@ -145,6 +145,10 @@ class TinyImageConfig(BackboneConfig):
     architecture: Literal["tiny"] = "tiny"
     in_channels: int = 3
 
+    @property
+    def layers(self) -> int:
+        return 1
+
     def tensors(self) -> list[TensorSpec]:
         return [
             TensorSpec("conv.weight", (4, self.in_channels, 3, 3), "normal", 0.5),
@@ -168,6 +172,10 @@ class TinyImage(NamedModel):
 class TinyTextConfig(BackboneConfig):
     architecture: Literal["tiny"] = "tiny"
     types: int = 2
+
+    @property
+    def layers(self) -> int:
+        return 1
 
     @property
     def vocabulary(self) -> int:

@@ -23,7 +23,7 @@ from training.interop import exporting
 from training.interop.exports import EXPORTS
 from training.interop.exports import keras as form
 from training.interop.exports.network import Network
-from training.interop.keras_files import read_config
+from training.interop.keras_config import read_config
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
 
