@@ -437,6 +437,10 @@ MESSAGES: dict[str, str] = {
     "hdf5_too_deep": _("The groups in %(file)s are nested too deeply (at %(path)s)."),
     # Exports (training.interop.exporting).
     "export_architecture": _("%(architecture)s models cannot be written as %(format)s."),
+    "export_not_in_timm": _(
+        "timm, which opens the Hub's models of images, has no network of this shape, so it cannot "
+        "be written as %(format)s. Choose one of the other forms."
+    ),
     "export_banded": _(
         "transformers has no class that opens this %(architecture)s model, so it cannot be written "
         "as %(format)s. Only one whose layers are all dense can: it is a GPT-2."

@@ -23,6 +23,7 @@ from training.weights.initial import generator
 REFERENCE = Path(__file__).parent / "reference" / "images"
 STATE_DICTS = REFERENCE / "state_dicts.json.gz"
 HASHES = REFERENCE / "hashes.json"
+TIMM = REFERENCE / "timm.json"
 #: Largest difference of logits, for networks of more than a hundred layers too.
 TOLERANCE = 1e-4
 CLASSES, BATCH = 10, 2

@@ -6,7 +6,9 @@ For each network of ``tests.parity.images``, as PyTorch, torchvision and timm im
   every eighth channel; the weights follow from the tensors' names;
 - in ``state_dicts.json.gz``: names, types and shapes of its state dict;
 - in ``hashes.json``: the identity of the checkpoint that our code writes of the same weights. It is
-  loaded into the network (``strict=True``), has to have the very bits, and gave the logits.
+  loaded into the network (``strict=True``), has to have the very bits, and gave the logits;
+- in ``timm.json``: the ``config.json`` of the folder that our code exports of it; timm opened the
+  folder by itself, and gave the very same logits.
 """
 
 from __future__ import annotations
@@ -32,12 +34,14 @@ from tests.parity.images import (
     NETWORKS,
     REFERENCE,
     STATE_DICTS,
+    TIMM,
     Network,
     images,
     values,
     weights,
 )
-from training.weights.checkpoint import write_checkpoint
+from training.interop.huggingface import copy_files
+from training.weights.checkpoint import read_checkpoint, write_checkpoint
 
 
 def main() -> int:
@@ -45,9 +49,11 @@ def main() -> int:
     parser.add_argument("networks", nargs="*", help="write these alone; none: all of them anew")
     only = parser.parse_args().networks
     hashes: dict[str, str] = {}
+    opened: dict[str, object] = {}
     state_dicts: dict[str, list[list[object]]] = {}
     if only:
         hashes = json.loads(HASHES.read_text())
+        opened = json.loads(TIMM.read_text())
         state_dicts = json.loads(gzip.decompress(STATE_DICTS.read_bytes()))
     else:
         shutil.rmtree(REFERENCE, ignore_errors=True)
@@ -64,6 +70,8 @@ def main() -> int:
         save_file(found, REFERENCE / f"{name}.safetensors")
         if same_names(model, network):
             hashes[name] = ours_in_pytorch(network, model, found)
+        if network.source == "timm":
+            opened[name] = opened_by_timm(network, found)
         largest = max(float(value.abs().max()) for key, value in found.items() if "logits" in key)
         print(f"{name}: logits up to {largest:.2g}", flush=True)
     with (
@@ -72,6 +80,7 @@ def main() -> int:
     ):
         packed.write(json.dumps(state_dicts, separators=(",", ":")).encode())
     write_json(HASHES, hashes)
+    write_json(TIMM, opened)
     versions = {module.__name__: module.__version__ for module in (torch, torchvision, timm, np)}
     write_json(
         REFERENCE / "versions.json",
@@ -133,6 +142,21 @@ def ours_in_pytorch(
         if not torch.equal(expected[name], value):
             raise SystemExit(f"{network.model}: {name} differs")
     return str(card["weights_sha256"])
+
+
+def opened_by_timm(network: Network, expected: dict[str, torch.Tensor]) -> object:
+    """Let timm open the folder that our code exports and compare; gives its ``config.json``."""
+    with tempfile.TemporaryDirectory() as scratch:
+        checkpoint, folder = Path(scratch) / "checkpoint", Path(scratch) / "exported"
+        write_checkpoint(checkpoint, network.config, weights(network), None, {})
+        folder.mkdir()
+        copy_files(read_checkpoint(checkpoint), folder)
+        model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+        payload: object = json.loads((folder / "config.json").read_text())
+    for name, value in answers(model, network).items():
+        if not torch.equal(expected[name], value):
+            raise SystemExit(f"{network.model}: {name} differs once timm has opened it")
+    return payload
 
 
 def write_json(path: Path, payload: object) -> None:

@@ -20,7 +20,7 @@ from training.errors import TrainingError
 from training.events import EventLog
 from training.interop.exports import EXPORTS
 from training.interop.exports.signature import OUTPUT, PROBE_SEED, Input, probe
-from training.interop.forms import exported_class
+from training.interop.forms import opening
 from training.interop.model_card import write_readme
 from training.report import write_report
 from training.spec import ExportSpec
@@ -109,7 +109,8 @@ def check_possible(checkpoint: Checkpoint, form: str) -> None:
     """Refuse what the form cannot hold, before anything is computed.
 
     Raises:
-        TrainingError: ``export_architecture``, ``export_banded``, ``export_too_large``.
+        TrainingError: ``export_architecture``, ``export_banded``, ``export_not_in_timm``,
+            ``export_too_large``.
     """
     if problem := EXPORTS[form].problem(checkpoint.config):
         code, params = problem
@@ -190,5 +191,5 @@ def _code(template: str, checkpoint: Checkpoint, proof: dict[str, Any]) -> str:
         constants=", ".join(f"{name}=tf.constant({name})" for name in names),
         pairs=pairs,
         shapes=", ".join(f"{one['name']}: {one['dtype']} {one['shape']}" for one in inputs),
-        model_class=exported_class(checkpoint.config),
+        opening=opening(checkpoint.config),
     )

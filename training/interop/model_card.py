@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from training.backbones.registry import BACKBONES
-from training.interop.forms import exported_class
+from training.interop.forms import opening
 from training.spec import AboutSpec
 from training.weights.checkpoint import Checkpoint
 from training.weights.tasks import task_of
@@ -26,6 +26,7 @@ _PIPELINES = {
     "masked_language_modelling": "fill-mask",
     "text_classification": "text-classification",
     "text_features": "feature-extraction",
+    "image_classification": "image-classification",
 }
 _METRICS = {"loss": "loss", "perplexity": "perplexity", "accuracy": "accuracy"}
 
@@ -43,7 +44,8 @@ def readme(checkpoint: Checkpoint, about: AboutSpec) -> str:
 
 def metadata(checkpoint: Checkpoint, about: AboutSpec) -> dict[str, Any]:
     """The Hub's fields: what is not known is left out, never guessed."""
-    found: dict[str, Any] = {"library_name": "transformers"}
+    text = BACKBONES[checkpoint.config.architecture].kind == "text"
+    found: dict[str, Any] = {"library_name": "transformers" if text else "timm"}
     licence = about.licence.lower()
     if re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
         found["license"] = licence
@@ -119,15 +121,12 @@ def _text(checkpoint: Checkpoint, about: AboutSpec) -> str:
     parts += ["", "## Shape", ""]
     shape = config.model_dump(mode="json")
     parts += [f"- `{name}`: {json.dumps(value)}" for name, value in shape.items()]
-    model_class = exported_class(config)
     parts += [
         "",
         "## How to use it",
         "",
         "```python",
-        f"from transformers import AutoTokenizer, {model_class}",
-        'tokenizer = AutoTokenizer.from_pretrained("THIS_REPOSITORY")',
-        f'model = {model_class}.from_pretrained("THIS_REPOSITORY")',
+        opening(config, "THIS_REPOSITORY"),
         "```",
         "",
         "## Hashes (SHA-256)",

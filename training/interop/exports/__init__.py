@@ -23,7 +23,7 @@ from training.backbones.contract import BackboneConfig
 from training.backbones.registry import BACKBONES
 from training.errors import gettext_noop as _
 from training.interop.exports.keras_models import MODELS
-from training.interop.forms import FORMS, exported_class
+from training.interop.forms import FORMS, opening
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Export:
         module: Where it is made; imported only by the job.
         computes: Whether the job runs the network, and so needs TensorFlow.
         architectures: The ones it is made for; None: all.
-        by_class: Whether a class of ``transformers`` has to open it.
+        by_others: Whether ``transformers`` or timm has to open it.
         limit_bytes: Most bytes of float32 weights that such a file can hold; None: no limit.
     """
 
@@ -45,7 +45,7 @@ class Export:
     module: str
     computes: bool = True
     architectures: frozenset[str] | None = None
-    by_class: bool = False
+    by_others: bool = False
     limit_bytes: int | None = None
 
     def problem(self, config: BackboneConfig) -> tuple[str, dict[str, Any]] | None:
@@ -53,8 +53,9 @@ class Export:
         known = {"format": self.title, "architecture": config.architecture}
         if self.architectures is not None and config.architecture not in self.architectures:
             return "export_architecture", known
-        if self.by_class and not exported_class(config):
-            return "export_banded", known
+        if self.by_others and not opening(config):
+            text = BACKBONES[config.architecture].kind == "text"
+            return ("export_banded" if text else "export_not_in_timm"), known
         # Every tensor is written as float32; running statistics too.
         size = 4 * sum(spec.size for spec in config.tensors())
         if self.limit_bytes is not None and size > self.limit_bytes:
@@ -78,13 +79,11 @@ EXPORTS: dict[str, Export] = {
     ),
     "huggingface": Export(
         _("Hugging Face folder"),
-        _("transformers on PyTorch, and everything else that reads the Hub's form."),
+        _("transformers on PyTorch, timm for images, and all else that reads the Hub's form."),
         "training.interop.exports.huggingface",
         computes=False,
-        architectures=frozenset(
-            name for name in FORMS if name in BACKBONES and BACKBONES[name].kind == "text"
-        ),
-        by_class=True,
+        architectures=frozenset(FORMS),
+        by_others=True,
     ),
     "keras": Export(
         _("Keras file"),

@@ -1,4 +1,5 @@
-"""A folder that ``transformers`` opens, byte for byte what the checkpoint holds.
+"""A folder that ``transformers`` opens, or timm where images are read; its weights are the
+checkpoint's, byte for byte.
 
 PyTorch is no part of Graft, so no output can be compared here: the tests do, on reference files
 that PyTorch wrote. In the job every byte of the weights is read back and compared, and the folder
@@ -10,6 +11,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
+from training.backbones.registry import BACKBONES
 from training.errors import TrainingError
 from training.interop.forms import form_of, read_config
 from training.interop.forms.form import read_config_json
@@ -17,14 +19,11 @@ from training.interop.huggingface import copy_files, read_folder
 from training.weights.card import CONFIG_FILE, WEIGHTS_FILE, file_sha256
 from training.weights.checkpoint import Checkpoint
 
-OPEN = """\
-from transformers import AutoTokenizer, {model_class}
-tokenizer = AutoTokenizer.from_pretrained(".")
-model = {model_class}.from_pretrained(".")"""
+OPEN = "{opening}"
 
 
 def write(checkpoint: Checkpoint, folder: Path) -> None:
-    """Copy what ``transformers`` reads."""
+    """Copy what others read."""
     copy_files(checkpoint, folder)
 
 
@@ -35,9 +34,11 @@ def check(checkpoint: Checkpoint, folder: Path) -> str:
         TrainingError: ``export_changed``, or what is wrong with the folder.
     """
     found = read_folder(folder)
-    payload = read_config_json(checkpoint.folder / CONFIG_FILE)
-    # Another architecture's, where that says the same in a form that others read.
-    wanted = read_config(form_of(payload).exported(checkpoint.config, payload), checkpoint.infos)
+    wanted = checkpoint.config
+    if BACKBONES[wanted.architecture].kind == "text":
+        payload = read_config_json(checkpoint.folder / CONFIG_FILE)
+        # Another architecture's, where that says the same in a form that others read.
+        wanted = read_config(form_of(payload).exported(wanted, payload), checkpoint.infos)
     known = checkpoint.card["files"][WEIGHTS_FILE]["sha256"]
     if found.config != wanted or file_sha256(folder / WEIGHTS_FILE) != known:
         raise TrainingError("export_changed", file=WEIGHTS_FILE)

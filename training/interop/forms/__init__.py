@@ -13,8 +13,10 @@ from training.interop.forms.form import Form, OwnForm
 from training.interop.forms.gpt2 import FORM as GPT2
 from training.interop.forms.gpt3 import FORM as GPT3
 from training.interop.forms.images import FORMS as IMAGES
+from training.interop.forms.images import ImageForm
 from training.interop.forms.opt import FORM as OPT
 from training.interop.forms.roberta import FORM as ROBERTA
+from training.interop.forms.timm import timm_config
 
 _ALL: tuple[Form | OwnForm, ...] = (GPT2, GPT3, BERT, DISTILBERT, ROBERTA, OPT, *IMAGES)
 #: By ``model_type``, which is the architecture's name in the registry too.
@@ -37,10 +39,32 @@ def form_of(payload: Mapping[str, Any]) -> Form | OwnForm:
 def exported_class(config: BackboneConfig) -> str:
     """The class of ``transformers`` that opens an export of a model; empty: none does."""
     form = FORMS.get(config.architecture)
-    if form is None:
+    if not isinstance(form, Form):
         return ""
     payload = form.exported(config, form.write(config))
     return str(payload["architectures"][0]) if form_of(payload).opens else ""
+
+
+def opening(config: BackboneConfig, place: str = "") -> str:
+    """Lines of Python that open an export as others read it; empty: nobody else can.
+
+    Args:
+        config: The model.
+        place: Its name on the Hub; none: the folder one is in.
+    """
+    if isinstance(FORMS.get(config.architecture), ImageForm):
+        if timm_config(config) is None:
+            return ""
+        where = f"hf-hub:{place}" if place else "local-dir:."
+        return f'import timm\nmodel = timm.create_model("{where}", pretrained=True)'
+    if not (model_class := exported_class(config)):
+        return ""
+    where = place or "."
+    return (
+        f"from transformers import AutoTokenizer, {model_class}\n"
+        f'tokenizer = AutoTokenizer.from_pretrained("{where}")\n'
+        f'model = {model_class}.from_pretrained("{where}")'
+    )
 
 
 def read_config(payload: Mapping[str, Any], names: Collection[str] = ()) -> BackboneConfig:

@@ -22,6 +22,7 @@ from training.backbones.gpt3.config import GPT3Config
 from training.backbones.named import NamedModel
 from training.backbones.registry import BACKBONES
 from training.backbones.resnet.config import ResNetConfig
+from training.backbones.vit.config import PRESETS as VIT_PRESETS
 from training.backbones.vit.config import ViTConfig
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
@@ -325,6 +326,30 @@ def test_an_encoder_is_exported_for_transformers_under_its_class(
     card = (tmp_path / "export/README.md").read_text()
     assert "BertForMaskedLM.from_pretrained" in card
     assert "\npipeline_tag: fill-mask\n" in card
+
+
+def test_a_network_of_images_leaves_for_timm_and_comes_back(
+    tmp_path: Path, events: EventLog
+) -> None:
+    config = VIT_PRESETS["vit_tiny_patch16_224"].model_copy(
+        update={"num_classes": 3, "image_size": 32, "in_channels": 1}
+    )
+    write_checkpoint(
+        tmp_path / "checkpoint", config, initial_tensors(config.tensors(), 1), None, {}
+    )
+    spec = ExportSpec(checkpoint=str(tmp_path / "checkpoint"), format="huggingface")
+    exporting.run(spec, tmp_path, events)
+    folder = tmp_path / "export"
+    assert (
+        'timm.create_model("local-dir:.", pretrained=True)'
+        in (json.loads((folder / "proof.json").read_text())["open"])
+    )
+    card = (folder / "README.md").read_text()
+    assert "\nlibrary_name: timm\n" in card
+    assert "\npipeline_tag: image-classification\n" in card
+    assert 'timm.create_model("hf-hub:THIS_REPOSITORY", pretrained=True)' in card
+    found = read_folder(folder)
+    assert found.config == config
 
 
 def test_a_dense_gpt3_leaves_as_the_gpt2_that_it_is(tmp_path: Path, events: EventLog) -> None:
