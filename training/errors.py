@@ -142,6 +142,11 @@ MESSAGES: dict[str, str] = {
         "Checkpoint %(number)d has another tokenizer than the first: the same row would stand for "
         "another token."
     ),
+    "merge_adapter": _(
+        "Checkpoint %(number)d has no LoRA weights of its own that fit the base. Choose one that "
+        "was trained with LoRA."
+    ),
+    "adapter_unreadable": _("The LoRA weights of a checkpoint cannot be read: %(detail)s."),
     # Tokenizers (training.data.tokenizer).
     "tokenizer_missing": _(
         "There is no tokenizer: the folder has neither tokenizer.json nor vocab.json with "

@@ -509,13 +509,17 @@ class MergeScoringSpec(ScoringSpec):
     )
 
 
+#: Ways to merge that start from a base.
+MERGES_WITH_BASE = frozenset({"task_arithmetic", "ties", "lora"})
+
+
 class MergeSpec(Settings):
     """Merge checkpoints of one architecture and tokenizer; see :mod:`training.weights.merge`."""
 
     version: Literal[1] = SPEC_VERSION
-    method: Literal["interpolate", "soup_uniform", "soup_greedy", "task_arithmetic", "ties"] = (
-        Field("interpolate", title=_("Method"), description=_("How the weights are put together."))
-    )
+    method: Literal[
+        "interpolate", "soup_uniform", "soup_greedy", "task_arithmetic", "ties", "lora"
+    ] = Field("interpolate", title=_("Method"), description=_("How the weights are put together."))
     checkpoints: list[str] = Field(
         min_length=1,
         max_length=16,
@@ -525,7 +529,7 @@ class MergeSpec(Settings):
     base: str = Field(
         "",
         title=_("Base"),
-        description=_("What all were fine-tuned from; for task arithmetic and TIES."),
+        description=_("What all were fine-tuned from; for task arithmetic, TIES and LoRA."),
     )
     alpha: Share | None = Field(
         0.5,
@@ -542,7 +546,7 @@ class MergeSpec(Settings):
         title=_("Scale"),
         description=_("How much of what was learned is added to the base; below 0 takes it away."),
     )
-    #: λ of each checkpoint for task arithmetic; empty: ``scale`` for all.
+    #: λ of each checkpoint for task arithmetic and LoRA; empty: ``scale`` for all.
     scales: list[Annotated[float, Field(ge=-4, le=4)]] = Field(
         default_factory=list,
         title=_("Scales"),
@@ -559,7 +563,7 @@ class MergeSpec(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> MergeSpec:
-        needs_base = self.method in ("task_arithmetic", "ties")
+        needs_base = self.method in MERGES_WITH_BASE
         count = len(self.checkpoints)
         if self.method == "interpolate" and count != 2:
             raise field_error("merge_two", "checkpoints", count=count)

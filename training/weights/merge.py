@@ -8,6 +8,8 @@
   arithmetic", https://arxiv.org/abs/2212.04089
 - ``ties``: trim, elect sign, disjoint mean. Yadav et al., 2023, "TIES-Merging",
   https://arxiv.org/abs/2306.01708
+- ``lora``: base + Σ λᵢ · the low-rank update that a model was trained to. Hu et al., 2021, "LoRA",
+  https://arxiv.org/abs/2106.09685
 
 Arithmetic is in float32, the result in the type that all sources have in common (float32 where they
 differ). Nothing is merged that does not fit: the architecture, every setting, every tensor's shape
@@ -19,14 +21,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from training.backbones.gpt2.lora import read_adapter
 from training.data.tokenizers import tokenizer_of
 from training.errors import TrainingError
 from training.weights.checkpoint import Checkpoint
-from training.weights.tensors import NUMPY_TYPES, slices
+from training.weights.tensors import NUMPY_TYPES, LazyTensors, slices
 
 #: One slice of every model, flat float32, in the models' order → the merged slice.
 Combine = Callable[[list[np.ndarray]], np.ndarray]
@@ -119,6 +123,53 @@ class Merged(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._infos)
+
+
+def add_adapters(
+    base: Checkpoint, models: Sequence[Checkpoint], scales: Sequence[float]
+) -> LazyTensors:
+    """base + Σ λᵢ · (alphaᵢ / rankᵢ) · (Bᵢ Aᵢ)ᵀ: the low-rank updates that models keep apart.
+
+    Args:
+        base: Whose weights; not necessarily what the updates were trained from.
+        models: Checkpoints that were trained with LoRA.
+        scales: λ of each.
+
+    Returns:
+        Tensors in the base's types; one that is no longer finite is refused as it is made.
+
+    Raises:
+        TrainingError: ``merge_adapter``, ``adapter_unreadable``.
+    """
+    tensors = base.tensors()
+    updates: dict[str, list[tuple[np.ndarray, np.ndarray, float]]] = {}
+    for number, (model, scale) in enumerate(zip(models, scales, strict=True), start=1):
+        adapter = read_adapter(model.folder / "adapter")
+        if not adapter or not all(
+            name in base.infos and (a.shape[1], b.shape[0]) == base.infos[name].shape
+            for name, (a, b, _scale) in adapter.items()
+        ):
+            raise TrainingError("merge_adapter", number=number)
+        for name, (a, b, own) in adapter.items():
+            updates.setdefault(name, []).append((a, b, scale * own))
+
+    def make(name: str) -> np.ndarray:
+        if name not in updates:
+            return tensors[name]
+        total = np.array(tensors[name], np.float32)
+        for a, b, scale in updates[name]:
+            total += np.float32(scale) * (b @ a).T
+        # A sum may leave what a smaller type can hold.
+        with np.errstate(over="ignore"):
+            made = total.astype(NUMPY_TYPES[base.infos[name].dtype])
+        if not np.isfinite(made).all():
+            raise TrainingError("tensor_not_finite", name=name)
+        return made
+
+    return LazyTensors(
+        {name: partial(make, name) for name in base.infos},
+        {name: (NUMPY_TYPES[info.dtype], info.shape) for name, info in base.infos.items()},
+    )
 
 
 def interpolate(a: Checkpoint, b: Checkpoint, alpha: float) -> Merged:

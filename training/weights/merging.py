@@ -20,11 +20,11 @@ from training.durable import sweep
 from training.events import EventLog
 from training.report import write_report
 from training.settings import spec_sha256
-from training.spec import MergeScoringSpec, MergeSpec
+from training.spec import MERGES_WITH_BASE, MergeScoringSpec, MergeSpec
 from training.version import code_version
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.weights.merge import (
-    Merged,
+    add_adapters,
     interpolate,
     merge_card,
     require_mergeable,
@@ -104,14 +104,19 @@ def run(spec: MergeSpec, out: Path, events: EventLog) -> dict[str, str]:
 
 
 def _has_base(spec: MergeSpec) -> bool:
-    return spec.method in ("task_arithmetic", "ties")
+    return spec.method in MERGES_WITH_BASE
 
 
-def _merge(spec: MergeSpec, models: Sequence[Checkpoint]) -> tuple[Merged, dict[str, Any]]:
+def _merge(
+    spec: MergeSpec, models: Sequence[Checkpoint]
+) -> tuple[Mapping[str, np.ndarray], dict[str, Any]]:
     """The merge that needs no judge, and its parameters for the card."""
     if spec.method == "interpolate":
         assert spec.alpha is not None
         return interpolate(models[0], models[1], spec.alpha), {"alpha": spec.alpha}
+    if spec.method == "lora":
+        scales = spec.scales or [spec.scale] * len(spec.checkpoints)
+        return add_adapters(models[0], models[1:], scales), {"scales": scales}
     if spec.method == "task_arithmetic":
         scales = spec.scales or [spec.scale] * len(spec.checkpoints)
         return task_arithmetic(models[0], models[1:], scales), {"scales": scales}
@@ -123,7 +128,7 @@ def _merge(spec: MergeSpec, models: Sequence[Checkpoint]) -> tuple[Merged, dict[
 
 def _merge_judged(
     spec: MergeSpec, models: Sequence[Checkpoint], evaluation: _Evaluation
-) -> tuple[Merged, dict[str, Any]]:
+) -> tuple[Mapping[str, np.ndarray], dict[str, Any]]:
     """The merge, scored; where the spec leaves it open, the one with the lowest loss."""
     assert spec.evaluate is not None
     if spec.method == "interpolate":

@@ -21,6 +21,9 @@ from webapp.jobs.selectors import sentence
 from webapp.runs import references
 from webapp.spec_fields import field_of, show_problems
 
+#: What a checkpoint has that was trained with LoRA.
+ADAPTER = "adapter/adapter_model.safetensors"
+
 
 class MergeForm(forms.Form):
     """What is merged and how. The checkpoints come with the page's address, in their order."""
@@ -83,6 +86,7 @@ class MergeForm(forms.Form):
         "interpolate": ("alpha", "take_best", "points"),
         "task_arithmetic": ("base", "scale"),
         "ties": ("base", "scale", "keep_percent"),
+        "lora": ("base", "scale"),
     }
     #: Fields of the spec that are mended at another field here.
     PLACES = {"evaluate": "target", "alpha": "target"}
@@ -135,6 +139,10 @@ class MergeForm(forms.Form):
     def _make_spec(self, data: dict[str, Any]) -> None:
         base = data["base"] if "base" in self.OF_METHOD.get(self.wanted, ()) else None
         names = [one for one in self.chosen if one != base]
+        if data["method"] == "lora":
+            for number, one in enumerate(names, start=1):
+                if ADAPTER not in one.manifest:
+                    self.add_error(None, sentence("merge_adapter", {"number": number}))
         values: dict[str, Any] = {
             "method": data["method"],
             "checkpoints": [references.write("checkpoint", one.pk) for one in names],

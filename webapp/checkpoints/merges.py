@@ -56,6 +56,13 @@ METHODS: dict[str, tuple[Any, Any]] = {
             "first, so that several tasks disturb each other less."
         ),
     ),
+    "lora": (
+        _("LoRA weights"),
+        _(
+            "Adds the low-rank weights that checkpoints keep apart after training with LoRA to a "
+            "base: the one they were trained from, or another of its shape."
+        ),
+    ),
 }
 
 

@@ -284,6 +284,14 @@ def test_lora_leaves_merged_weights_and_an_adapter(finished_run, tiny_dataset, t
     matrix = "transformer.h.0.attn.c_attn.weight"
     assert np.allclose(merged[matrix], base[matrix] + 8 * (b @ a).T, atol=1e-6)
 
+    # What is kept apart, added to the base on demand, is the trained model again.
+    for scale, expected in ((1.0, merged), (0.0, base)):
+        spec = {"method": "lora", "base": str(finished_run / "checkpoint"), "scale": scale}
+        spec |= {"checkpoints": [str(out / "checkpoint")]}
+        assert finish(start(spec, tmp_path / f"added-{scale}", "merge"))[0] == EXIT_DONE
+        added = tensors(tmp_path / f"added-{scale}")
+        assert all(np.allclose(added[name], expected[name], atol=1e-6) for name in expected)
+
 
 def test_long_curves_keep_their_ends():
     points = [[step, float(step)] for step in range(5001)]

@@ -160,6 +160,25 @@ def test_a_base_is_taken_apart_from_what_was_tuned(
     assert set(row.merged.all()) == {base, *two}
 
 
+def test_lora_weights_are_added_to_a_base_where_there_are_some(
+    client: Client, cast: Cast, two: list[Checkpoint]
+) -> None:
+    files = {"config.json": b"{}", "adapter/adapter_model.safetensors": b"factors"}
+    tuned = make_checkpoint(cast, name="Tuned", files=files)
+    client.force_login(cast.alice)
+    typed = {"method": "lora", "base": str(two[0].pk), "scale": "0.5"}
+    answer = post(client, [two[0], tuned, two[1]], **typed)
+    assert answer.status_code == 422
+    assert "Checkpoint 2 has no LoRA weights" in answer.content.decode()
+
+    post(client, [two[0], tuned], **typed)
+    row = CheckpointImport.objects.get()
+    spec = MergeSpec.model_validate(row.job.spec)
+    assert (spec.method, spec.base) == ("lora", f"store:checkpoint/{two[0].pk}")
+    assert spec.checkpoints == [f"store:checkpoint/{tuned.pk}"]
+    assert spec.scale == 0.5
+
+
 @pytest.mark.parametrize(
     ("values", "field", "words"),
     [

@@ -18,8 +18,10 @@ import numpy as np
 
 from training.backbones.contract import TensorSpec
 from training.backbones.gpt2.config import GPT2Config
+from training.errors import TrainingError
 from training.spec import LoraSpec
 from training.weights.initial import generator
+from training.weights.tensors import open_tensors
 
 #: A setting's value → the module inside a block.
 TARGETS = {
@@ -111,3 +113,38 @@ def write_adapter(folder: Path, factors: Mapping[str, np.ndarray], lora: LoraSpe
         "inference_mode": True,
     }
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def read_adapter(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray, float]] | None:
+    """What :func:`write_adapter` wrote: matrix → (A [rank, in], B [out, rank], alpha / rank).
+
+    Args:
+        folder: A checkpoint's ``adapter``.
+
+    Returns:
+        None where there is no adapter.
+
+    Raises:
+        TrainingError: ``adapter_unreadable``: files that are not as they are written here.
+    """
+    file = folder / "adapter_model.safetensors"
+    if not file.is_file():
+        return None
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+        scale = float(config["lora_alpha"]) / int(config["r"])
+        if config["fan_in_fan_out"] is not True:
+            raise ValueError("fan_in_fan_out")
+        tensors = open_tensors(file)
+        found = {}
+        for name in tensors:
+            if name.endswith(".lora_A.weight"):
+                matrix = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+                other = name.replace(".lora_A.", ".lora_B.")
+                a, b = (np.asarray(tensors[one], np.float32) for one in (name, other))
+                found[f"{matrix}.weight"] = (a, b, scale)
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise TrainingError(
+            "adapter_unreadable", detail=f"{type(error).__name__}: {error}"
+        ) from None
+    return found

@@ -14,12 +14,16 @@ import pytest
 
 from tests.small import TOKENIZER
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.gpt2.lora import factor_specs, write_adapter
+from training.backbones.gpt2.lora import merge as lora_merge
 from training.backbones.resnet.config import ResNetConfig
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
+from training.spec import LoraSpec
 from training.weights import tensors as module
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.weights.merge import (
+    add_adapters,
     interpolate,
     merge_card,
     require_mergeable,
@@ -106,6 +110,63 @@ def test_a_soup_of_one_is_that_one_bit_for_bit(tmp_path: Path) -> None:
     only = random_arrays(5)
     only[NAME][0, 0] = -0.0
     assert_same(soup_uniform([write(tmp_path / "only", only)]), lambda name: only[name])
+
+
+LORA = LoraSpec(rank=2, alpha=6, targets=["c_attn", "mlp.c_proj"])
+
+
+def random_factors(seed: int, config: GPT2Config = CONFIG) -> Arrays:
+    random = np.random.default_rng(seed)
+    specs = factor_specs(config, LORA)
+    return {spec.name: random.normal(size=spec.shape).astype(np.float32) for spec in specs}
+
+
+def test_lora_weights_are_added_to_any_base_of_their_shape(
+    tmp_path: Path, models: list[Checkpoint], arrays: list[Arrays]
+) -> None:
+    first, second = random_factors(1), random_factors(2)
+    write_adapter(models[1].folder / "adapter", first, LORA)
+    write_adapter(models[2].folder / "adapter", second, LORA)
+    added = add_adapters(models[0], models[1:3], [0.5, -0.25])
+    once = lora_merge(arrays[0], first, CONFIG, LORA)
+    twice = lora_merge(arrays[0], second, CONFIG, LORA)
+
+    def expected(name: str) -> np.ndarray:
+        start = arrays[0][name]
+        return start + 0.5 * (once[name] - start) - 0.25 * (twice[name] - start)
+
+    assert_same(added, expected, exact=False)
+    untouched = "transformer.h.0.attn.c_proj.weight"
+    assert added[untouched].tobytes() == arrays[0][untouched].tobytes()
+    assert added.layout(NAME) == (np.dtype(np.float32), arrays[0][NAME].shape)
+
+
+def test_lora_weights_that_are_missing_or_of_another_shape_are_refused(
+    models: list[Checkpoint],
+) -> None:
+    with pytest.raises(TrainingError) as caught:
+        add_adapters(models[0], models[1:2], [1.0])
+    assert (caught.value.code, caught.value.params) == ("merge_adapter", {"number": 1})
+    deep = CONFIG.model_copy(update={"n_layer": 3})
+    write_adapter(models[1].folder / "adapter", random_factors(1, deep), LORA)
+    with pytest.raises(TrainingError) as caught:
+        add_adapters(models[0], models[1:2], [1.0])
+    assert caught.value.code == "merge_adapter"
+    (models[1].folder / "adapter/adapter_config.json").write_text("[]")
+    with pytest.raises(TrainingError) as caught:
+        add_adapters(models[0], models[1:2], [1.0])
+    assert caught.value.code == "adapter_unreadable"
+
+
+def test_lora_weights_that_overflow_a_smaller_type_are_refused(tmp_path: Path) -> None:
+    model = write(tmp_path / "half", random_arrays(1, dtype=np.float16))
+    write_adapter(model.folder / "adapter", random_factors(1), LORA)
+    assert np.isfinite(
+        add_adapters(model, [model], [1.0])["transformer.h.0.attn.c_attn.weight"]
+    ).all()
+    with pytest.raises(TrainingError) as caught:
+        dict(add_adapters(model, [model], [4e5]))
+    assert caught.value.code == "tensor_not_finite"
 
 
 def test_task_arithmetic_is_the_formula(models: list[Checkpoint], arrays: list[Arrays]) -> None:
@@ -299,6 +360,8 @@ def test_memory_holds_one_tensor_and_slices(tmp_path: Path) -> None:
 from pathlib import Path
 import numpy as np
 from training.backbones.gpt2.config import GPT2Config
+from training.backbones.gpt2.lora import factor_specs, write_adapter
+from training.backbones.gpt2.lora import merge as lora_merge
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
 from training.weights.merge import ties
 from training.weights.tensors import write_tensors
