@@ -15,6 +15,7 @@ from math import prod
 from typing import Any
 
 from training.backbones.contract import BackboneConfig, TensorSpec
+from training.backbones.registry import BACKBONES
 from training.errors import TrainingError
 from training.weights.blocks import block_by_name, layer_number, natural_key
 from training.weights.fitting import QKV, CannotFit, Fitter, TokenRows
@@ -282,7 +283,10 @@ class _Planner:
         """What makes equal weights compute something else, and what one should know."""
         notes = []
         if type(self.source) is not type(self.target):
-            names = {"source": self.source.architecture, "target": self.target.architecture}
+            names = {
+                side: BACKBONES[config.architecture].title
+                for side, config in (("source", self.source), ("target", self.target))
+            }
             notes.append(Reason(code="architecture_differs", params=names))
         else:
             notes += self._settings_that_differ()

@@ -70,6 +70,8 @@ def block_title(block: str) -> str:
         "embeddings": gettext("Embeddings"),
         "final_norm": gettext("Final norm"),
         "head": gettext("Head"),
+        "pooler": gettext("Pooler"),
+        "stem": gettext("Stem"),
         "all": gettext("All tensors"),
     }
     if block.startswith("layer."):

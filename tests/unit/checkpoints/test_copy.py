@@ -243,6 +243,8 @@ def test_another_architecture_of_the_same_measures(
         assert getattr(form.wanted.target, measure) == getattr(READABLE, measure)
     layers = [block for block in preview.blocks if block.name.startswith("layer.")]
     assert [block.percent for block in layers] == [100, 100]
+    title = BACKBONES[architecture].title
+    assert f"GPT-2 and {title} are different architectures" in page.content.decode()
     assert f'value="new/{architecture}" selected' in page.content.decode()
 
     client.post(_url(source), {"into": f"new/{architecture}", "name": "Other"})
