@@ -131,13 +131,13 @@ class CopyForm(forms.Form):
         self.shape_names = [] if self.base else _shape_names(self.kind)
         self.wanted: Wanted | None = None
         super().__init__(self._initial() | dict(data))
-        self.fields["into"].choices = self._targets()  # type: ignore[attr-defined]
+        self._offer("into", self._targets())
         for name in self.shape_names:
             self.fields[name] = _shape_field(self.kind, name)
         if self.base:
             del self.fields["tokenizer"]
         else:
-            self.fields["tokenizer"].choices = self._tokenizers()  # type: ignore[attr-defined]
+            self._offer("tokenizer", self._tokenizers())
         for name, words in CHOICES.items():
             info = PlanSettings.model_fields[name]
             self.fields[name] = forms.ChoiceField(
@@ -148,6 +148,11 @@ class CopyForm(forms.Form):
         rules = PlanSettings.model_fields["rules"]
         self.fields["rules"].label = _(rules.title or "")
         self.fields["rules"].help_text = _(rules.description or "")
+
+    def _offer(self, name: str, choices: list[tuple[Any, Any]]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = choices
 
     def _bases(self) -> dict[str, str]:
         """Names of the checkpoints that can be copied into, by their key."""

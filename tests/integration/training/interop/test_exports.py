@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from tests.parity.text import word_pieces
-from tests.small import SMALL, TOKENIZER
+from tests.small import SMALL, TOKENIZER, loud
 from training.backbones.bert.config import BertConfig
 from training.backbones.contract import Backbone, BackboneConfig, TensorSpec
 from training.backbones.gpt2.config import GPT2Config
@@ -50,22 +50,6 @@ UNUSUAL = SMALL.model_copy(
     }
 )
 NETWORKS = [name for name, export in EXPORTS.items() if export.computes]
-
-
-def loud(config: BackboneConfig) -> dict[str, np.ndarray]:
-    """Weights so large that a wrong network cannot agree by chance."""
-    random = np.random.default_rng(5)
-    return {
-        spec.name: random.standard_normal(spec.shape).astype(np.float32) * 0.4
-        for spec in config.tensors()
-    }
-
-
-@pytest.fixture
-def events(tmp_path: Path) -> Iterator[EventLog]:
-    log = EventLog(tmp_path / "events.jsonl")
-    yield log
-    log.close()
 
 
 @pytest.fixture(scope="module", params=[SMALL, UNUSUAL], ids=["usual", "unusual"])

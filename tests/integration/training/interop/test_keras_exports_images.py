@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -107,13 +106,6 @@ def loud(config: ImageConfig) -> dict[str, np.ndarray]:
 def checkpoint_of(config: ImageConfig, folder: Path) -> Checkpoint:
     write_checkpoint(folder, config, loud(config), None, {})
     return read_checkpoint(folder)
-
-
-@pytest.fixture
-def events(tmp_path: Path) -> Iterator[EventLog]:
-    log = EventLog(tmp_path / "events.jsonl")
-    yield log
-    log.close()
 
 
 @pytest.mark.parametrize("name", CONFIGS)

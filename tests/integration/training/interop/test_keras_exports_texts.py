@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.parity.text import CASES
+from tests.small import loud
 from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import GPT2Config
 from training.errors import TrainingError
@@ -54,22 +54,6 @@ CONFIGS = {name: case for name, case in CASES.items() if name not in _AGAIN} | {
     ),
     "gpt3-unscaled": changed("gpt3-banded", scale_attn_weights=False, activation_function="silu"),
 }
-
-
-def loud(config: BackboneConfig) -> dict[str, np.ndarray]:
-    """Weights so large that a wrong network cannot agree by chance."""
-    random = np.random.default_rng(5)
-    return {
-        spec.name: random.standard_normal(spec.shape).astype(np.float32) * 0.4
-        for spec in config.tensors()
-    }
-
-
-@pytest.fixture
-def events(tmp_path: Path) -> Iterator[EventLog]:
-    log = EventLog(tmp_path / "events.jsonl")
-    yield log
-    log.close()
 
 
 def exported(name: str, folder: Path, events: EventLog) -> tuple[Checkpoint, dict[str, Any]]:
