@@ -66,7 +66,7 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
     target = spec.model or (base or source).config
     words = _words(spec, target, source, base, events)
     if words.tokenizer is not None:
-        target = _with_rows(target, words, kept=base is not None)
+        target = _for_tokenizer(target, words, kept=base is not None)
         require_readable(words.tokenizer, target)
     plan = make_plan(
         target,
@@ -195,13 +195,15 @@ def _words(
     return _Words(other, same=False, rows=token_rows(ours, other) if by_token else None)
 
 
-def _with_rows(config: BackboneConfig, words: _Words, *, kept: bool) -> BackboneConfig:
-    """The configuration with a row for each token; one that was given more keeps them.
+def _for_tokenizer(config: BackboneConfig, words: _Words, *, kept: bool) -> BackboneConfig:
+    """The configuration with a row for each token, and the tokenizer's id of padding.
+
+    One that was given more rows keeps them.
 
     Args:
         config: The new model.
         words: Its tokenizer.
-        kept: Whether it has values of its own already, and with them its rows.
+        kept: Whether it has values of its own already, and with them its rows and its padding.
 
     Raises:
         TrainingError: ``vocabulary_too_small``.
@@ -209,12 +211,20 @@ def _with_rows(config: BackboneConfig, words: _Words, *, kept: bool) -> Backbone
     assert words.tokenizer is not None
     size, rows = words.tokenizer.size, config.vocabulary or 0
     if not words.same and not kept:
-        return config.model_copy(update={"vocab_size": size})
-    if rows < size:
+        config = config.model_copy(update={"vocab_size": size})
+    elif rows < size:
         raise TrainingError(
             "vocabulary_too_small", field="model.vocab_size", vocabulary=rows, tokens=size
         )
-    return config
+    return config if kept else with_padding(config, words.tokenizer.special_ids)
+
+
+def with_padding(config: BackboneConfig, special_ids: Mapping[str, int]) -> BackboneConfig:
+    """The configuration with a tokenizer's id of padding, where its positions go by that."""
+    name = "pad_token_id"
+    if name not in type(config).model_fields or name not in special_ids:
+        return config
+    return config.model_copy(update={name: special_ids[name]})
 
 
 def require_readable(tokenizer: TextTokenizer, config: BackboneConfig) -> None:

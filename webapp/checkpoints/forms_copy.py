@@ -21,9 +21,15 @@ from training.errors import TrainingError
 from training.settings import problems
 from training.spec import TokenizerSpec
 from training.weights.plan_settings import PlanSettings
+from training.weights.transfer import with_padding
 from webapp.accounts.models import Team
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
-from webapp.checkpoints.vocabularies import published_gpt2, refusal, rows_by_string, vocabulary_of
+from webapp.checkpoints.vocabularies import (
+    published_gpt2,
+    rows_by_string,
+    special_ids,
+    vocabulary_of,
+)
 from webapp.jobs.selectors import sentence
 from webapp.runs import references
 from webapp.spec_fields import field_of, show_problems
@@ -176,9 +182,6 @@ class CopyForm(forms.Form):
         return choices
 
     def _initial(self) -> dict[str, Any]:
-        config = self.source.config
-        if self.architecture != self.source.architecture:
-            config = sized_like(self.kind, config_of(config)).model_dump()
         defaults = {name: PlanSettings.model_fields[name].default for name in CHOICES}
         return {
             "name": gettext("%(name)s, copied") % {"name": self.source.name[:140]},
@@ -186,7 +189,7 @@ class CopyForm(forms.Form):
             "tokenizer": "source",
             "rules": "",
             "seed": "0",
-            **_shape_of(config, self.shape_names),
+            **_shape_of(self._start(), self.shape_names),
             **defaults,
         }
 
@@ -236,8 +239,8 @@ class CopyForm(forms.Form):
         target = self._shape(data)
         kind, _slash, key = data["tokenizer"].partition("/")
         if kind == "source":
-            if BACKBONES[self.architecture].kind == "text":
-                self._require_fit()
+            if self.architecture != self.source.architecture:
+                target = with_padding(target, self._special_ids())
             return Wanted(target, None, settings, TokenizerSpec(kind="source"), True, None)
         if kind == "gpt2":
             spec, vocabulary = TokenizerSpec(kind="gpt2"), published_gpt2()
@@ -246,9 +249,7 @@ class CopyForm(forms.Form):
             reference = references.write("checkpoint", other.pk)
             spec = TokenizerSpec(kind="checkpoint", checkpoint=reference)
             vocabulary = vocabulary_of(other)
-            if "pad_token_id" in other.config:
-                padding = {"pad_token_id": other.config["pad_token_id"]}
-                target = target.model_copy(update=padding)
+            target = with_padding(target, other.config)
         target = target.model_copy(update={"vocab_size": vocabulary.size})
         rows = None
         if settings.vocabulary == "tokens":
@@ -257,10 +258,15 @@ class CopyForm(forms.Form):
 
     def _shape(self, data: Mapping[str, Any]) -> BackboneConfig:
         """The new model's configuration, before its vocabulary is known."""
-        start = self.source.config
-        if self.architecture != self.source.architecture:
-            start = sized_like(self.kind, config_of(start)).model_dump()
-        return self.kind.model_validate(start | {name: data[name] for name in self.shape_names})
+        typed = {name: data[name] for name in self.shape_names}
+        return self.kind.model_validate(self._start() | typed)
+
+    def _start(self) -> dict[str, Any]:
+        """The source's configuration, or one of its measures in another architecture."""
+        config = self.source.config
+        if self.architecture == self.source.architecture:
+            return config
+        return sized_like(self.kind, config_of(config)).model_dump()
 
     def _into_base(self, base: Checkpoint, settings: PlanSettings) -> Wanted:
         target, spec = config_of(base.config), TokenizerSpec(kind="source")
@@ -276,13 +282,12 @@ class CopyForm(forms.Form):
         rows = rows_by_string(mine, theirs) if settings.vocabulary == "tokens" else None
         return Wanted(target, base, settings, spec, False, rows)
 
-    def _require_fit(self) -> None:
-        if self.architecture == self.source.architecture:
-            return
-        refused = refusal(self.source, self.architecture)
-        if refused is not None:
-            said = sentence(refused.code, refused.params)
-            raise forms.ValidationError({"tokenizer": said})
+    def _special_ids(self) -> Mapping[str, int]:
+        try:
+            return special_ids(self.source, self.architecture)
+        except TrainingError as error:
+            said = sentence(error.code, error.params)
+            raise forms.ValidationError({"tokenizer": said}) from None
 
 
 def typed_before(row: CheckpointImport) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from django.utils.translation import gettext
 from training.backbones.registry import config_of
 from training.data.published import VOCABULARY_FILE
 from training.data.tokenizers import read_tokenizer
-from training.errors import TrainingError
 from training.weights.checkpoint import TOKENIZER_FILES
 from training.weights.transfer import require_readable
 from webapp import storage
@@ -95,14 +94,15 @@ def rows_by_string(source: Vocabulary, target: Vocabulary) -> list[list[int]] | 
     return rows
 
 
-def refusal(source: Checkpoint, target: str) -> TrainingError | None:
-    """Why an architecture cannot have a checkpoint's tokenizer; None: it can.
+def special_ids(source: Checkpoint, target: str) -> Mapping[str, int]:
+    """Ids of a tokenizer's special tokens, for a model of another architecture that takes it over.
 
     Args:
         source: Whose tokenizer.
         target: Key of the architecture.
 
     Raises:
+        TrainingError: ``tokenizer_*``: the architecture cannot have it.
         forms.ValidationError: Its files are not in the store; for the field ``tokenizer``.
     """
     files = [
@@ -111,21 +111,18 @@ def refusal(source: Checkpoint, target: str) -> TrainingError | None:
         if (entry := source.manifest.get(name))
     ]
     try:
-        return _refusal(tuple(files), source.architecture, target)
+        return _special_ids(tuple(files), source.architecture, target)
     except storage.StoreError:
         raise _unreadable(source) from None
 
 
 @functools.lru_cache(maxsize=64)
-def _refusal(
+def _special_ids(
     files: tuple[tuple[str, str, int], ...], architecture: str, target: str
-) -> TrainingError | None:
+) -> Mapping[str, int]:
     with tempfile.TemporaryDirectory() as folder:
         manifest = {name: {"sha256": sha256, "size": size} for name, sha256, size in files}
-        try:
-            storage.materialise(manifest, Path(folder))
-            tokenizer = read_tokenizer(Path(folder), architecture)
-            require_readable(tokenizer, config_of({"architecture": target}))
-        except TrainingError as error:
-            return error
-    return None
+        storage.materialise(manifest, Path(folder))
+        tokenizer = read_tokenizer(Path(folder), architecture)
+        require_readable(tokenizer, config_of({"architecture": target}))
+        return tokenizer.special_ids

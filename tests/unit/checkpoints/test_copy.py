@@ -14,7 +14,9 @@ from django.test import Client
 from tests.factories import Cast
 from tests.factories.checkpoints import TINY, make_checkpoint, make_import, promote
 from tests.factories.jobs import make_job
+from tests.parity.text import word_pieces
 from training.backbones.registry import BACKBONES
+from training.data.text_tokenizer import TextTokenizer
 from training.data.tokenizer import Tokenizer
 from training.spec import CopySpec
 from training.weights.plan import Plan
@@ -129,10 +131,10 @@ def with_words(checkpoint: Checkpoint, *words: str, kind: str = "BPE") -> Checkp
     return checkpoint
 
 
-def readable(checkpoint: Checkpoint) -> Checkpoint:
+def readable(checkpoint: Checkpoint, tokenizer: TextTokenizer = TOKENIZER) -> Checkpoint:
     """The same with a tokenizer that can be read."""
     with tempfile.TemporaryDirectory() as folder:
-        TOKENIZER.save(Path(folder), 16)
+        tokenizer.save(Path(folder), 16)
         checkpoint.manifest |= storage.store_folder(Path(folder))
     checkpoint.save()
     return checkpoint
@@ -267,6 +269,18 @@ def test_a_tokenizer_that_the_architecture_cannot_have_is_said_at_its_field(
     assert answer.status_code == 422
     assert "RoBERTa" in answer.context["form"].errors["tokenizer"][0]
     assert answer.context["form"].errors.keys() == {"tokenizer"}
+
+
+def test_positions_go_by_the_padding_of_the_tokenizer_that_is_taken_over(
+    client: Client, cast: Cast
+) -> None:
+    client.force_login(cast.alice)
+    words = word_pieces(lowercase=True)
+    config = BACKBONES["bert"].presets["nano"].model_copy(update={"vocab_size": words.size})
+    source = readable(make_checkpoint(cast, config=config), words)
+    form = client.get(_url(source), {"into": "new/roberta"}).context["form"]
+    assert form.errors == {}
+    assert form.wanted.target.pad_token_id == words.special_ids["pad_token_id"] == 0
 
 
 def test_images_stay_within_their_architecture(client: Client, cast: Cast) -> None:

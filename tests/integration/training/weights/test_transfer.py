@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from tests.parity.text import word_pieces
 from tests.small import SMALL, TOKENIZER
 from training import faults
 from training.backbones.bert.config import BertConfig
@@ -239,6 +240,24 @@ def test_a_tokenizer_that_could_not_be_read_again_is_refused(source: Path, tmp_p
     assert (caught.value.code, caught.value.field) == ("tokenizer_does_not_fit", "tokenizer.kind")
     assert "RoBERTa" in str(caught.value)
     assert not (tmp_path / "out" / "checkpoint").exists()
+
+
+def test_a_model_whose_positions_go_by_padding_has_its_tokenizer_s(tmp_path: Path) -> None:
+    words = word_pieces(lowercase=True)
+    assert words.special_ids["pad_token_id"] == 0
+    bert = BERT.model_copy(update={"vocab_size": words.size})
+    write_checkpoint(tmp_path / "source", bert, initial_tensors(bert.tensors(), 1), words, {})
+    target = RobertaConfig.model_validate(bert.model_dump(exclude={"architecture"}))
+    assert target.pad_token_id == 1
+    run(tmp_path / "source", tmp_path / "out", model=target.model_dump())
+    made = read_checkpoint(tmp_path / "out" / "checkpoint", verify=True)
+    assert made.config == target.model_copy(update={"pad_token_id": 0})
+    # The first place that a token gets is the one after padding's.
+    ours, theirs = made.tensors(), read_checkpoint(tmp_path / "source").tensors()
+    assert np.array_equal(
+        ours["roberta.embeddings.position_embeddings.weight"][1:],
+        theirs["bert.embeddings.position_embeddings.weight"][:-1],
+    )
 
 
 def test_it_tells_how_far_it_is_and_what_will_be_trained(
