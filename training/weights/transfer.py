@@ -67,7 +67,6 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
     words = _words(spec, target, source, base, events)
     if words.tokenizer is not None:
         target = _for_tokenizer(target, words, kept=base is not None)
-        require_readable(words.tokenizer, target)
     plan = make_plan(
         target,
         source.config,
@@ -170,16 +169,20 @@ def _words(
     """What the new model reads text with, by the new model and not by the source.
 
     Raises:
-        TrainingError: ``tokenizer_needed``, and what reading a tokenizer refuses.
+        TrainingError: ``tokenizer_needed``, ``tokenizer_does_not_fit``, and what reading a
+            tokenizer refuses.
     """
     if target.vocabulary is None:
         return _Words(None, same=True)
     ours = tokenizer_of(source) if source.config.vocabulary is not None else None
+    owner: Checkpoint | None = None
     match spec.tokenizer.kind:
         case "source":
+            owner = base or source
             other = ours if base is None else tokenizer_of(base)
         case "checkpoint":
-            other = tokenizer_of(read_checkpoint(Path(spec.tokenizer.checkpoint)))
+            owner = read_checkpoint(Path(spec.tokenizer.checkpoint))
+            other = tokenizer_of(owner)
         case "gpt2":
             other = Tokenizer.gpt2()
         case _:
@@ -189,6 +192,9 @@ def _words(
             other = Tokenizer.train(texts, spec.tokenizer.vocabulary_size)
     if other is None:
         raise TrainingError("tokenizer_needed", field="tokenizer.kind")
+    # One read from this very architecture's checkpoint will be read again; trying takes seconds.
+    if owner is None or owner.config.architecture != target.architecture:
+        require_readable(other, target)
     if ours is None or other.sha256 == ours.sha256:
         return _Words(other, same=ours is not None)
     by_token = spec.settings.vocabulary == "tokens"
