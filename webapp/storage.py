@@ -1,11 +1,11 @@
-"""The gateway to stored files: each named by the SHA-256 of its content, so stored once.
+"""The gateway to stored files: each named by the BLAKE3 hash of its content, so stored once.
 
 Everything goes through Django's storage API, chosen by ``STORAGE_URL``: a local folder
 (``file:///path``) or an S3-compatible bucket (``s3://bucket/prefix``; keys, region and endpoint
 come from the usual ``AWS_…`` variables). Local files are written beside their place, fsynced and
 renamed, and made read-only, so that a training process can be given a hard link instead of a copy.
 
-A **manifest** describes a folder: ``{"model.safetensors": {"sha256": …, "size": …}, …}``.
+A **manifest** describes a folder: ``{"model.safetensors": {"blake3": …, "size": …}, …}``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import parse_qs, unquote, urlparse
 
+from blake3 import blake3
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files import File
 from django.core.files.storage import FileSystemStorage, Storage
+
+from training.hashing import file_hash
 
 #: Unfinished files carry this prefix; no reader looks at them.
 TEMPORARY_PREFIX = ".tmp-"
@@ -45,17 +48,17 @@ class StoreError(Exception):
 class BlobMissing(StoreError):
     """No file of this hash is in the store."""
 
-    def __init__(self, sha256: str) -> None:
-        self.sha256 = sha256
-        super().__init__(f"{sha256} is not in the store")
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+        super().__init__(f"{digest} is not in the store")
 
 
 class BlobCorrupt(StoreError):
     """A stored file no longer has the content its name promises."""
 
-    def __init__(self, sha256: str, found: str) -> None:
-        self.sha256, self.found = sha256, found
-        super().__init__(f"{sha256} in the store has content {found}")
+    def __init__(self, digest: str, found: str) -> None:
+        self.digest, self.found = digest, found
+        super().__init__(f"{digest} in the store has content {found}")
 
 
 class StoreFull(StoreError):
@@ -71,11 +74,11 @@ class StoredFile:
     """What identifies a stored file.
 
     Attributes:
-        sha256: Hash of the content, hexadecimal: its name.
+        blake3: Hash of the content, hexadecimal: its name.
         size: Bytes.
     """
 
-    sha256: str
+    blake3: str
     size: int
 
 
@@ -95,13 +98,13 @@ def store_file(path: Path, *, move: bool = False, link: bool = False) -> StoredF
     """
     if path.is_symlink() or not path.is_file():
         raise PathRefused(f"{path.name} is not a regular file")
-    stored = StoredFile(_sha256(path), path.stat().st_size)
+    stored = StoredFile(file_hash(path), path.stat().st_size)
     if not _has(stored):
-        if (local := _local_path(stored.sha256)) is not None:
+        if (local := _local_path(stored.blake3)) is not None:
             _write_local(path, local, stored, give=_renamed if move else _linked if link else None)
         else:
             with _reporting_full(), path.open("rb") as file:
-                _storage().save(_name(stored.sha256), File(file))
+                _storage().save(_name(stored.blake3), File(file))
     if move:
         path.unlink(missing_ok=True)
     return stored
@@ -130,7 +133,7 @@ def store_folder(folder: Path, *, link: bool = False) -> Manifest:
             raise PathRefused(f"{relative} is neither file nor folder")
         if path.is_file():
             stored = store_file(path, link=link)
-            manifest[relative.as_posix()] = {"sha256": stored.sha256, "size": stored.size}
+            manifest[relative.as_posix()] = {"blake3": stored.blake3, "size": stored.size}
     return manifest
 
 
@@ -148,16 +151,16 @@ def materialise(manifest: Mapping[str, Mapping[str, Any]], folder: Path) -> None
     """
     for relative, entry in manifest.items():
         target = folder / _safe(relative)
-        sha256 = entry["sha256"]
-        if target.is_file() and not target.is_symlink() and _sha256(target) == sha256:
+        digest = entry["blake3"]
+        if target.is_file() and not target.is_symlink() and file_hash(target) == digest:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(target)
         try:
             with _reporting_full():
-                found = _fetch(sha256, temporary)
-                if found != sha256:
-                    raise BlobCorrupt(sha256, found)
+                found = _fetch(digest, temporary)
+                if found != digest:
+                    raise BlobCorrupt(digest, found)
                 os.chmod(temporary, 0o444)
                 os.replace(temporary, target)
         finally:
@@ -179,37 +182,37 @@ def cached_folder(manifest: Mapping[str, Mapping[str, Any]], root: Path) -> Path
     return folder
 
 
-def open_blob(sha256: str) -> IO[bytes]:
+def open_blob(digest: str) -> IO[bytes]:
     """Open a stored file for reading; the caller closes it.
 
     Raises:
         BlobMissing: It is not in the store.
     """
-    local = _local_path(sha256)
+    local = _local_path(digest)
     try:
         if local is not None:
             return local.open("rb")
-        if not _storage().exists(_name(sha256)):
-            raise BlobMissing(sha256)
-        return _storage().open(_name(sha256), "rb")
+        if not _storage().exists(_name(digest)):
+            raise BlobMissing(digest)
+        return _storage().open(_name(digest), "rb")
     except FileNotFoundError:
-        raise BlobMissing(sha256) from None
+        raise BlobMissing(digest) from None
 
 
-def blob_path(sha256: str) -> Path | None:
+def blob_path(digest: str) -> Path | None:
     """Where a stored file lies on this machine; None in a remote store, or when it is missing."""
-    local = _local_path(sha256)
+    local = _local_path(digest)
     return local if local is not None and local.is_file() else None
 
 
-def blob_exists(sha256: str) -> bool:
+def blob_exists(digest: str) -> bool:
     """Whether the store holds this content."""
-    return _storage().exists(_name(sha256))
+    return _storage().exists(_name(digest))
 
 
 def manifest_sha256(manifest: Mapping[str, Mapping[str, Any]]) -> str:
     """The identity of a folder's content: the hash over its sorted paths, sizes and hashes."""
-    lines = [[path, entry["sha256"], entry["size"]] for path, entry in sorted(manifest.items())]
+    lines = [[path, entry["blake3"], entry["size"]] for path, entry in sorted(manifest.items())]
     return hashlib.sha256(json.dumps(lines, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -259,31 +262,31 @@ def _make_s3(bucket: str, prefix: str, query: dict[str, list[str]]) -> Storage:
     )
 
 
-def _name(sha256: str) -> str:
-    if not _HASH.fullmatch(sha256):
-        raise PathRefused(f"{sha256!r} is not a hash")
-    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+def _name(digest: str) -> str:
+    if not _HASH.fullmatch(digest):
+        raise PathRefused(f"{digest!r} is not a hash")
+    return f"{digest[:2]}/{digest[2:4]}/{digest}"
 
 
-def _local_path(sha256: str) -> Path | None:
+def _local_path(digest: str) -> Path | None:
     storage = _storage()
-    return Path(storage.path(_name(sha256))) if isinstance(storage, FileSystemStorage) else None
+    return Path(storage.path(_name(digest))) if isinstance(storage, FileSystemStorage) else None
 
 
 def _has(stored: StoredFile) -> bool:
-    name = _name(stored.sha256)
+    name = _name(stored.blake3)
     return _storage().exists(name) and _storage().size(name) == stored.size
 
 
-def _fetch(sha256: str, temporary: Path) -> str:
+def _fetch(digest: str, temporary: Path) -> str:
     """Put a stored file at ``temporary``; returns the hash of what arrived."""
-    local = _local_path(sha256)
+    local = _local_path(digest)
     if local is not None:
         if not local.is_file():
-            raise BlobMissing(sha256)
+            raise BlobMissing(digest)
         if _linked(local, temporary):
-            return _sha256(temporary)
-    with open_blob(sha256) as source, temporary.open("xb") as file:
+            return file_hash(temporary)
+    with open_blob(digest) as source, temporary.open("xb") as file:
         return _copy(source, file)
 
 
@@ -297,8 +300,8 @@ def _write_local(
         with _reporting_full():
             if give is None or not give(path, temporary):
                 with path.open("rb") as source, temporary.open("xb") as file:
-                    if (found := _copy(source, file)) != stored.sha256:
-                        raise BlobCorrupt(stored.sha256, found)
+                    if (found := _copy(source, file)) != stored.blake3:
+                        raise BlobCorrupt(stored.blake3, found)
             _sync(temporary)
             os.chmod(temporary, 0o444)
             os.replace(temporary, target)
@@ -329,16 +332,11 @@ def _linked(path: Path, temporary: Path) -> bool:
 
 
 def _copy(source: IO[bytes], target: IO[bytes]) -> str:
-    digest = hashlib.sha256()
+    digest = blake3()
     while chunk := source.read(_CHUNK):
         digest.update(chunk)
         target.write(chunk)
     return digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

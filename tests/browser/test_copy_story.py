@@ -7,7 +7,6 @@ is downloaded, and the export as other programs open it.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from blake3 import blake3
 from playwright.sync_api import Page, expect
 from safetensors.numpy import load, load_file
 from tokenizers import Tokenizer
@@ -47,8 +47,8 @@ WORDS = "transformer.wte.weight"
 MOVE, STAY = "layer.0 -> layer.2", "layer.0 -> layer.0"
 
 
-def sha256(tensor: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(tensor).tobytes()).hexdigest()
+def content(tensor: np.ndarray) -> str:
+    return blake3(np.ascontiguousarray(tensor).tobytes()).hexdigest()
 
 
 def unpacked(page: Page, folder: Path) -> Path:
@@ -190,7 +190,7 @@ def test_05_it_is_copied_and_its_proof_holds_for_the_files_themselves(
     page.get_by_role("button", name="Copy the weights").click()
     page.wait_for_url(CHECKPOINT, timeout=JOB_S * 1000)
     portal.kept["copy"] = copy = page.url
-    expect(page.get_by_role("region", name="Proof of the copy")).to_contain_text("by SHA-256")
+    expect(page.get_by_role("region", name="Proof of the copy")).to_contain_text("by BLAKE3")
 
     page.get_by_role("link", name="What went where").click()
     expect(page.locator(".proof-table tbody tr")).not_to_have_count(0)
@@ -210,7 +210,7 @@ def test_05_it_is_copied_and_its_proof_holds_for_the_files_themselves(
     for name in carried:
         source, _how, said = rows[name]
         part = SOURCE[source][: len(mine[name])]  # the places are fewer now
-        assert said == sha256(mine[name]) == sha256(part), name
+        assert said == content(mine[name]) == content(part), name
     assert rows[f"transformer.h.{LAYERS}.mlp.c_fc.weight"][0] == "transformer.h.0.mlp.c_fc.weight"
     assert mine["transformer.wpe.weight"].shape == (SHORTER, SOURCE[WORDS].shape[1])
 

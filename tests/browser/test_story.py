@@ -480,8 +480,8 @@ def _weights(portal: Portal, run: str) -> Path:
         "SELECT manifest FROM checkpoints_checkpoint WHERE id = ?",
         _checkpoint(portal, run).replace("-", ""),
     )
-    sha256 = json.loads(row["manifest"])["model.safetensors"]["sha256"]
-    (found,) = [path for path in (portal.folder / "data/files").rglob("*") if path.name == sha256]
+    digest = json.loads(row["manifest"])["model.safetensors"]["blake3"]
+    (found,) = [path for path in (portal.folder / "data/files").rglob("*") if path.name == digest]
     return found
 
 

@@ -73,7 +73,7 @@ def test_weights_are_copied_into_a_deeper_model_after_a_preview(
     page.wait_for_url(CHECKPOINT, timeout=JOB_S * 1000)
     expect(page.get_by_role("heading", level=1)).to_have_text("Deeper")
     copy = page.url
-    expect(page.get_by_role("region", name="Proof of the copy")).to_contain_text("by SHA-256")
+    expect(page.get_by_role("region", name="Proof of the copy")).to_contain_text("by BLAKE3")
     page.get_by_role("link", name="What went where").click()
     expect(page.locator(".proof-table tbody tr")).not_to_have_count(0)
     page.goto(copy)

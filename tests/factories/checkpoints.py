@@ -83,7 +83,7 @@ def promote(checkpoint: Checkpoint, actor: User, *stages: str) -> None:
 
 def card_file(hashes: Mapping[str, str]) -> bytes:
     """A ``card.json`` as the engine writes it, as far as it names tensors with their hashes."""
-    tensors = [{"name": name, "sha256": sha256} for name, sha256 in hashes.items()]
+    tensors = [{"name": name, "blake3": digest} for name, digest in hashes.items()]
     return json.dumps({"tensors": tensors}).encode()
 
 

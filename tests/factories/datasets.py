@@ -83,12 +83,12 @@ def make_version(cast: Cast, *, state: str = State.SUCCEEDED, **fields: Any) -> 
         job_fields.setdefault("finished_at", timezone.now())
     values: dict[str, Any] = {
         "filename": "letters.jsonl",
-        "raw_sha256": raw,
+        "raw_blake3": raw,
         "raw_size": 410_000,
     }
     if state == State.SUCCEEDED:
         values |= {
-            "manifest": {"train.jsonl": {"sha256": raw, "size": 1}},
+            "manifest": {"train.jsonl": {"blake3": raw, "size": 1}},
             "sha256": raw,
             "summary": make_summary(),
             "preview": {

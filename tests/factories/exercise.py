@@ -47,7 +47,7 @@ def curve(job: Job) -> dict[str, Any]:
 
 def collect(job: Job, out: Path) -> dict[str, Any]:
     stored = storage.store_file(out / "report.json")
-    return {"stored": stored.sha256, "result": json.loads((out / "report.json").read_text())}
+    return {"stored": stored.blake3, "result": json.loads((out / "report.json").read_text())}
 
 
 def finish(job: Job, collected: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def make_source(cast: Cast, **fields: Any) -> Checkpoint:
         "parameters": config.parameter_count(),
         "size": 5_900_000,
         "weights_sha256": "ab" * 32,
-        "manifest": {"model.safetensors": {"sha256": "cd" * 32, "size": 1}},
+        "manifest": {"model.safetensors": {"blake3": "cd" * 32, "size": 1}},
         "tensors": [
             {"name": tensor.name, "dtype": "F32", "shape": list(tensor.shape)}
             for tensor in config.tensors()

@@ -29,6 +29,7 @@ import numpy.typing as npt
 from training.data.tokenizer import Tokenizer
 from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
+from training.hashing import file_hash
 
 CACHE_VERSION = 1
 #: Characters encoded at a time: ids and offsets of about this many live at once.
@@ -183,9 +184,7 @@ def documents(source: Path) -> Iterator[tuple[str, int]]:
 
 
 def _key(source: Path, tokenizer: Tokenizer, sequence_length: int, packing: bool) -> str:
-    with source.open("rb") as file:
-        text = hashlib.file_digest(file, "sha256").hexdigest()
-    parts = [CACHE_VERSION, text, tokenizer.sha256, sequence_length, packing]
+    parts = [CACHE_VERSION, file_hash(source), tokenizer.sha256, sequence_length, packing]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -29,9 +29,10 @@ from training.data.tokenizer import Tokenizer
 from training.durable import durable_folder, json_bytes, sweep, write_json
 from training.errors import TrainingError
 from training.events import EventLog
+from training.hashing import file_hash
 from training.spec import PrepareSpec
 
-DATASET_VERSION = 1
+DATASET_VERSION = 2
 SPLITS = ("train", "validation", "test")
 PREVIEW_DOCUMENTS = 20
 PREVIEW_CHARACTERS = 600
@@ -76,7 +77,7 @@ class _Found:
     """What reading the upload left: a file of documents and a few numbers about each."""
 
     reader: Reader
-    sha256: str
+    blake3: str
     size: int
     digests: bytearray = field(default_factory=bytearray)  # 16 bytes a document
     ids: array[int] = field(default_factory=lambda: array("q"))
@@ -113,9 +114,7 @@ def _read(spec: PrepareSpec, folder: Path, events: EventLog) -> _Found:
 
 
 def _read_once(reader: Reader, path: Path, folder: Path, events: EventLog) -> _Found:
-    with path.open("rb") as upload:
-        sha256 = hashlib.file_digest(upload, "sha256").hexdigest()
-    found = _Found(reader, sha256, path.stat().st_size)
+    found = _Found(reader, file_hash(path), path.stat().st_size)
     tokenizer = Tokenizer.gpt2()
     told = time.monotonic()
     with (folder / "documents.jsonl").open("w", encoding="utf-8", newline="\n") as copy:
@@ -251,7 +250,7 @@ def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
         "text_field": found.reader.text_field,
         "columns": found.reader.columns,
         "seed": spec.seed,
-        "source": {"sha256": found.sha256, "size": found.size, "filename": spec.filename},
+        "source": {"blake3": found.blake3, "size": found.size, "filename": spec.filename},
         "counts": counts,
         "splits": in_splits,
         "lengths": _histogram(tokens[kept]),
@@ -261,7 +260,7 @@ def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
         ),
         "files": {f"{name}.jsonl": _describe(folder / f"{name}.jsonl") for name in names},
     }
-    lines = (f"{name} {about['files'][name]['sha256']}\n" for name in sorted(about["files"]))
+    lines = (f"{name} {about['files'][name]['blake3']}\n" for name in sorted(about["files"]))
     about["sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
     about["files"]["preview.json"] = _describe(folder / "preview.json")
     (folder / "dataset.json").write_bytes(json_bytes(about))
@@ -320,6 +319,4 @@ def _line(content: dict[str, Any]) -> str:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"sha256": sha256, "size": path.stat().st_size}
+    return {"blake3": file_hash(path), "size": path.stat().st_size}

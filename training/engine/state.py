@@ -7,7 +7,6 @@ else is hidden anywhere. Tensors that LoRA leaves frozen come again from the sou
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,9 +20,10 @@ import numpy as np
 from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
 from training.faults import fault_point
+from training.hashing import file_hash
 from training.weights.tensors import open_tensors, write_tensors
 
-VERSION = 1
+VERSION = 2
 KEPT = 2
 WEIGHTS, OPTIMIZER, BEST = "weights.safetensors", "optimizer.safetensors", "best.safetensors"
 
@@ -90,8 +90,8 @@ def save(
         (folder / "state.json").write_bytes(json_bytes(document))
 
     with durable_folder(target, point="state", what=what, last=finish) as folder:
-        files[WEIGHTS] = write_tensors(folder / WEIGHTS, weights, point="state.weights")[1]
-        files[OPTIMIZER] = write_tensors(folder / OPTIMIZER, optimizer, point="state.optimizer")[1]
+        files[WEIGHTS] = _write(folder / WEIGHTS, weights, "state.weights")
+        files[OPTIMIZER] = _write(folder / OPTIMIZER, optimizer, "state.optimizer")
         if best is not None and position.best is not None:
             files[BEST] = _keep_best(root, folder, position, files[WEIGHTS], best)
     fault_point("state.saved")
@@ -125,9 +125,8 @@ def _open(folder: Path) -> Saved:
         raise ValueError("unknown version")
     files = document.pop("files")
     for name, expected in files.items():
-        with (folder / name).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                raise ValueError(f"{name} is not what was written")
+        if file_hash(folder / name) != expected:
+            raise ValueError(f"{name} is not what was written")
     document["threads"] = tuple(document["threads"])
     return Saved(
         folder,
@@ -139,12 +138,12 @@ def _open(folder: Path) -> Saved:
 
 
 def _keep_best(
-    root: Path, folder: Path, position: Position, weights_sha: str, best: Mapping[str, np.ndarray]
+    root: Path, folder: Path, position: Position, weights_hash: str, best: Mapping[str, np.ndarray]
 ) -> str:
     assert position.best is not None
     if position.best["step"] == position.step:
         os.link(folder / WEIGHTS, folder / BEST)
-        return weights_sha
+        return weights_hash
     for earlier in sorted(root.glob("step-*"), reverse=True):
         try:
             document = json.loads((earlier / "state.json").read_text())
@@ -153,4 +152,9 @@ def _keep_best(
                 return str(document["files"][BEST])
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    return write_tensors(folder / BEST, best, point="state.best")[1]
+    return _write(folder / BEST, best, "state.best")
+
+
+def _write(path: Path, tensors: Mapping[str, np.ndarray], point: str) -> str:
+    write_tensors(path, tensors, point=point)
+    return file_hash(path)

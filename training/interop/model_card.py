@@ -129,16 +129,11 @@ def _text(checkpoint: Checkpoint, about: AboutSpec) -> str:
         opening(config, "THIS_REPOSITORY"),
         "```",
         "",
-        "## Hashes (SHA-256)",
+        "## Hashes",
         "",
-        f"- Weights (over all tensors' names, types and bytes): `{checkpoint.weights_sha256}`",
+        f"- Weights, from the names, types and hashes of tensors: `{checkpoint.weights_sha256}`",
     ]
     parts += [f"- Started from: `{parent}`" for parent in card.get("parents") or []]
-    if sha256 := (card.get("data") or {}).get("sha256"):
-        parts.append(f"- Data: `{sha256}`")
-    parts += [
-        f"- `{name}`: `{entry['sha256']}`"
-        for name, entry in sorted(card["files"].items())
-        if name.endswith(".safetensors") and "/" not in name
-    ]
+    if identity := (card.get("data") or {}).get("sha256"):
+        parts.append(f"- Data: `{identity}`")
     return "\n".join(parts) + "\n"

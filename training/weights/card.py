@@ -10,7 +10,7 @@ from typing import Any
 
 from training.errors import TrainingError
 
-CARD_VERSION = 1
+CARD_VERSION = 2
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -40,17 +40,12 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def weights_sha256(tensors: Iterable[Mapping[str, Any]]) -> str:
-    """Identity of weights: hash over the sorted lines ``name dtype shape sha256``.
+    """Identity of weights: SHA-256 over the sorted lines ``name dtype shape blake3``.
 
     The same weights have the same identity whatever the file's order, metadata or name.
     """
     lines = sorted(
-        f"{item['name']} {item['dtype']} {json.dumps(list(item['shape']))} {item['sha256']}\n"
+        f"{item['name']} {item['dtype']} {json.dumps(list(item['shape']))} {item['blake3']}\n"
         for item in tensors
     )
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

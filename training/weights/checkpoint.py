@@ -20,6 +20,7 @@ from training.backbones.registry import BACKBONES
 from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
 from training.faults import fault_point
+from training.hashing import file_hash
 from training.interop.forms import FORMS, form_of
 from training.interop.forms.form import read_config_json
 from training.weights.card import (
@@ -27,12 +28,11 @@ from training.weights.card import (
     CARD_VERSION,
     CONFIG_FILE,
     WEIGHTS_FILE,
-    file_sha256,
     read_card,
     weights_sha256,
 )
 from training.weights.header import TensorInfo, read_header
-from training.weights.tensors import KnownFile, MappedTensors, write_tensors
+from training.weights.tensors import MappedTensors, stored_hash, write_tensors
 
 GENERATION_FILE = "generation_config.json"
 TOKENIZER_FILES = (
@@ -79,13 +79,9 @@ class Checkpoint:
         """Name → read-only array, mapped from the file when looked up."""
         return MappedTensors(self.infos)
 
-    def known_file(self) -> KnownFile:
-        """The weights' file with the hashes on the card."""
-        return KnownFile(
-            self.folder / WEIGHTS_FILE,
-            str(self.card["files"][WEIGHTS_FILE]["sha256"]),
-            {str(item["name"]): str(item["sha256"]) for item in self.card["tensors"]},
-        )
+    def tensor_hashes(self) -> dict[str, str]:
+        """Tensor name → hash over its bytes, taken when it was written: from the card."""
+        return {str(item["name"]): str(item["blake3"]) for item in self.card["tensors"]}
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -107,7 +103,6 @@ def write_checkpoint(
     extras: Callable[[Path], None] | None = None,
     prove: Callable[[Path, Mapping[str, str]], None] | None = None,
     verbatim: Mapping[str, TensorInfo] | None = None,
-    twin: KnownFile | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
     """Write a checkpoint, whole or not at all.
@@ -129,7 +124,6 @@ def write_checkpoint(
             what it refuses is not kept.
         verbatim: Tensors that are copied from a file as they are; see
             :func:`training.weights.tensors.write_tensors`.
-        twin: A file whose hash the weights may turn out to have; see there.
         progress: Told the share of the weights that has been written; see there.
 
     Returns:
@@ -141,24 +135,22 @@ def write_checkpoint(
     complete: dict[str, Any] = {}
 
     def write_card(temporary: Path) -> None:
-        complete["files"] = _describe_files(temporary, known)
+        complete["files"] = _describe_files(temporary)
         fault_point("checkpoint.card")
         (temporary / CARD_FILE).write_bytes(json_bytes(complete))
 
     with durable_folder(
         folder, point="checkpoint", what="the checkpoint", last=write_card
     ) as temporary:
-        described, file_sha256 = write_tensors(
+        described = write_tensors(
             temporary / WEIGHTS_FILE,
             tensors,
             point="checkpoint",
             verbatim=verbatim,
-            twin=twin,
             progress=progress,
         )
-        known = {WEIGHTS_FILE: file_sha256}
         if prove is not None:
-            prove(temporary, {str(item["name"]): str(item["sha256"]) for item in described})
+            prove(temporary, {str(item["name"]): str(item["blake3"]) for item in described})
         _check_fit(config, {str(item["name"]): item for item in described})
         special = {} if tokenizer is None else dict(tokenizer.special_ids)
         types = {str(item["dtype"]) for item in described}
@@ -197,7 +189,7 @@ def read_checkpoint(folder: Path, *, verify: bool = False) -> Checkpoint:
 
     Args:
         folder: The checkpoint.
-        verify: Also hash every file and compare with the card.
+        verify: Also hash every tensor and every other file, and compare with the card.
 
     Raises:
         TrainingError: ``checkpoint_*``, ``weights_*`` or ``config_*``.
@@ -216,18 +208,22 @@ def read_checkpoint(folder: Path, *, verify: bool = False) -> Checkpoint:
     if verify:
         for name, entry in card["files"].items():
             path = folder / name
-            if not path.is_file() or file_sha256(path) != entry["sha256"]:
+            if not path.is_file() or file_hash(path) != entry["blake3"]:
                 raise TrainingError("checkpoint_corrupt", file=name)
+        for item in card["tensors"]:
+            info = infos.get(item["name"])
+            if info is None or stored_hash(info) != item["blake3"]:
+                raise TrainingError("checkpoint_corrupt", file=WEIGHTS_FILE)
     return Checkpoint(folder, config, card, infos, form.dropout_of(payload))
 
 
-def _describe_files(folder: Path, known: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every file but the weights, whose tensors have hashes of their own."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            name = path.relative_to(folder).as_posix()
-            digest = known.get(name) or file_sha256(path)
-            found[name] = {"sha256": digest, "size": path.stat().st_size}
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != WEIGHTS_FILE:
+            found[name] = {"blake3": file_hash(path), "size": path.stat().st_size}
     return found
 
 

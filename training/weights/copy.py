@@ -14,7 +14,7 @@ from training.errors import TrainingError
 from training.weights.header import TensorInfo
 from training.weights.operators import Interpolate, InterpolateGrid, Scale, Tile, Tokens, apply
 from training.weights.plan import Part, Plan, Row
-from training.weights.tensors import NUMPY_TYPES, LazyTensors, MappedTensors, tensor_sha256
+from training.weights.tensors import NUMPY_TYPES, LazyTensors, MappedTensors, tensor_hash
 
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 #: Steps that may give other values than the source has.
@@ -36,8 +36,8 @@ class Proof:
         at: Index of the part's first value in the new tensor.
         shape: Of the part.
         as_is: Whether the values are the source's own, merely placed or turned; else computed.
-        sha256: Hash of the new values' raw bytes, in the new model's type.
-        source_sha256: Hash of what the steps give once more, from the source read anew.
+        blake3: Hash of the new values' raw bytes, in the new model's type.
+        source_blake3: Hash of what the steps give once more, from the source read anew.
     """
 
     target: str
@@ -45,12 +45,12 @@ class Proof:
     at: tuple[int, ...]
     shape: tuple[int, ...]
     as_is: bool
-    sha256: str
-    source_sha256: str
+    blake3: str
+    source_blake3: str
 
     @property
     def equal(self) -> bool:
-        return self.sha256 == self.source_sha256
+        return self.blake3 == self.source_blake3
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def verify(
     known: Mapping[str, tuple[str, str]] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Verification:
-    """Compare every part that was copied with the source, by SHA-256.
+    """Compare every part that was copied with the source, by BLAKE3.
 
     Args:
         plan: What was done.
@@ -160,8 +160,8 @@ def verify(
                     part.at,
                     part.shape,
                     not any(isinstance(step, _COMPUTING) for step in part.steps),
-                    tensor_sha256(have),
-                    tensor_sha256(want),
+                    tensor_hash(have),
+                    tensor_hash(want),
                 )
             )
     return Verification(proofs)

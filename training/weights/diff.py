@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from training.errors import TrainingError
+from training.hashing import file_hash
 from training.interop.forms import read_config
 from training.interop.forms.form import read_config_json
 from training.weights.blocks import Blocks, blocks_of
-from training.weights.card import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, file_sha256, read_card
+from training.weights.card import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, read_card
 from training.weights.checkpoint import TOKENIZER_FILES
 from training.weights.header import read_header
 from training.weights.tensors import NUMPY_TYPES, MappedTensors, slices
@@ -151,10 +152,10 @@ def _open(path: Path) -> _Side:
         read = read_config(read_config_json(path / CONFIG_FILE), infos)
         config, blocks = read.model_dump(mode="json"), blocks_of(read)
         files = {
-            name: file_sha256(path / name) for name in TOKENIZER_FILES if (path / name).is_file()
+            name: file_hash(path / name) for name in TOKENIZER_FILES if (path / name).is_file()
         }
     if path.is_dir() and (path / CARD_FILE).is_file():
-        hashes = {item["name"]: item["sha256"] for item in read_card(path)["tensors"]}
+        hashes = {item["name"]: item["blake3"] for item in read_card(path)["tensors"]}
     return _Side(MappedTensors(infos), hashes, config, files, blocks)
 
 

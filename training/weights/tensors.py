@@ -2,17 +2,13 @@
 
 bfloat16 has no type in NumPy; ml_dtypes supplies it.
 
-The writer copies what it is told to copy as it is (``verbatim``) from file to file, inside the
-kernel, and hashes each tensor once, from the file that was written. The hash of the whole file can
-only be computed from its start to its end, on one core; where the file must come out as another one
-whose hash is known (``twin``), the tensors' hashes, computed side by side, say it as well.
+The writer copies what it is told to copy as it is (``verbatim``) from file to file, while a second
+thread reads behind it and hashes what was written.
 ``docs/decisions/0005-copying-at-the-speed-of-cp.md`` has the figures.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
 import math
 import os
@@ -25,9 +21,10 @@ from typing import Protocol, runtime_checkable
 
 import ml_dtypes
 import numpy as np
+from blake3 import blake3
 
 from training.faults import fault_point
-from training.weights.card import file_sha256
+from training.hashing import content_hash
 from training.weights.header import TensorInfo, read_header
 
 NUMPY_TYPES: dict[str, np.dtype] = {
@@ -47,12 +44,12 @@ NUMPY_TYPES: dict[str, np.dtype] = {
 }
 _NAMES: dict[np.dtype, str] = {dtype: name for name, dtype in NUMPY_TYPES.items()}
 
-#: Copied, read back and hashed at a time: fits a core's own cache.
+#: Copied at a time; the thread that hashes follows by so much.
+_PIECE_BYTES = 1 << 21
+#: Read back and hashed at a time: fits a core's own cache.
 _CHUNK_BYTES = 1 << 18
 #: Values of each model in memory at a time where several are gone through together (16 MiB as F32).
 SLICE = 1 << 22
-#: Where the kernel cannot copy between two files by itself, it is done by hand.
-_CANNOT_COPY = (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
 
 
 def dtype_name(dtype: np.dtype) -> str:
@@ -162,9 +159,17 @@ def raw_bytes(array: np.ndarray) -> memoryview:
     return contiguous.reshape(-1).view(np.uint8).data
 
 
-def tensor_sha256(array: np.ndarray) -> str:
-    """SHA-256 over the raw little-endian bytes."""
-    return _hash_of(raw_bytes(array))
+def tensor_hash(array: np.ndarray) -> str:
+    """BLAKE3 over the raw little-endian bytes."""
+    return content_hash(raw_bytes(array))
+
+
+def stored_hash(info: TensorInfo) -> str:
+    """The same of a tensor in a file; memory does not grow with it."""
+    digest = blake3()
+    with info.path.open("rb", buffering=0) as file:
+        _hash_range(digest, file.fileno(), info.offset, info.nbytes, _buffer(_CHUNK_BYTES))
+    return digest.hexdigest()
 
 
 @runtime_checkable
@@ -174,21 +179,6 @@ class KnowsLayout(Protocol):
     def layout(self, name: str) -> tuple[np.dtype, tuple[int, ...]]:
         """Type and shape of a tensor."""
         ...
-
-
-@dataclass(frozen=True)
-class KnownFile:
-    """A safetensors file with the hashes that were taken when it was written (on its card).
-
-    Attributes:
-        path: The file.
-        sha256: Hash of all of it.
-        tensors: Name → hash over the tensor's raw bytes.
-    """
-
-    path: Path
-    sha256: str
-    tensors: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -206,9 +196,8 @@ def write_tensors(
     *,
     point: str = "weights",
     verbatim: Mapping[str, TensorInfo] | None = None,
-    twin: KnownFile | None = None,
     progress: Callable[[float], None] | None = None,
-) -> tuple[list[dict[str, object]], str]:
+) -> list[dict[str, object]]:
     """Write a safetensors file, hashing on the way; the caller makes it durable.
 
     Args:
@@ -220,67 +209,53 @@ def write_tensors(
         verbatim: Tensors whose bytes are exactly those of another file, and where they lie there.
             They need not be in ``tensors``, and are not looked up where they are. Their hashes are
             taken from what was written, read back: equal to the source's, they prove the copy.
-        twin: A file that this one equals byte by byte if the header and each tensor's hash say so.
-            Its hash is then the file's, and not computed again.
         progress: Told the share of the bytes that have been written, 0..1, tensor by tensor.
 
     Returns:
-        ``[{name, dtype, shape, sha256}]`` sorted by name, and the whole file's SHA-256.
+        ``[{name, dtype, shape, blake3}]`` sorted by name.
     """
     verbatim = verbatim or {}
     header, entries = _lay_out(tensors, verbatim)
-    expected = twin is not None and _comes_out_as(twin, header, entries, verbatim)
     total = max((entry.offset + entry.nbytes for entry in entries), default=len(header))
-    workers = len(os.sched_getaffinity(0))
-    digests: dict[str, Future[str]] = {}
-    whole = hashlib.sha256(header)
-    with path.open("w+b", buffering=0) as file, ThreadPoolExecutor(workers) as pool:
+    digests = {entry.name: blake3() for entry in entries}
+    read: list[Future[object]] = []
+    piece, chunk = _buffer(_PIECE_BYTES), _buffer(_CHUNK_BYTES)  # of one thread each
+    with path.open("w+b", buffering=0) as file, ThreadPoolExecutor(1) as reader:
+        target = file.fileno()
         try:
-            _write_at(file.fileno(), memoryview(header), 0)
-            # Where nobody hashes along in the file's order, the longest first keeps all cores busy.
-            order = sorted(entries, key=lambda entry: -entry.nbytes) if expected else entries
-            for entry in order:
-                if entry.name in verbatim:
-                    digests[entry.name] = pool.submit(
-                        _copy_range, verbatim[entry.name], file.fileno(), entry.offset
-                    )
+            _write_at(target, memoryview(header), 0)
             for entry in entries:
+                digest = digests[entry.name]
                 if entry.name in verbatim:
-                    digests[entry.name].result()
-                    if not expected:
-                        for chunk in _chunks(file.fileno(), entry.offset, entry.nbytes):
-                            whole.update(chunk)
+                    info = verbatim[entry.name]
+                    for start, count in _copy_pieces(info, target, entry.offset, piece):
+                        read.append(reader.submit(_hash_range, digest, target, start, count, chunk))
                 else:
                     data = raw_bytes(tensors[entry.name])
                     if len(data) != entry.nbytes:
                         raise ValueError(f"{entry.name} changed while it was written")
-                    digests[entry.name] = pool.submit(_hash_of, data)
-                    _write_at(file.fileno(), data, entry.offset)
-                    whole.update(data)
+                    hashed = reader.submit(digest.update, data)
+                    _write_at(target, data, entry.offset)
                     # Before the next one is made: memory holds one at a time.
-                    digests[entry.name].result()
+                    hashed.result()
                     del data
                 fault_point(f"{point}.tensor")
                 if progress is not None:
                     progress((entry.offset + entry.nbytes) / total)
+            for one in read:
+                one.result()
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            reader.shutdown(cancel_futures=True)
             raise
-    described: list[dict[str, object]] = [
+    return [
         {
             "name": entry.name,
             "dtype": entry.dtype,
             "shape": list(entry.shape),
-            "sha256": digests[entry.name].result(),
+            "blake3": digests[entry.name].hexdigest(),
         }
         for entry in sorted(entries, key=lambda entry: entry.name)
     ]
-    if not expected or twin is None:
-        return described, whole.hexdigest()
-    if all(twin.tensors.get(str(item["name"])) == item["sha256"] for item in described):
-        return described, twin.sha256
-    # The other file is no longer what it was; whoever asked for a copy is told by the tensors.
-    return described, file_sha256(path)
 
 
 def _lay_out(
@@ -321,53 +296,34 @@ def _lay_out(
     return raw, entries
 
 
-def _comes_out_as(
-    twin: KnownFile, header: bytes, entries: list[_Entry], verbatim: Mapping[str, TensorInfo]
-) -> bool:
-    """Whether all is copied from the twin to the same place, below the same header."""
-    with twin.path.open("rb") as file:
-        if file.read(len(header)) != header:
-            return False
-    return all(
-        entry.name in verbatim
-        and verbatim[entry.name].path == twin.path
-        and verbatim[entry.name].offset == entry.offset
-        for entry in entries
-    )
+def _buffer(size: int) -> memoryview:
+    return memoryview(bytearray(size))
 
 
-def _copy_range(info: TensorInfo, target: int, offset: int) -> str:
-    """Copy a tensor's bytes into an open file, and hash them as they are read back from there."""
-    digest = hashlib.sha256()
+def _copy_pieces(
+    info: TensorInfo, target: int, offset: int, buffer: memoryview
+) -> Iterator[tuple[int, int]]:
+    """Copy a tensor's bytes into an open file; gives where each piece lies once it is there.
+
+    Through a buffer: ``copy_file_range`` is slower where the bytes move to another place in a page.
+    """
     with info.path.open("rb", buffering=0) as file:
-        for done in range(0, info.nbytes, _CHUNK_BYTES):
-            count = min(_CHUNK_BYTES, info.nbytes - done)
-            _copy_bytes(file.fileno(), info.offset + done, target, offset + done, count)
-            for chunk in _chunks(target, offset + done, count):
-                digest.update(chunk)
-    return digest.hexdigest()
+        for piece in _chunks(file.fileno(), info.offset, info.nbytes, buffer):
+            _write_at(target, piece, offset)
+            yield offset, len(piece)
+            offset += len(piece)
 
 
-def _copy_bytes(source: int, start: int, target: int, offset: int, count: int) -> None:
-    """Copy bytes between two open files; the kernel shares them where the file system can."""
-    done = 0
-    try:
-        while done < count:
-            moved = os.copy_file_range(source, target, count - done, start + done, offset + done)
-            if not moved:
-                raise EOFError("the source became shorter while it was copied")
-            done += moved
-    except OSError as error:
-        if error.errno not in _CANNOT_COPY:
-            raise
-        for chunk in _chunks(source, start + done, count - done):
-            _write_at(target, chunk, offset + done)
-            done += len(chunk)
+def _hash_range(
+    digest: blake3, descriptor: int, offset: int, count: int, buffer: memoryview
+) -> None:
+    """Hash a range of an open file, read from it."""
+    for chunk in _chunks(descriptor, offset, count, buffer):
+        digest.update(chunk)
 
 
-def _chunks(descriptor: int, offset: int, count: int) -> Iterator[memoryview]:
-    """A range of an open file, piece by piece, each in the same memory as the one before."""
-    buffer = memoryview(bytearray(min(count, _CHUNK_BYTES)))
+def _chunks(descriptor: int, offset: int, count: int, buffer: memoryview) -> Iterator[memoryview]:
+    """A range of an open file, one buffer after the other."""
     while count:
         got = os.preadv(descriptor, [buffer[:count]], offset)
         if not got:
@@ -380,7 +336,3 @@ def _write_at(descriptor: int, data: memoryview, offset: int) -> None:
     while data:
         written = os.pwrite(descriptor, data, offset)
         data, offset = data[written:], offset + written
-
-
-def _hash_of(data: memoryview) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -83,14 +83,12 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
     own = base.tensors() if base is not None else initial_weights(target, spec.seed)
     tensors = source.tensors()
     as_they_are = verbatim(plan, tensors)
-    stored = source.known_file()
+    stored = source.tensor_hashes()
     proof: dict[str, Any] = {}
 
     def prove(temporary: Path, written: Mapping[str, str]) -> None:
         """Read back what was written, before it gets its name."""
-        known = {
-            name: (written[name], stored.tensors[info.name]) for name, info in as_they_are.items()
-        }
+        known = {name: (written[name], stored[info.name]) for name, info in as_they_are.items()}
         result = open_tensors(temporary / WEIGHTS_FILE)
         verification = verify(
             plan, source.tensors(), result, known=known, progress=_told(events, "verifying")
@@ -119,7 +117,6 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
         dropout=source.dropout,
         prove=prove,
         verbatim=as_they_are,
-        twin=stored,
         progress=_told(events, "copying"),
     )
     frozen = set(plan.frozen)

@@ -212,16 +212,16 @@ def _pair(values: Any) -> tuple[Any, Any]:
 
 
 def _hashes(checkpoint: Checkpoint) -> dict[str, str] | None:
-    """SHA-256 of every tensor from the stored card; None when the store has it no more."""
+    """The hash of every tensor from the stored card; None when the store has it no more."""
     entry = checkpoint.manifest.get(CARD_FILE)
     if entry is None or int(entry["size"]) > CARD_LIMIT:
         return None
     try:
-        with storage.open_blob(entry["sha256"]) as file:
+        with storage.open_blob(entry["blake3"]) as file:
             card: Mapping[str, Any] = json.loads(file.read())
     except storage.StoreError:
         return None
-    return {tensor["name"]: tensor["sha256"] for tensor in card.get("tensors", ())}
+    return {tensor["name"]: tensor["blake3"] for tensor in card.get("tensors", ())}
 
 
 def _blocks(first: Checkpoint, second: Checkpoint) -> list[BlockRow] | None:

@@ -24,7 +24,7 @@ def response(manifest: storage.Manifest, folder: str) -> StreamingHttpResponse:
     """The answer that sends stored files as one zip of the folder's name.
 
     Args:
-        manifest: ``{path: {sha256, size}}``.
+        manifest: ``{path: {blake3, size}}``.
         folder: The folder in the zip that they lie in.
 
     Raises:
@@ -43,7 +43,7 @@ def folder_zip(manifest: storage.Manifest, folder: str) -> ZipStream:
     Stored and not compressed: weights do not get smaller, and the browser can show how far it is.
 
     Args:
-        manifest: ``{path: {sha256, size}}``.
+        manifest: ``{path: {blake3, size}}``.
         folder: The folder in the zip that they lie in.
 
     Raises:
@@ -51,19 +51,19 @@ def folder_zip(manifest: storage.Manifest, folder: str) -> ZipStream:
     """
     stream = ZipStream(sized=True)
     for path, entry in sorted(manifest.items()):
-        if not storage.blob_exists(entry["sha256"]):
-            raise storage.BlobMissing(entry["sha256"])
-        stream.add(_Blob(entry["sha256"]), f"{folder}/{path}", size=int(entry["size"]))
+        if not storage.blob_exists(entry["blake3"]):
+            raise storage.BlobMissing(entry["blake3"])
+        stream.add(_Blob(entry["blake3"]), f"{folder}/{path}", size=int(entry["size"]))
     return stream
 
 
 class _Blob:
     """Reads a stored file piece by piece, and opens it only when its turn has come."""
 
-    def __init__(self, sha256: str) -> None:
-        self._sha256 = sha256
+    def __init__(self, digest: str) -> None:
+        self._digest = digest
 
     def __iter__(self) -> Iterator[bytes]:
-        with storage.open_blob(self._sha256) as file:
+        with storage.open_blob(self._digest) as file:
             while chunk := file.read(_CHUNK):
                 yield chunk

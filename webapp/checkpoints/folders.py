@@ -21,7 +21,7 @@ class StoredFolder:
     """A checkpoint folder whose files are in the store; keywords of ``checkpoint_create``.
 
     Attributes:
-        folder_manifest: ``{path: {sha256, size}}``.
+        folder_manifest: ``{path: {blake3, size}}``.
         card: ``card.json``.
         config: The model as its configuration's fields.
         tensors: ``{name, dtype, shape}`` each.

@@ -199,12 +199,12 @@ class CopyForm(forms.Form):
             return found
         if self.architecture in TAKE_GPT2:
             found.append(("gpt2", _("GPT-2's published one")))
-        mine = self.source.manifest.get("tokenizer.json", {}).get("sha256", "")
+        mine = self.source.manifest.get("tokenizer.json", {}).get("blake3", "")
         others = (
             Checkpoint.objects.filter(team=self.team, architecture=self.architecture)
             .exclude(pk=self.source.pk)
             .exclude(stage=Checkpoint.Stage.ARCHIVED)
-            .annotate(vocabulary=Cast(KT("manifest__tokenizer.json__sha256"), CharField()))
+            .annotate(vocabulary=Cast(KT("manifest__tokenizer.json__blake3"), CharField()))
             .filter(vocabulary__isnull=False)
             .exclude(vocabulary=mine)
             .order_by("-created_at", "-pk")

@@ -58,13 +58,13 @@ def _merge_inputs(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _store_uploads(row: CheckpointImport) -> None:
     """Move what arrived into the store; a retry finds it there."""
     for path, entry in row.manifest.items():
-        if "sha256" in entry:
+        if "blake3" in entry:
             continue
         upload = Upload.objects.filter(pk=entry["upload"]).first()
         try:
             if upload is None:
                 raise FileNotFoundError
-            entry["sha256"] = uploads.store(upload)
+            entry["blake3"] = uploads.store(upload)
         except FileNotFoundError:
             raise JobRefused("input_missing", detail=path) from None
         row.save(update_fields=["manifest", "updated_at"])

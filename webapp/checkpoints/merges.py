@@ -83,11 +83,11 @@ def fitting(*, first: Checkpoint | None, user: User, team: Team) -> list[Checkpo
     )
     if first is None:
         return list(rows[:MOST])
-    wanted = first.manifest.get("tokenizer.json", {}).get("sha256")
+    wanted = first.manifest.get("tokenizer.json", {}).get("blake3")
     settings = config_of(first.config)
     near = rows.filter(architecture=first.architecture, parameters=first.parameters)
     # Read in the database, which looks only at the manifests of those.
-    near = near.annotate(tokenizer=KT("manifest__tokenizer.json__sha256")).exclude(pk=first.pk)
+    near = near.annotate(tokenizer=KT("manifest__tokenizer.json__blake3")).exclude(pk=first.pk)
     return [
         row for row in near[:MOST] if row.tokenizer == wanted and difference(settings, row) is None
     ]

@@ -41,7 +41,7 @@ class Checkpoint(TeamOwned):
     size = models.BigIntegerField(_("size"))  # bytes of all files
     #: Identity of the weights (see docs/formats.md).
     weights_sha256 = models.CharField(_("weights"), max_length=64, db_index=True)
-    manifest = models.JSONField(default=dict)  # {path: {sha256, size}}
+    manifest = models.JSONField(default=dict)  # {path: {blake3, size}}
     card = models.JSONField(_("card"), default=dict)
     #: ``[{name, dtype, shape}]`` from the safetensors header, so that plans need no file.
     tensors = models.JSONField(default=list)
@@ -150,7 +150,7 @@ class CheckpointImport(TeamOwned):
     name = models.CharField(_("name"), max_length=160)
     origin = models.CharField(max_length=10, choices=Checkpoint.Origin)
     repository = models.CharField(_("Hub name"), max_length=200, blank=True)
-    #: Uploaded files, ``{path: {upload, size, sha256 once stored}}``; the job's inputs.
+    #: Uploaded files, ``{path: {upload, size, blake3 once stored}}``; the job's inputs.
     manifest = models.JSONField(default=dict, blank=True)
     #: ``bytes``, ``total_bytes``, ``bytes_per_s`` of a download, as of its last event.
     progress = models.JSONField(default=dict, blank=True)
@@ -226,7 +226,7 @@ class CheckpointExport(TeamOwned):
         related_name="exports",
     )
     format = models.CharField(_("form"), max_length=20)  # a key of training.interop.exports.EXPORTS
-    manifest = models.JSONField(default=dict, blank=True)  # {path: {sha256, size}}
+    manifest = models.JSONField(default=dict, blank=True)  # {path: {blake3, size}}
     size = models.BigIntegerField(_("size"), default=0)  # bytes of all files
     #: ``proof.json`` (docs/formats.md).
     proof = models.JSONField(_("proof"), default=dict, blank=True)

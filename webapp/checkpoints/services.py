@@ -66,7 +66,7 @@ def checkpoint_create(
         team: Whose it is.
         owner: Who asked for it.
         job: The job that made it.
-        folder_manifest: ``{path: {sha256, size}}`` of every file.
+        folder_manifest: ``{path: {blake3, size}}`` of every file.
         card: ``card.json``.
         config: The model as its configuration's fields.
         tensors: ``{name, dtype, shape}`` each, from the header.

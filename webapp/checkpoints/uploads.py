@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 
 from webapp.jobs.selectors import sentence
 
-#: ``{path: {upload, size}}``, and ``sha256`` once the file is in the store.
+#: ``{path: {upload, size}}``, and ``blake3`` once the file is in the store.
 UploadedFiles = dict[str, dict[str, Any]]
 
 #: Forms of weights that can run code when opened, or that are not read.

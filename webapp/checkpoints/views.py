@@ -88,10 +88,10 @@ def checkpoint_file(request: PortalRequest, pk: uuid.UUID, path: str) -> HttpRes
     """One file of a checkpoint, always as a download: nothing in it is shown by the browser."""
     checkpoint = get_for_user(Checkpoint, request.user, pk=pk)
     entry = checkpoint.manifest.get(path)
-    if entry is None or not storage.blob_exists(entry["sha256"]):
+    if entry is None or not storage.blob_exists(entry["blake3"]):
         raise Http404
     response = FileResponse(
-        storage.open_blob(entry["sha256"]),
+        storage.open_blob(entry["blake3"]),
         as_attachment=True,
         filename=path.rsplit("/", 1)[-1],
         content_type="application/octet-stream",

@@ -122,7 +122,7 @@ def plan_of(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     if entry is None or entry["size"] > MOST_PLAN_BYTES:
         raise Http404
     try:
-        with storage.open_blob(entry["sha256"]) as file:
+        with storage.open_blob(entry["blake3"]) as file:
             content = json.load(file)
         plan = Plan.from_json(content["plan"])
         proof = {name: content["proof"][name] for name in ("proofs", "exact")}

@@ -56,7 +56,7 @@ def vocabulary_of(checkpoint: Checkpoint) -> Vocabulary:
     entry = checkpoint.manifest.get("tokenizer.json")
     try:
         if entry is not None and entry["size"] <= MOST_BYTES:
-            return _stored(entry["sha256"])
+            return _stored(entry["blake3"])
     except (storage.BlobMissing, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise _unreadable(checkpoint)
@@ -68,9 +68,9 @@ def _unreadable(checkpoint: Checkpoint) -> forms.ValidationError:
 
 
 @functools.lru_cache(maxsize=4)
-def _stored(sha256: str) -> Vocabulary:
+def _stored(digest: str) -> Vocabulary:
     """A file in the store never changes, and a form asks for the same ones again and again."""
-    with storage.open_blob(sha256) as file:
+    with storage.open_blob(digest) as file:
         content: dict[str, Any] = json.load(file)
     model = content["model"]
     ids = {**model["vocab"], **{one["content"]: one["id"] for one in content["added_tokens"]}}
@@ -106,7 +106,7 @@ def special_ids(source: Checkpoint, target: str) -> Mapping[str, int]:
         forms.ValidationError: Its files are not in the store; for the field ``tokenizer``.
     """
     files = [
-        (name, entry["sha256"], entry["size"])
+        (name, entry["blake3"], entry["size"])
         for name in TOKENIZER_FILES
         if (entry := source.manifest.get(name))
     ]
@@ -121,7 +121,7 @@ def _special_ids(
     files: tuple[tuple[str, str, int], ...], architecture: str, target: str
 ) -> Mapping[str, int]:
     with tempfile.TemporaryDirectory() as folder:
-        manifest = {name: {"sha256": sha256, "size": size} for name, sha256, size in files}
+        manifest = {name: {"blake3": digest, "size": size} for name, digest, size in files}
         storage.materialise(manifest, Path(folder))
         tokenizer = read_tokenizer(Path(folder), architecture)
         require_readable(tokenizer, config_of({"architecture": target}))

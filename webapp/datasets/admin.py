@@ -37,7 +37,7 @@ class DatasetVersionAdmin(TeamOwnedAdmin):
     list_display = ("__str__", "dataset_link", "job_link", "raw_size", "owner", "created_at")
     list_select_related = ("dataset", "job", "owner")
     list_filter = ("job__state", *TEAM_FILTERS)
-    search_fields = ("dataset__name", "filename", "sha256", "raw_sha256", "id")
+    search_fields = ("dataset__name", "filename", "sha256", "raw_blake3", "id")
 
     dataset_link = link("dataset", _("data set"))
     job_link = link("job", _("job"))
@@ -53,4 +53,4 @@ class UploadAdmin(TeamOwnedAdmin):
     extra = ("team_link", "owner_link")
     list_display = ("filename", "relative_path", "size", "received", "owner", "created_at")
     list_select_related = ("owner",)
-    search_fields = ("filename", "relative_path", "sha256", "id")
+    search_fields = ("filename", "relative_path", "blake3", "id")

@@ -32,11 +32,11 @@ def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Put the raw file into ``folder``, after moving a fresh upload into the store."""
     kind, _colon, name = spec["path"].partition(":")
     try:
-        sha256 = uploads.store(Upload.objects.get(pk=name)) if kind == "upload" else name
+        digest = uploads.store(Upload.objects.get(pk=name)) if kind == "upload" else name
     except (Upload.DoesNotExist, FileNotFoundError):
         raise JobRefused("file_missing", field="path") from None
-    DatasetVersion.objects.filter(job=job).update(raw_sha256=sha256)
-    storage.materialise({"input": {"sha256": sha256}}, folder)
+    DatasetVersion.objects.filter(job=job).update(raw_blake3=digest)
+    storage.materialise({"input": {"blake3": digest}}, folder)
     return spec | {"path": str(folder / "input")}
 
 

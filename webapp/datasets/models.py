@@ -17,7 +17,7 @@ class Upload(TeamOwned):
     size = models.BigIntegerField(_("size"))
     received = models.BigIntegerField(_("received"), default=0)
     #: Set when complete and moved into the store.
-    sha256 = models.CharField(max_length=64, blank=True)
+    blake3 = models.CharField(max_length=64, blank=True)
 
     class Meta:
         verbose_name = _("upload")
@@ -55,9 +55,9 @@ class DatasetVersion(TeamOwned):
     number = models.PositiveIntegerField(_("version"))
     job = models.OneToOneField("jobs.Job", on_delete=models.PROTECT, related_name="dataset_version")
     filename = models.CharField(_("file name"), max_length=255)
-    raw_sha256 = models.CharField(max_length=64)
+    raw_blake3 = models.CharField(max_length=64)
     raw_size = models.BigIntegerField(_("size"))
-    #: ``{name: {sha256, size}}`` of the prepared folder; empty until the job succeeded.
+    #: ``{name: {blake3, size}}`` of the prepared folder; empty until the job succeeded.
     manifest = models.JSONField(default=dict, blank=True)
     #: Hash over the manifest: the version's identity.
     sha256 = models.CharField(_("content"), max_length=64, blank=True, db_index=True)

@@ -110,7 +110,7 @@ def runs_using(version: DatasetVersion, limit: int = 10) -> list[Run]:
 def unfinished_uploads(user: User, team: Team) -> list[Upload]:
     """One's own uploads that were cut off, to be continued."""
     rows: QuerySet[Upload] = Upload.objects.for_user(user).filter(
-        owner=user, team=team, sha256="", relative_path=""
+        owner=user, team=team, blake3="", relative_path=""
     )
     used = Job.objects.filter(kind="prepare", team=team, spec__path__startswith="upload:")
     paths = set(used.values_list("spec__path", flat=True))

@@ -53,16 +53,16 @@ class Raw:
     """An uploaded file as it came: in ``UPLOAD_DIR`` or, once a worker has seen it, in the store.
 
     Attributes:
-        path: ``upload:<id>`` or ``store:<sha256>``, what the spec says.
+        path: ``upload:<id>`` or ``store:<hash>``, what the spec says.
         filename: As it was called.
         size: Bytes.
-        sha256: Empty until a worker found out, when the file is large.
+        blake3: Empty until a worker found out, when the file is large.
     """
 
     path: str
     filename: str
     size: int
-    sha256: str = ""
+    blake3: str = ""
 
 
 def disk_full_sentence() -> str:
@@ -126,7 +126,7 @@ def upload_take(*, file: UploadedFile, team: Team, owner: User) -> Upload:
 @transaction.atomic
 def upload_discard(*, upload: Upload, actor: User | None) -> bool:
     """Forget an upload that nothing uses; False when something does."""
-    if upload.sha256 or _is_used(upload):
+    if upload.blake3 or _is_used(upload):
         return False
     audit.record("upload.discard", actor=actor, instance=upload)
     upload_id = upload.pk
@@ -146,7 +146,7 @@ def _is_used(upload: Upload) -> bool:
 
 def uploads_expire() -> int:
     """Discard what began to arrive a week ago and was never used; the number of them."""
-    old = Upload.objects.filter(sha256="", updated_at__lt=timezone.now() - UPLOAD_KEPT)
+    old = Upload.objects.filter(blake3="", updated_at__lt=timezone.now() - UPLOAD_KEPT)
     return sum(upload_discard(upload=upload, actor=None) for upload in old)
 
 
@@ -160,7 +160,7 @@ def raw_of_upload(upload: Upload) -> Raw:
 
 def raw_of_version(version: DatasetVersion) -> Raw:
     """The raw file that a version was made from: it is kept, so nobody uploads it twice."""
-    return Raw(version.job.spec["path"], version.filename, version.raw_size, version.raw_sha256)
+    return Raw(version.job.spec["path"], version.filename, version.raw_size, version.raw_blake3)
 
 
 @transaction.atomic
@@ -213,7 +213,7 @@ def version_add(*, dataset: Dataset, raw: Raw, spec: PrepareSpec, owner: User) -
     """
     # Locked, or two uploads at once would get the same number.
     Dataset.objects.select_for_update().get(pk=dataset.pk)
-    if raw.sha256 and (same := _same(dataset, raw.sha256, spec)):
+    if raw.blake3 and (same := _same(dataset, raw.blake3, spec)):
         raise SameContent(same)
     number = (dataset.versions.aggregate(last=Max("number"))["last"] or 0) + 1
     job = _prepare(raw, spec, dataset.team, owner)
@@ -222,7 +222,7 @@ def version_add(*, dataset: Dataset, raw: Raw, spec: PrepareSpec, owner: User) -
         number=number,
         job=job,
         filename=raw.filename,
-        raw_sha256=raw.sha256,
+        raw_blake3=raw.blake3,
         raw_size=raw.size,
         team=dataset.team,
         owner=owner,
@@ -282,7 +282,7 @@ def _sample(sample: Sample, team: Team, owner: User) -> DatasetVersion:
     if found is not None:
         return found
     stored = storage.store_file(sample.path)
-    raw = Raw(f"store:{stored.sha256}", sample.filename, stored.size, stored.sha256)
+    raw = Raw(f"store:{stored.blake3}", sample.filename, stored.size, stored.blake3)
     return dataset_create(
         name=_free_name(sample.name, team),
         description=sample.description,
@@ -309,9 +309,9 @@ def _prepare(raw: Raw, spec: PrepareSpec, team: Team, owner: User) -> Any:
     )
 
 
-def _same(dataset: Dataset, raw_sha256: str, spec: PrepareSpec) -> DatasetVersion | None:
+def _same(dataset: Dataset, raw_blake3: str, spec: PrepareSpec) -> DatasetVersion | None:
     wanted = _settings(spec.model_dump(mode="json"))
-    versions = dataset.versions.filter(raw_sha256=raw_sha256).select_related("job")
+    versions = dataset.versions.filter(raw_blake3=raw_blake3).select_related("job")
     return next((row for row in versions if _settings(row.job.spec) == wanted), None)
 
 

@@ -117,7 +117,7 @@ def _append(request: PortalRequest, row: Upload) -> HttpResponse:
     coming = int(request.META.get("CONTENT_LENGTH") or 0)
     if start + coming > row.size:
         return _answer(413, _("More arrives than was announced."))
-    if row.sha256:
+    if row.blake3:
         return _answer(409)
     try:
         end = uploads.append(row, start, request.read, coming)

@@ -8,13 +8,13 @@ they mean is the training process's to find out.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from blake3 import blake3
 from django.conf import settings
 
 from training.data.sniff import HEAD_BYTES, Content, sniff
@@ -48,7 +48,7 @@ def begin(upload: Upload) -> None:
 
 def received(upload: Upload) -> int:
     """Bytes that have arrived and are on disk."""
-    if upload.sha256:
+    if upload.blake3:
         return upload.size
     try:
         return path_of(upload).stat().st_size
@@ -99,13 +99,13 @@ def look(upload: Upload) -> Content:
 
 
 def hash_if_small(upload: Upload) -> str:
-    """The content's SHA-256 when it takes no time to find out, else empty."""
-    if upload.sha256:
-        return upload.sha256
+    """The content's hash when it takes no time to find out, else empty."""
+    if upload.blake3:
+        return upload.blake3
     if upload.size > HASH_AT_ONCE:
         return ""
     with _open(upload) as file:
-        digest = hashlib.sha256()
+        digest = blake3()
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
         return digest.hexdigest()
@@ -117,21 +117,21 @@ def store(upload: Upload) -> str:
     Runs in a worker: a large file takes seconds to hash.
 
     Returns:
-        Its SHA-256.
+        Its hash.
 
     Raises:
         FileNotFoundError: Neither the upload nor its stored copy is there.
     """
-    if upload.sha256:
-        return upload.sha256
+    if upload.blake3:
+        return upload.blake3
     if not path_of(upload).is_file():
         raise FileNotFoundError(upload.filename)
     # Copied and not renamed: between a rename and the row's update a kill would lose the file.
     stored = storage.store_file(path_of(upload))
-    Upload.objects.filter(pk=upload.pk).update(sha256=stored.sha256, received=stored.size)
-    upload.sha256 = stored.sha256
+    Upload.objects.filter(pk=upload.pk).update(blake3=stored.blake3, received=stored.size)
+    upload.blake3 = stored.blake3
     discard(upload)
-    return stored.sha256
+    return stored.blake3
 
 
 def _read(read: Callable[[int], bytes], size: int) -> bytes:
@@ -142,7 +142,7 @@ def _read(read: Callable[[int], bytes], size: int) -> bytes:
 
 
 def _open(upload: Upload) -> IO[bytes]:
-    return storage.open_blob(upload.sha256) if upload.sha256 else path_of(upload).open("rb")
+    return storage.open_blob(upload.blake3) if upload.blake3 else path_of(upload).open("rb")
 
 
 @contextmanager

@@ -109,7 +109,7 @@ class Supervisor:
         except storage.StoreFull:
             self._fail("store_full")
         except storage.BlobMissing as error:
-            self._fail("input_missing", {"detail": error.sha256[:12]})
+            self._fail("input_missing", {"detail": error.digest[:12]})
         except storage.StoreError as error:
             self._fail("input_corrupt", {"detail": str(error)})
         except OSError as error:  # disk, permissions: not this job's fault, so it is tried again

@@ -95,21 +95,21 @@ def test_a_folder_goes_to_the_bucket_and_comes_back(bucket: Bucket, tmp_path: Pa
     (tmp_path / "in/a").write_bytes(b"weights" * 1000)
     (tmp_path / "in/sub/b").write_bytes(b"weights" * 1000)
     manifest = storage.store_folder(tmp_path / "in")
-    sha256 = manifest["a"]["sha256"]
-    name = f"/graft/files/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+    digest = manifest["a"]["blake3"]
+    name = f"/graft/files/{digest[:2]}/{digest[2:4]}/{digest}"
     assert bucket.puts == [name], "the same content is written once"
     storage.materialise(manifest, tmp_path / "out")
     assert (tmp_path / "out/sub/b").read_bytes() == b"weights" * 1000
-    with storage.open_blob(sha256) as file:
+    with storage.open_blob(digest) as file:
         assert file.read(7) == b"weights"
-    assert storage.blob_path(sha256) is None
-    assert storage.blob_exists(sha256)
+    assert storage.blob_path(digest) is None
+    assert storage.blob_exists(digest)
 
 
 def test_a_missing_and_a_changed_object_are_told_apart(bucket: Bucket, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"hello")
     stored = storage.store_file(tmp_path / "a")
-    manifest = {"a": {"sha256": stored.sha256, "size": 5}}
+    manifest = {"a": {"blake3": stored.blake3, "size": 5}}
     bucket.objects[bucket.puts[0]] = b"jello"
     with pytest.raises(storage.BlobCorrupt):
         storage.materialise(manifest, tmp_path / "out")

@@ -101,7 +101,7 @@ def test_the_same_weights_are_said_to_be_the_same(alice: Client, cast: Cast) -> 
 def test_hashes_that_are_gone_are_told_and_nothing_breaks(alice: Client, cast: Cast) -> None:
     gone = make_checkpoint(cast)
     Checkpoint.objects.filter(pk=gone.pk).update(
-        manifest={"card.json": {"sha256": "0" * 64, "size": 9}}
+        manifest={"card.json": {"blake3": "0" * 64, "size": 9}}
     )
     other = _with_hashes(cast, {})
     answer = alice.get(URL, {"ids": [gone.pk, other.pk]})
@@ -111,11 +111,11 @@ def test_hashes_that_are_gone_are_told_and_nothing_breaks(alice: Client, cast: C
 
 def test_many_different_tensors_are_counted_and_a_few_named(cast: Cast) -> None:
     chosen = []
-    for sha256 in ("one", "other"):
+    for digest in ("one", "other"):
         names = [f"part.w{number}" for number in range(300)]
         row = make_checkpoint(
             cast,
-            files={"card.json": card_file(dict.fromkeys(names, sha256))},
+            files={"card.json": card_file(dict.fromkeys(names, digest))},
             tensors=[{"name": name, "dtype": "F32", "shape": []} for name in names],
         )
         row.architecture = "other"

@@ -126,7 +126,7 @@ def with_words(checkpoint: Checkpoint, *words: str, kind: str = "BPE") -> Checkp
     model = {"type": kind, "vocab": {word: number for number, word in enumerate(words)}}
     path.write_text(json.dumps({"model": model, "added_tokens": []}))
     stored = storage.store_file(path)
-    checkpoint.manifest["tokenizer.json"] = {"sha256": stored.sha256, "size": stored.size}
+    checkpoint.manifest["tokenizer.json"] = {"blake3": stored.blake3, "size": stored.size}
     checkpoint.save()
     return checkpoint
 
@@ -216,7 +216,7 @@ def test_one_that_is_not_in_the_store_is_said_before_another_architecture_takes_
     client: Client, source: Checkpoint
 ) -> None:
     with_words(source, "a")
-    source.manifest["tokenizer.json"] |= {"sha256": "0" * 64}
+    source.manifest["tokenizer.json"] |= {"blake3": "0" * 64}
     source.save()
     answer = client.get(_url(source), {"into": "new/opt"})
     assert source.name in answer.context["form"].errors["tokenizer"][0]

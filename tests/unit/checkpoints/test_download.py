@@ -40,7 +40,7 @@ def test_a_chinese_name_stays_readable(client: Client, cast: Cast) -> None:
 
 def test_a_missing_file_is_said_before_anything_is_sent(client: Client, cast: Cast) -> None:
     checkpoint = make_checkpoint(cast)
-    path = storage.blob_path(checkpoint.manifest["config.json"]["sha256"])
+    path = storage.blob_path(checkpoint.manifest["config.json"]["blake3"])
     assert path is not None
     path.unlink()
     client.force_login(cast.alice)

@@ -165,7 +165,7 @@ def test_a_missing_file_is_said_before_anything_is_sent(
     alice: Client, cast: Cast, data_folder: Path
 ) -> None:
     row = make_export(cast)
-    for path in (data_folder / "files").rglob(row.manifest["model.onnx"]["sha256"]):
+    for path in (data_folder / "files").rglob(row.manifest["model.onnx"]["blake3"]):
         path.unlink()
     answer = alice.get(f"/checkpoints/exports/{row.pk}/download", follow=True)
     assert "not in the store any more" in answer.content.decode()
@@ -257,7 +257,7 @@ def test_the_worker_s_part_around_the_real_engine(cast: Cast, tmp_path: Path) ->
 
     row.refresh_from_db()
     same = "model.safetensors"
-    assert row.manifest[same]["sha256"] == checkpoint.manifest[same]["sha256"]
+    assert row.manifest[same]["blake3"] == checkpoint.manifest[same]["blake3"]
     assert row.size == sum(entry["size"] for entry in row.manifest.values())
     assert row.proof["kind"] == "bytes"
     assert "GPT2LMHeadModel" in row.proof["open"]

@@ -90,7 +90,7 @@ def test_uploaded_files_become_a_checkpoint_and_its_copy_another(
     assert checkpoint.parameters == TINY.parameter_count()
     assert {"model.safetensors", "config.json", "card.json"} <= checkpoint.manifest.keys()
     assert "tensors" not in checkpoint.card
-    assert all(storage.blob_exists(entry["sha256"]) for entry in checkpoint.manifest.values())
+    assert all(storage.blob_exists(entry["blake3"]) for entry in checkpoint.manifest.values())
 
     row = services.copy_start(
         name="Deeper",
@@ -145,7 +145,7 @@ def test_uploads_are_stored_once_and_a_retry_finds_them(
         spec = jobs.inputs(imported.job, dict(imported.job.spec), folder)
         assert (Path(spec["path"]) / "config.json").is_file()
     imported.refresh_from_db()
-    assert all(entry["sha256"] for entry in imported.manifest.values())
+    assert all(entry["blake3"] for entry in imported.manifest.values())
 
 
 def test_an_upload_that_is_gone_is_named(imported: CheckpointImport, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_a_check_from_upload_to_ready(cast: Cast, tmp_path: Path) -> None:
     assert version.is_ready
     assert version.summary["counts"]["documents"] == 200
     assert len(version.preview["documents"]) == 20
-    assert storage.blob_exists(version.manifest["train.jsonl"]["sha256"])
+    assert storage.blob_exists(version.manifest["train.jsonl"]["blake3"])
     assert list(selectors.ready_versions(cast.alice, cast.team)) == [version]
     assert not selectors.ready_versions(cast.mallory, cast.team).exists()
 
@@ -54,7 +54,7 @@ def test_inputs_can_be_asked_for_again(cast: Cast, tmp_path: Path) -> None:
         spec = jobs.inputs(version.job, version.job.spec, folder)
         assert Path(spec["path"]).read_bytes() == TEXT
     version.refresh_from_db()
-    assert version.raw_sha256
+    assert version.raw_blake3
 
 
 def test_a_kill_between_storing_and_writing_it_down_loses_nothing(
@@ -62,7 +62,7 @@ def test_a_kill_between_storing_and_writing_it_down_loses_nothing(
 ) -> None:
     upload = make_upload(cast, TEXT)
     stored = storage.store_file(uploads.path_of(upload))
-    assert uploads.store(upload) == stored.sha256
+    assert uploads.store(upload) == stored.blake3
     assert not uploads.path_of(upload).exists()
 
 

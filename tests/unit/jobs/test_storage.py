@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from training.hashing import content_hash
 from webapp import storage
 
 
@@ -25,11 +25,11 @@ def stored_files(folder: Path) -> list[Path]:
 
 def test_a_file_is_named_by_its_content(tmp_path: Path, data_folder: Path) -> None:
     stored = storage.store_file(write(tmp_path / "a", b"hello"))
-    assert stored == storage.StoredFile(hashlib.sha256(b"hello").hexdigest(), 5)
-    path = storage.blob_path(stored.sha256)
+    assert stored == storage.StoredFile(content_hash(b"hello"), 5)
+    path = storage.blob_path(stored.blake3)
     assert path is not None
     assert path.read_bytes() == b"hello"
-    with storage.open_blob(stored.sha256) as file:
+    with storage.open_blob(stored.blake3) as file:
         assert file.read() == b"hello"
 
 
@@ -40,7 +40,7 @@ def test_the_same_content_is_stored_once(tmp_path: Path, data_folder: Path) -> N
 
 
 def test_stored_files_cannot_be_written(tmp_path: Path) -> None:
-    path = storage.blob_path(storage.store_file(write(tmp_path / "a", b"hello")).sha256)
+    path = storage.blob_path(storage.store_file(write(tmp_path / "a", b"hello")).blake3)
     assert path is not None
     assert path.stat().st_mode & 0o222 == 0
 
@@ -58,7 +58,7 @@ def test_moving_a_file_leaves_nothing_behind(tmp_path: Path, data_folder: Path) 
 def test_what_a_job_made_is_shared_with_the_store_and_not_copied(tmp_path: Path) -> None:
     write(tmp_path / "in/a", b"hello")
     manifest = storage.store_folder(tmp_path / "in", link=True)
-    path = storage.blob_path(manifest["a"]["sha256"])
+    path = storage.blob_path(manifest["a"]["blake3"])
     assert path is not None
     assert os.path.samefile(path, tmp_path / "in/a")
     assert path.stat().st_mode & 0o222 == 0
@@ -73,7 +73,7 @@ def test_what_a_job_made_on_another_device_is_copied(
 
     monkeypatch.setattr(os, "link", refuse)
     stored = storage.store_file(write(tmp_path / "a", b"hello"), link=True)
-    path = storage.blob_path(stored.sha256)
+    path = storage.blob_path(stored.blake3)
     assert path is not None
     assert path.read_bytes() == b"hello"
     assert not os.path.samefile(path, tmp_path / "a")
@@ -92,8 +92,8 @@ def test_a_folder_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_on_one_device_a_link_is_given_and_not_a_copy(tmp_path: Path) -> None:
     stored = storage.store_file(write(tmp_path / "a", b"hello"))
-    storage.materialise({"x": {"sha256": stored.sha256, "size": 5}}, tmp_path / "out")
-    path = storage.blob_path(stored.sha256)
+    storage.materialise({"x": {"blake3": stored.blake3, "size": 5}}, tmp_path / "out")
+    path = storage.blob_path(stored.blake3)
     assert path is not None
     assert os.path.samefile(path, tmp_path / "out/x")
 
@@ -105,25 +105,25 @@ def test_across_devices_a_copy_is_given(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(errno.EXDEV, "other device")
 
     monkeypatch.setattr(os, "link", refuse)
-    storage.materialise({"x": {"sha256": stored.sha256, "size": 5}}, tmp_path / "out")
+    storage.materialise({"x": {"blake3": stored.blake3, "size": 5}}, tmp_path / "out")
     assert (tmp_path / "out/x").read_bytes() == b"hello"
     assert (tmp_path / "out/x").stat().st_nlink == 1
 
 
 def test_a_changed_file_is_not_handed_out(tmp_path: Path) -> None:
     stored = storage.store_file(write(tmp_path / "a", b"hello"))
-    path = storage.blob_path(stored.sha256)
+    path = storage.blob_path(stored.blake3)
     assert path is not None
     path.chmod(0o644)
     path.write_bytes(b"jello")
     with pytest.raises(storage.BlobCorrupt):
-        storage.materialise({"x": {"sha256": stored.sha256, "size": 5}}, tmp_path / "out")
+        storage.materialise({"x": {"blake3": stored.blake3, "size": 5}}, tmp_path / "out")
     assert not any((tmp_path / "out").iterdir())
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(storage.BlobMissing, match="0" * 64):
-        storage.materialise({"x": {"sha256": "0" * 64, "size": 5}}, tmp_path / "out")
+        storage.materialise({"x": {"blake3": "0" * 64, "size": 5}}, tmp_path / "out")
     with pytest.raises(storage.BlobMissing):
         storage.open_blob("0" * 64)
     assert storage.blob_path("0" * 64) is None
@@ -134,7 +134,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_paths_that_lead_outside_are_refused(tmp_path: Path, path: str) -> None:
     stored = storage.store_file(write(tmp_path / "a", b"hello"))
     with pytest.raises(storage.PathRefused):
-        storage.materialise({path: {"sha256": stored.sha256, "size": 5}}, tmp_path / "out")
+        storage.materialise({path: {"blake3": stored.blake3, "size": 5}}, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "abc", "A" * 64, ""])
@@ -165,8 +165,8 @@ def test_a_full_disk_leaves_nothing_half_written(
 
 
 def test_a_folders_identity_is_its_content_whatever_the_order() -> None:
-    a = {"sha256": "a" * 64, "size": 1}
-    b = {"sha256": "b" * 64, "size": 2}
+    a = {"blake3": "a" * 64, "size": 1}
+    b = {"blake3": "b" * 64, "size": 2}
     assert storage.manifest_sha256({"x": a, "y": b}) == storage.manifest_sha256({"y": b, "x": a})
     assert storage.manifest_sha256({"x": a, "y": b}) != storage.manifest_sha256({"x": b, "y": a})
     assert storage.manifest_size({"x": a, "y": b}) == 3

@@ -101,7 +101,7 @@ def test_the_checkpoint_becomes_a_row_with_its_parents(cast: Cast, out: Path) ->
     assert list(made.parents.all()) == [source]
     assert made.dataset_version == run.dataset_version
     assert run.checkpoint.derived_runs.count() == 0
-    assert storage.blob_exists(made.manifest["model.safetensors"]["sha256"])
+    assert storage.blob_exists(made.manifest["model.safetensors"]["blake3"])
 
 
 def test_the_parent_of_a_transfer_from_a_run_is_what_that_run_made(cast: Cast, out: Path) -> None:

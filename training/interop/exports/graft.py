@@ -7,7 +7,7 @@ from pathlib import Path
 
 from training import __version__
 from training.errors import TrainingError
-from training.weights.card import CARD_FILE
+from training.weights.card import CARD_FILE, WEIGHTS_FILE
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 
 OPEN = """\
@@ -17,8 +17,8 @@ checkpoint = read_checkpoint(Path("."), verify=True)"""
 
 
 def write(checkpoint: Checkpoint, folder: Path) -> None:
-    """Copy every file that the card names, and the card."""
-    for name in (*checkpoint.card["files"], CARD_FILE):
+    """Copy the weights, every file that the card names, and the card."""
+    for name in (WEIGHTS_FILE, *checkpoint.card["files"], CARD_FILE):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(checkpoint.folder / name, folder / name)
 

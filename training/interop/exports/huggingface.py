@@ -13,10 +13,11 @@ from pathlib import Path
 
 from training.backbones.registry import BACKBONES
 from training.errors import TrainingError
+from training.hashing import file_hash
 from training.interop.forms import form_of, read_config
 from training.interop.forms.form import read_config_json
 from training.interop.huggingface import copy_files, read_folder
-from training.weights.card import CONFIG_FILE, WEIGHTS_FILE, file_sha256
+from training.weights.card import CONFIG_FILE, WEIGHTS_FILE
 from training.weights.checkpoint import Checkpoint
 
 OPEN = "{opening}"
@@ -39,7 +40,7 @@ def check(checkpoint: Checkpoint, folder: Path) -> str:
         payload = read_config_json(checkpoint.folder / CONFIG_FILE)
         # Another architecture's, where that says the same in a form that others read.
         wanted = read_config(form_of(payload).exported(wanted, payload), checkpoint.infos)
-    known = checkpoint.card["files"][WEIGHTS_FILE]["sha256"]
-    if found.config != wanted or file_sha256(folder / WEIGHTS_FILE) != known:
+    known = file_hash(checkpoint.folder / WEIGHTS_FILE)
+    if found.config != wanted or file_hash(folder / WEIGHTS_FILE) != known:
         raise TrainingError("export_changed", file=WEIGHTS_FILE)
     return f"safetensors {version('safetensors')}"

@@ -76,7 +76,7 @@ def test_a_deeper_model_has_its_proof_and_its_parents(source: Path, tmp_path: Pa
     parts = [part for row in report["plan"]["rows"] for part in row["parts"]]
     assert len(report["proof"]["proofs"]) == len(parts)
     for proof in report["proof"]["proofs"]:
-        assert proof["sha256"] == proof["source_sha256"]
+        assert proof["blake3"] == proof["source_blake3"]
     stored = json.loads((tmp_path / "out" / "checkpoint" / "transfer.json").read_text())
     assert stored == {"plan": report["plan"], "proof": report["proof"]}
     event = next(event for event in events if event["kind"] == "weights")

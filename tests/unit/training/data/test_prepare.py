@@ -16,6 +16,7 @@ from training.data.prepare import assign, draws, normalise, run
 from training.data.tokenizer import Tokenizer
 from training.errors import MESSAGES, TrainingError
 from training.events import EventLog, read_events
+from training.hashing import content_hash
 from training.spec import PrepareSpec
 
 CHINESE = "床前明月光，疑是地上霜。举头望明月，低头思故乡。"
@@ -96,7 +97,7 @@ def test_files_are_described_by_size_and_hash(prepared):
     assert {path.name for path in folder.iterdir()} == {*about["files"], "dataset.json"}
     for name, described in about["files"].items():
         data = (folder / name).read_bytes()
-        assert described == {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        assert described == {"blake3": content_hash(data), "size": len(data)}
 
 
 def test_the_same_upload_gives_the_same_data_set(prepared):
@@ -312,7 +313,7 @@ def test_progress_is_told_by_bytes_read_and_ends_with_finished(prepared, monkeyp
 def test_the_report_repeats_the_counts(prepared):
     about = prepared(texts(30))
     report = json.loads((prepared.out / "report.json").read_text())
-    assert report["version"] == 1
+    assert report["version"] == 2
     for key in ("sha256", "counts", "splits", "warnings"):
         assert report[key] == about[key]
 

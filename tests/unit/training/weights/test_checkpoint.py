@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ from training import faults
 from training.backbones.gpt2.config import GPT2Config
 from training.durable import sweep
 from training.errors import TrainingError
+from training.hashing import content_hash
 from training.weights.card import weights_sha256
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
 from training.weights.initial import initial_tensors
@@ -74,14 +74,14 @@ def test_the_card_describes_every_file_and_tensor(tmp_path: Path) -> None:
     found = {
         p.relative_to(tmp_path / "c").as_posix() for p in (tmp_path / "c").rglob("*") if p.is_file()
     }
-    assert set(card["files"]) == found - {"card.json"}
+    assert set(card["files"]) == found - {"card.json", "model.safetensors"}
     assert "adapter/note.json" in card["files"]
     for name, entry in card["files"].items():
         data = (tmp_path / "c" / name).read_bytes()
-        assert entry == {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        assert entry == {"blake3": content_hash(data), "size": len(data)}
     for tensor in card["tensors"]:
         array = initial_tensors(CONFIG.tensors(), 0)[tensor["name"]]
-        assert tensor["sha256"] == hashlib.sha256(array.tobytes()).hexdigest()
+        assert tensor["blake3"] == content_hash(array.tobytes())
     assert card["parameters"] == CONFIG.parameter_count()
 
 
@@ -183,7 +183,7 @@ def test_a_changed_byte_is_found(tmp_path: Path) -> None:
         ("card.json", None, "checkpoint_missing"),
         ("card.json", "{", "checkpoint_invalid"),
         ("card.json", "[]", "checkpoint_invalid"),
-        ("card.json", '{"version": 2, "files": {}}', "checkpoint_version"),
+        ("card.json", '{"version": 1, "files": {}}', "checkpoint_version"),
         ("config.json", None, "checkpoint_missing"),
         ("config.json", "{", "config_unreadable"),
         ("model.safetensors", None, "checkpoint_missing"),
