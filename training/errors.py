@@ -287,7 +287,47 @@ MESSAGES: dict[str, str] = {
         "There are %(documents)d different documents; splitting takes at least %(needed)d. Add "
         "more text and upload it again."
     ),
+    "label_column_missing": _(
+        "There is no column %(column)s to take labels from. The columns are: %(columns)s."
+    ),
+    "label_column_is_text": _(
+        "%(column)s holds the text, so it cannot hold the label too. Choose another column for one "
+        "of the two."
+    ),
+    "json_label_not_simple": _(
+        "In line %(line)d, the label %(column)s is a JSON %(type)s. A label is a string, a number, "
+        "true or false."
+    ),
+    "labels_none": _(
+        "No row has a label in the column %(column)s. Choose another column, or leave it empty."
+    ),
+    "labels_one_class": _(
+        "The column %(column)s holds only one class, so there is nothing to tell apart. Choose "
+        "another column, or add texts of other classes."
+    ),
+    "labels_too_many": _(
+        "The column %(column)s holds %(classes)d different values for %(documents)d different "
+        "texts: too many to be classes. Choose another column."
+    ),
+    "label_rare": _(
+        "The class %(label)s has %(documents)d different texts, and each class needs %(needed)d, "
+        "one for each split (other classes as rare: %(others)d). Add texts, or choose to leave out "
+        "rare classes."
+    ),
     # Remarks on a data set that can be used all the same.
+    "warning_imbalance": _(
+        "The class %(largest)s has %(most)d texts to train on, %(smallest)s only %(least)d. "
+        "Accuracy alone would not show whether the rare classes are recognised."
+    ),
+    "warning_unlabelled": _("%(documents)d documents have no label and were left out."),
+    "warning_conflicts": _(
+        "%(texts)d texts stand there several times with different labels. The first label decided "
+        "which split they are in."
+    ),
+    "warning_left_out": _(
+        "%(classes)d classes were too rare for the splits and were left out, with %(documents)d "
+        "documents."
+    ),
     "warning_few_tokens": _(
         "There are only %(tokens)d tokens to train on. A model learns little from so few: start "
         "from a source, or add text."

@@ -327,6 +327,19 @@ class PrepareSpec(Settings):
         title=_("Text column"),
         description=_("Column or key that holds the text; empty: found by its name and content."),
     )
+    label_field: str = Field(
+        "",
+        max_length=200,
+        title=_("Label column"),
+        description=_(
+            "Column or key that holds each text's class. Empty: the texts have no labels."
+        ),
+    )
+    leave_out_rare: bool = Field(
+        False,
+        title=_("Leave out rare classes"),
+        description=_("Leave out classes with fewer texts than there are splits."),
+    )
     validation_percent: float = Field(
         5,
         gt=0,

@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from training.data.labels import MAX_LABEL, Labels, describe, group, require_learnable, stratify
+from training.data.labels import remarks as label_remarks
 from training.data.readers import Document, Reader, detect_format, open_reader
 from training.data.readers.text import TextReader
 from training.data.remarks import DocumentStatistics, remarks
@@ -84,6 +86,7 @@ class _Found:
     characters: array[int] = field(default_factory=lambda: array("q"))
     tokens: array[int] = field(default_factory=lambda: array("q"))
     statistics: DocumentStatistics = field(default_factory=DocumentStatistics)
+    labels: Labels | None = None
 
     @property
     def distinct(self) -> int:
@@ -100,10 +103,13 @@ def _read(spec: PrepareSpec, folder: Path, events: EventLog) -> _Found:
     name = spec.filename or path.name
     needed = 3 if spec.test_percent else 2
     format = detect_format(path, name) if spec.format == "auto" else spec.format
-    found = _read_once(open_reader(path, format, spec.text_field), path, folder, events)
+    reader = open_reader(path, format, spec.text_field, label_field=spec.label_field)
+    found = _read_once(reader, path, folder, events)
     for enough in FINER_CHARACTERS if format == "text" else ():
         if found.distinct < needed:
             found = _read_once(TextReader(path, enough=enough), path, folder, events)
+    if not found.ids and found.labels is not None and found.labels.unlabelled:
+        raise TrainingError("labels_none", field="label_field", column=found.labels.column)
     if not found.ids:
         raise TrainingError("documents_all_empty", field="path", empty=found.statistics.empty)
     if found.distinct < needed:
@@ -115,10 +121,12 @@ def _read(spec: PrepareSpec, folder: Path, events: EventLog) -> _Found:
 
 def _read_once(reader: Reader, path: Path, folder: Path, events: EventLog) -> _Found:
     found = _Found(reader, file_hash(path), path.stat().st_size)
+    if reader.label_field:
+        found.labels = Labels(reader.label_field)
     tokenizer = Tokenizer.gpt2()
     told = time.monotonic()
     with (folder / "documents.jsonl").open("w", encoding="utf-8", newline="\n") as copy:
-        for batch in _batches(reader, found.statistics):
+        for batch in _batches(reader, found):
             texts = [document.text for document in batch]
             for document, tokens in zip(batch, tokenizer.count_batch(texts), strict=True):
                 normalised = normalise(document.text)
@@ -127,7 +135,11 @@ def _read_once(reader: Reader, path: Path, folder: Path, events: EventLog) -> _F
                 found.characters.append(len(document.text))
                 found.tokens.append(tokens)
                 found.statistics.add(normalised)
-                copy.write(_line({"id": document.id, "text": document.text}))
+                content: dict[str, Any] = {"id": document.id, "text": document.text}
+                if found.labels is not None and document.label is not None:
+                    found.labels.add(document.label)
+                    content["label"] = document.label
+                copy.write(_line(content))
             if time.monotonic() - told >= TELL_EVERY_S:
                 told = time.monotonic()
                 events.emit(
@@ -139,8 +151,10 @@ def _read_once(reader: Reader, path: Path, folder: Path, events: EventLog) -> _F
     return found
 
 
-def _batches(reader: Reader, statistics: DocumentStatistics) -> Iterator[list[Document]]:
-    """Documents with text in them, a million characters or so at a time."""
+def _batches(reader: Reader, found: _Found) -> Iterator[list[Document]]:
+    """Documents with text in them (and a label, where labels are read), a million characters or so
+    at a time."""
+    statistics, labels = found.statistics, found.labels
     waiting: list[Document] = []
     characters = 0
     for document in reader:
@@ -148,9 +162,13 @@ def _batches(reader: Reader, statistics: DocumentStatistics) -> Iterator[list[Do
         if not text.strip():
             statistics.empty += 1
             continue
+        if labels is not None and document.label is None:
+            labels.unlabelled += 1
+            continue
         writable = _writable(text)
         statistics.replaced += writable != text
-        waiting.append(Document(document.id, writable))
+        label = None if document.label is None else _writable(document.label)[:MAX_LABEL]
+        waiting.append(Document(document.id, writable, label))
         characters += len(text) + 100
         if characters >= BATCH_CHARACTERS:
             yield waiting
@@ -221,7 +239,12 @@ def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
     is_first[first] = True
     duplicates = len(keys) - len(first)
     kept = is_first if spec.remove_duplicates else np.ones(len(keys), bool)
-    splits = assign(draws(keys, spec.seed), spec.validation_percent, spec.test_percent)
+    drawn = draws(keys, spec.seed)
+    labels = None
+    if found.labels is None:
+        splits = assign(drawn, spec.validation_percent, spec.test_percent)
+    else:
+        splits, kept, labels = _split_labelled(spec, found.labels, keys, drawn, first, kept)
     tokens, characters = np.array(found.tokens), np.array(found.characters)
 
     names = SPLITS if spec.test_percent else SPLITS[:2]
@@ -249,15 +272,20 @@ def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
         "encoding": found.reader.encoding,
         "text_field": found.reader.text_field,
         "columns": found.reader.columns,
+        "labels": labels,
         "seed": spec.seed,
         "source": {"blake3": found.blake3, "size": found.size, "filename": spec.filename},
         "counts": counts,
         "splits": in_splits,
         "lengths": _histogram(tokens[kept]),
         "script": found.statistics.han_share,
-        "warnings": remarks(
-            found.statistics, counts, tokens[kept], np.array(found.ids)[kept], in_splits["train"]
-        ),
+        "warnings": [
+            *remarks(
+                *(found.statistics, counts, tokens[kept]),
+                *(np.array(found.ids)[kept], in_splits["train"]),
+            ),
+            *(label_remarks(labels) if labels is not None else ()),
+        ],
         "files": {f"{name}.jsonl": _describe(folder / f"{name}.jsonl") for name in names},
     }
     lines = (f"{name} {about['files'][name]['blake3']}\n" for name in sorted(about["files"]))
@@ -265,6 +293,34 @@ def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
     about["files"]["preview.json"] = _describe(folder / "preview.json")
     (folder / "dataset.json").write_bytes(json_bytes(about))
     return about
+
+
+def _split_labelled(
+    spec: PrepareSpec,
+    labels: Labels,
+    keys: npt.NDArray[np.bytes_],
+    drawn: Draws,
+    first: npt.NDArray[np.int64],
+    kept: npt.NDArray[np.bool_],
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_], dict[str, Any]]:
+    """Splits that keep the classes' shares; which documents are kept; ``dataset.json``'s labels."""
+    groups = group(keys, labels)
+    needed = 3 if spec.test_percent else 2
+    left_out = require_learnable(labels, groups.classes, needed, leave_out=spec.leave_out_rare)
+    gone = np.array([name in left_out for name in labels.names])
+    in_use = ~gone[groups.classes]
+    splits = np.zeros(len(groups.classes), np.int8)
+    splits[in_use] = stratify(
+        *(drawn[first][in_use], groups.classes[in_use]),
+        *(spec.validation_percent, spec.test_percent),
+    )
+    of = np.array(labels.of, np.int64)
+    # A copy of a kept text may itself bear a class that is left out.
+    kept = kept & in_use[groups.group] & ~gone[of]
+    of_document = splits[groups.group]
+    names = SPLITS[:needed]
+    counted = [of[kept & (of_document == number)] for number in range(needed)]
+    return of_document, kept, describe(labels, counted, names, groups.conflicts, left_out)
 
 
 def _write_splits(
@@ -292,6 +348,7 @@ def _write_splits(
                             "id": document["id"],
                             "split": names[splits[place]],
                             "text": document["text"][:PREVIEW_CHARACTERS],
+                            **({"label": document["label"]} if "label" in document else {}),
                             "characters": found.characters[place],
                             "tokens": found.tokens[place],
                         }

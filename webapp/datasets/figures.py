@@ -59,6 +59,16 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Class:
+    """A class of labelled texts: documents of each split, in the splits' order, and its share of
+    all documents, 0..1."""
+
+    name: str
+    documents: list[int]
+    share: float
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a check is.
 
@@ -133,6 +143,21 @@ def splits(version: DatasetVersion) -> list[Split]:
     ]
 
 
+def classes(version: DatasetVersion) -> list[Class]:
+    """The classes of labelled texts, the largest first; none where there are no labels."""
+    rows = (version.summary.get("labels") or {}).get("classes") or []
+    counts = [sum(row[name] for name in SPLIT_NAMES if name in row) for row in rows]
+    total = sum(counts) or 1
+    return [
+        Class(row["name"], [row.get(name, 0) for name in _splits_of(version)], count / total)
+        for row, count in zip(rows, counts, strict=True)
+    ]
+
+
+def _splits_of(version: DatasetVersion) -> list[str]:
+    return list(version.summary.get("splits") or {})
+
+
 def warnings(version: DatasetVersion) -> list[str]:
     """What is worth knowing, each a sentence in the reader's language."""
     return [
@@ -167,7 +192,7 @@ def settings_used(version: DatasetVersion) -> list[tuple[Any, Any]]:
         if isinstance(value, bool):
             shown: Any = gettext("yes") if value else gettext("no")
         elif value == "":
-            shown = gettext("automatic")
+            shown = gettext("none") if name == "label_field" else gettext("automatic")
         else:
             shown = choices.get(value, f"{value:g}" if isinstance(value, float) else value)
         rows.append((field.label, shown))

@@ -20,6 +20,8 @@ _FIELDS = PrepareSpec.model_fields
 SETTINGS = (
     "format",
     "text_field",
+    "label_field",
+    "leave_out_rare",
     "validation_percent",
     "test_percent",
     "remove_duplicates",
@@ -55,6 +57,13 @@ class SettingsForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         **_told("text_field"),
     )
+    label_field = forms.CharField(
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        **_told("label_field"),
+    )
+    leave_out_rare = forms.BooleanField(required=False, **_told("leave_out_rare"))
     validation_percent = forms.FloatField(
         widget=forms.NumberInput(attrs={"min": "0.1", "max": "50", "step": "any"}),
         **_told("validation_percent"),

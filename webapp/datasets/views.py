@@ -196,6 +196,7 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
         "counts": row.summary.get("counts", {}),
         "bars": figures.bars(row),
         "splits": figures.splits(row),
+        "classes": figures.classes(row),
         "warnings": figures.warnings(row),
         "settings_used": figures.settings_used(row),
         "same": selectors.same_content(row),

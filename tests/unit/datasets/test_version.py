@@ -41,6 +41,44 @@ def test_the_histogram_has_a_table_beside_it(alice: Client, cast: Cast) -> None:
     assert "64 – 127" in page
 
 
+LABELS = {
+    "field": "kind",
+    "classes": [
+        {"name": "good <b>", "train": 900, "validation": 50, "test": 50},
+        {"name": "bad", "train": 180, "validation": 10, "test": 10},
+    ],
+    "unlabelled": 0,
+    "conflicts": 0,
+    "left_out": [],
+}
+
+
+def test_labelled_texts_show_their_classes(alice: Client, cast: Cast) -> None:
+    version = make_version(cast, summary=make_summary(labels=LABELS))
+    page = _get(alice, version)
+    assert "2 classes from the column kind" in page
+    assert "good &lt;b&gt;" in page
+    assert "83.3%" in page
+    assert [(one.name, one.documents, round(one.share, 3)) for one in figures.classes(version)] == [
+        ("good <b>", [900, 50, 50], 0.833),
+        ("bad", [180, 10, 10], 0.167),
+    ]
+    assert "classes from the column" not in _get(alice, make_version(cast, name="Plain"))
+
+
+def test_many_classes_are_folded(alice: Client, cast: Cast) -> None:
+    many = [{"name": f"class {n}", "train": 9, "validation": 1, "test": 1} for n in range(25)]
+    page = _get(alice, make_version(cast, summary=make_summary(labels=LABELS | {"classes": many})))
+    assert "class 24" in page
+    assert page.index("Show the others") < page.index("class 20")
+
+
+def test_a_preview_shows_each_text_s_label(alice: Client, cast: Cast) -> None:
+    document = {"id": 1, "split": "train", "text": "Well done.", "characters": 10, "tokens": 3}
+    version = make_version(cast, preview={"documents": [document | {"label": "praise"}]})
+    assert '<span class="tag">praise</span>' in _get(alice, version)
+
+
 def test_one_range_of_lengths_stands_in_a_scale(cast: Cast) -> None:
     only = {"from": 2048, "to": 4096, "documents": 500}
     shown = figures.bars(make_version(cast, summary=make_summary(lengths=[only])))

@@ -26,7 +26,11 @@ READERS: dict[str, type[Reader]] = {
 
 
 def open_reader(
-    path: Path, format: str = "auto", text_field: str = "", filename: str = ""
+    path: Path,
+    format: str = "auto",
+    text_field: str = "",
+    filename: str = "",
+    label_field: str = "",
 ) -> Reader:
     """The reader for a file; its first rows are read already, so its columns are known.
 
@@ -34,13 +38,14 @@ def open_reader(
         format: ``auto`` or a key of :data:`READERS`.
         text_field: Column that holds the text; empty: found by name and content.
         filename: The name the file had, a hint for ``auto``.
+        label_field: Column that holds the label; empty: none is read.
 
     Raises:
         TrainingError: The file is not text, or its beginning is at fault.
     """
     if format == "auto":
         format = detect_format(path, filename or path.name)
-    return READERS[format](path, text_field)
+    return READERS[format](path, text_field, label_field)
 
 
 def iter_documents(path: Path, format: str = "auto", text_field: str = "") -> Iterator[Document]:

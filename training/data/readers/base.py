@@ -26,10 +26,14 @@ TEXT_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text, and its place in the upload (from 0; rows without text count)."""
+    """A text, its place in the upload (from 0; rows without text count), and its label.
+
+    The label is None where none is read, or the row has none.
+    """
 
     id: int
     text: str
+    label: str | None = None
 
 
 class Reader(ABC):
@@ -40,15 +44,17 @@ class Reader(ABC):
         encoding: Codec of the file.
         columns: Names of a table's columns, in order; empty for plain text.
         text_field: The column that holds the text; empty for plain text.
+        label_field: The column that holds the label; empty where none is read.
     """
 
     format: str
     encoding: str
     columns: list[str]
     text_field: str
+    label_field: str = ""
 
     @abstractmethod
-    def __init__(self, path: Path, text_field: str = "") -> None: ...
+    def __init__(self, path: Path, text_field: str = "", label_field: str = "") -> None: ...
 
     @abstractmethod
     def __iter__(self) -> Iterator[Document]:
@@ -68,6 +74,23 @@ def names(columns: Sequence[str]) -> str:
     """Columns as a sentence shows them."""
     shown = [column[:MAX_NAME] for column in columns[:20]]
     return ", ".join(shown) + (" …" if len(columns) > 20 else "") if shown else "–"
+
+
+def require_label_field(columns: Sequence[str], text_field: str, wanted: str) -> None:
+    """Refuse a label's column that is not there, or is the text's.
+
+    Raises:
+        TrainingError: ``label_column_missing``, ``label_column_is_text``.
+    """
+    if wanted and wanted == text_field:
+        raise TrainingError("label_column_is_text", field="label_field", column=wanted[:MAX_NAME])
+    if wanted and wanted not in columns:
+        raise TrainingError(
+            "label_column_missing",
+            field="label_field",
+            column=wanted[:MAX_NAME],
+            columns=names(columns),
+        )
 
 
 def find_text_field(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], wanted: str) -> str:

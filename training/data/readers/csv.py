@@ -15,6 +15,7 @@ from training.data.readers.base import (
     Document,
     Reader,
     find_text_field,
+    require_label_field,
 )
 from training.data.readers.lines import MAX_LINE_CHARACTERS, Lines
 from training.errors import TrainingError
@@ -34,7 +35,7 @@ class CsvReader(Reader):
 
     format = "csv"
 
-    def __init__(self, path: Path, text_field: str = "") -> None:
+    def __init__(self, path: Path, text_field: str = "", label_field: str = "") -> None:
         self._lines = Lines(path)
         self.encoding = self._lines.encoding
         self.delimiter = sniff_delimiter(path)
@@ -53,6 +54,8 @@ class CsvReader(Reader):
                 break
         rows = [dict(zip(self._names, row, strict=False)) for _, row in self._sample]
         self.text_field = find_text_field(self._names, rows, text_field)
+        require_label_field(self._names, self.text_field, label_field)
+        self.label_field = label_field
         self.columns = [name[:MAX_NAME] for name in self._names][:MAX_COLUMNS]
 
     @property
@@ -61,6 +64,7 @@ class CsvReader(Reader):
 
     def __iter__(self) -> Iterator[Document]:
         place, width = self._names.index(self.text_field), len(self._names)
+        label = self._names.index(self.label_field) if self.label_field else None
         for number, (line, row) in enumerate(chain(self._sample, self._rows)):
             if len(row) != width:
                 raise TrainingError(
@@ -71,7 +75,8 @@ class CsvReader(Reader):
                     found=len(row),
                     expected=width,
                 )
-            yield Document(number, row[place])
+            found = row[label].strip() if label is not None else ""
+            yield Document(number, row[place], found or None)
 
     def _records(self) -> Iterator[Row]:
         """Rows that are not blank, each with the number of the line it starts on."""

@@ -17,6 +17,7 @@ from training.data.readers.base import (
     Reader,
     find_text_field,
     names,
+    require_label_field,
 )
 from training.data.readers.lines import Lines
 from training.errors import TrainingError
@@ -29,7 +30,7 @@ class JsonlReader(Reader):
 
     format = "jsonl"
 
-    def __init__(self, path: Path, text_field: str = "") -> None:
+    def __init__(self, path: Path, text_field: str = "", label_field: str = "") -> None:
         self._lines = Lines(path)
         self.encoding = self._lines.encoding
         self._rows = self._objects()
@@ -48,6 +49,8 @@ class JsonlReader(Reader):
             self.text_field = find_text_field(list(found), rows, text_field)
         else:
             self.text_field = text_field
+        require_label_field(list(found), self.text_field, label_field)
+        self.label_field = label_field
         self.columns = [key[:MAX_NAME] for key in found][:MAX_COLUMNS]
 
     @property
@@ -56,7 +59,22 @@ class JsonlReader(Reader):
 
     def __iter__(self) -> Iterator[Document]:
         for number, (line, row) in enumerate(chain(self._sample, self._rows)):
-            yield Document(number, self._text(line, row))
+            yield Document(number, self._text(line, row), self._label(line, row))
+
+    def _label(self, line: int, row: dict[str, Any]) -> str | None:
+        value = row.get(self.label_field) if self.label_field else None
+        if value is None:
+            return None
+        if isinstance(value, list | dict):
+            raise TrainingError(
+                "json_label_not_simple",
+                field="label_field",
+                line=line,
+                column=self.label_field[:MAX_NAME],
+                type=_type_name(value),
+            )
+        # As JSON writes it: true, 3, 0.5.
+        return (value if isinstance(value, str) else json.dumps(value)).strip() or None
 
     def _text(self, line: int, row: dict[str, Any]) -> str:
         column = self.text_field[:MAX_NAME]

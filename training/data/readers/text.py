@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.data.readers.base import Document, Reader
+from training.data.readers.base import Document, Reader, require_label_field
 from training.data.readers.lines import Lines
 
 #: A document ends at the first blank line after so many characters …
@@ -27,7 +27,14 @@ class TextReader(Reader):
 
     format = "text"
 
-    def __init__(self, path: Path, text_field: str = "", enough: int = ENOUGH_CHARACTERS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        text_field: str = "",
+        label_field: str = "",
+        enough: int = ENOUGH_CHARACTERS,
+    ) -> None:
+        require_label_field([], "", label_field)
         self._lines = Lines(path)
         self._enough = enough
         self.encoding = self._lines.encoding

@@ -12,35 +12,14 @@ from hypothesis import strategies as st
 
 from training import faults
 from training.data import prepare
-from training.data.prepare import assign, draws, normalise, run
+from training.data.prepare import assign, draws, normalise
 from training.data.tokenizer import Tokenizer
 from training.errors import MESSAGES, TrainingError
-from training.events import EventLog, read_events
+from training.events import read_events
 from training.hashing import content_hash
 from training.spec import PrepareSpec
 
 CHINESE = "床前明月光，疑是地上霜。举头望明月，低头思故乡。"
-
-
-@pytest.fixture
-def prepared(tmp_path):
-    """Prepare an upload; gives dataset.json, the splits and the events."""
-
-    def make(content, name="upload.jsonl", **settings):
-        source, out = tmp_path / name, tmp_path / "out"
-        if not isinstance(content, str | bytes):
-            content = "".join(json.dumps({"text": text}) + "\n" for text in content)
-        source.write_bytes(content if isinstance(content, bytes) else content.encode())
-        log = EventLog(tmp_path / "events.jsonl")
-        try:
-            run(PrepareSpec(path=str(source), filename=name, **settings), out, log)
-        finally:
-            log.close()
-        return json.loads((out / "dataset" / "dataset.json").read_text())
-
-    make.out = tmp_path / "out"
-    make.events = tmp_path / "events.jsonl"
-    return make
 
 
 def split_of(out):
