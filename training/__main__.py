@@ -152,7 +152,7 @@ def _ended(options: argparse.Namespace, out: Path, events: EventLog) -> int:
             code_version=code_version(),
             command=options.command,
         )
-        spec = read_spec(options.spec, COMMANDS[options.command])
+        spec = read_spec(options.spec, options.command)
         worker = import_module(WORKERS[options.command])
         result = worker.run(spec, out, events)
         if result is not None:  # prepare says itself that it has finished
@@ -223,8 +223,8 @@ def _last_line(path: Path, size: int) -> int:
         return start + file.read().rstrip(b"\n").rfind(b"\n") + 1
 
 
-def read_spec(path: Path, model: type[Settings]) -> Any:
-    """Read and validate a spec, JSON or YAML.
+def read_spec(path: Path, command: str) -> Any:
+    """Read and validate a command's spec, JSON or YAML; a run's is that of its method.
 
     Raises:
         TrainingError: ``spec_invalid``, with the first field at fault.
@@ -237,7 +237,7 @@ def read_spec(path: Path, model: type[Settings]) -> Any:
             content = yaml.safe_load(text)
         else:
             content = json.loads(text)
-        return model.model_validate(content)
+        return _settings(command, content).model_validate(content)
     except ValidationError as error:
         found = problems(error)
         detail = "; ".join(f"{problem.field}: {problem}" for problem in found)
@@ -250,11 +250,21 @@ def read_spec(path: Path, model: type[Settings]) -> Any:
         raise
 
 
+def _settings(command: str, content: Any) -> type[Settings]:
+    method = content.get("method") if command == "run" and isinstance(content, dict) else None
+    if isinstance(method, str):
+        methods = import_module("training.methods.registry").METHODS
+        if method in methods:
+            found: type[Settings] = methods[method].settings
+            return found
+    return COMMANDS[command]
+
+
 # --- commands that answer on standard output -----------------------------------------------------
 
 
 def _generate(options: argparse.Namespace) -> int:
-    spec = read_spec(options.spec, COMMANDS["generate"])
+    spec = read_spec(options.spec, "generate")
     serving = import_module("training.engine.serve")
     generator = serving.open_generator(Path(spec.checkpoint))
     sys.stdout.write(spec.prompt)
@@ -290,7 +300,9 @@ def _diff(options: argparse.Namespace) -> int:
 
 def _estimate(options: argparse.Namespace) -> int:
     estimating = import_module("training.estimate")
-    spec = read_spec(options.spec, COMMANDS["run"])
+    spec = read_spec(options.spec, "run")
+    if spec.method in import_module("training.methods.registry").WORK_METHODS:
+        raise TrainingError("estimate_not_possible", field="method", method=spec.method)
     config = spec.model
     if config is None:
         read = import_module("training.weights.checkpoint").read_checkpoint
@@ -317,15 +329,8 @@ def _spec(options: argparse.Namespace) -> int:
     if options.method not in registry:
         print(f"There is no method {options.method}: {', '.join(registry)}", file=sys.stderr)
         return EXIT_REFUSED
-    presets = import_module("training.backbones.gpt2.config").PRESETS
-    spec = COMMANDS["run"].model_validate(
-        {
-            "method": options.method,
-            "data": {"path": "DATASET"},
-            "tokenizer": {"kind": "train"},
-            "model": presets["nano"].model_dump(),
-        }
-    )
+    method = registry[options.method]
+    spec = method.settings.model_validate({"method": options.method, **method.example})
     _print_json(spec.model_dump(mode="json"))
     return EXIT_DONE
 

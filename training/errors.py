@@ -287,6 +287,20 @@ MESSAGES: dict[str, str] = {
         "There are %(documents)d different documents; splitting takes at least %(needed)d. Add "
         "more text and upload it again."
     ),
+    "dataset_without_labels": _(
+        "This data set has no labels. Prepare it again and name the column that holds them."
+    ),
+    "examples_fewer_than_classes": _(
+        "There are %(classes)d classes, and each needs an example at least. Choose more examples."
+    ),
+    "features_need_text": _(
+        "%(architecture)s reads no text, so it has no features of texts. Choose a language model."
+    ),
+    "pooling_sees_nothing": _(
+        "In %(architecture)s the first token looks at nothing but itself. Choose the mean, the "
+        "maximum or the last token."
+    ),
+    "estimate_not_possible": _("There is no estimate for the method %(method)s yet."),
     "label_column_missing": _(
         "There is no column %(column)s to take labels from. The columns are: %(columns)s."
     ),

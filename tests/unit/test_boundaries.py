@@ -13,7 +13,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTAL = {"django", "webapp", "rq", "django_rq", "redis"}
-HEAVY = ["tensorflow", "keras", "keras_hub", "transformers", "tokenizers", "h5py", "pyarrow"]
+HEAVY = [
+    *("tensorflow", "keras", "keras_hub", "transformers", "tokenizers"),
+    *("h5py", "pyarrow", "sklearn"),
+]
 
 
 def imports(path: Path) -> Iterator[str]:

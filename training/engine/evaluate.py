@@ -22,7 +22,7 @@ from training.engine.resources import Watch, require_memory
 from training.errors import TrainingError
 from training.estimate import estimate
 from training.events import EventLog
-from training.methods.registry import METHODS
+from training.methods.registry import LOOP_METHODS
 from training.report import write_report
 from training.spec import (
     DataSpec,
@@ -69,7 +69,7 @@ class Judge:
                 sequence_length=min(spec.sequence_length, context), batch_size=spec.batch_size
             ),
         )
-        loaded = METHODS[spec.method].load_split(run, out, events, spec.split)
+        loaded = LOOP_METHODS[spec.method].load_split(run, out, events, spec.split)
         events.emit("phase", name="loading", fraction=None, detail="TensorFlow")
         devices = configure(DeviceSpec(), default_threads())
         if devices.kind == "cpu":

@@ -18,7 +18,7 @@ from training.engine.precision import choose
 from training.engine.resources import Watch, require_memory
 from training.events import EventLog, read_events
 from training.faults import fault_point
-from training.methods.registry import METHODS
+from training.methods.registry import LOOP_METHODS, WORK_METHODS
 from training.report import write_report
 from training.settings import spec_sha256
 from training.spec import RunSpec
@@ -28,11 +28,11 @@ from training.version import code_version
 CURVE_POINTS = 2000
 
 
-def run(spec: RunSpec, out: Path, events: EventLog) -> dict[str, Any]:
+def run(spec: Any, out: Path, events: EventLog) -> dict[str, Any]:
     """Train, or go on training, and write ``report.json`` and ``checkpoint/``.
 
     Args:
-        spec: The frozen spec; resuming needs the very same.
+        spec: The frozen spec of a method; resuming needs the very same.
         out: The working directory; this process holds its lock.
         events: Its event log.
 
@@ -43,6 +43,9 @@ def run(spec: RunSpec, out: Path, events: EventLog) -> dict[str, Any]:
         TrainingError: A refusal.
         stopping.Stopped: On request.
     """
+    if spec.method in WORK_METHODS:
+        with Watch(events):
+            return WORK_METHODS[spec.method].work(spec, out, events)
     digest = spec_sha256(spec)
     root = out / "state"
     for folder in (out, root):
@@ -57,7 +60,7 @@ def run(spec: RunSpec, out: Path, events: EventLog) -> dict[str, Any]:
             # Killed before the first state: nothing was kept, so even step 0 comes again.
             events.emit("resumed", step=-1)
         events.emit("phase", name="loading", fraction=None, detail="")
-        loaded = METHODS[spec.method].load(spec, out, events)
+        loaded = LOOP_METHODS[spec.method].load(spec, out, events)
 
         # The slow import comes once the data is known to be good.
         events.emit("phase", name="loading", fraction=None, detail="TensorFlow")

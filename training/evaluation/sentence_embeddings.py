@@ -16,22 +16,7 @@ from typing import Any
 import numpy as np
 
 from training.data.text_tokenizer import TextTokenizer
-
-
-def mean_pool(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Mask-weighted mean over time, scaled to length one.
-
-    Args:
-        hidden: Hidden states, float32 [batch, time, width].
-        mask: [batch, time], 1 at real tokens and 0 at padding; at least one is real in each row.
-
-    Returns:
-        float32 [batch, width], each row of Euclidean length 1.
-    """
-    weights = mask.astype(np.float32)[..., None]
-    mean = (hidden * weights).sum(1) / weights.sum(1)
-    found: np.ndarray = mean / np.linalg.norm(mean, axis=1, keepdims=True)
-    return found
+from training.features.texts import hidden_states, pool
 
 
 def sentence_embeddings(
@@ -54,22 +39,17 @@ def sentence_embeddings(
         as_tokens: See :meth:`TextTokenizer.encode_input`.
 
     Returns:
-        float32 [texts, width].
+        float32 [texts, width], each row of Euclidean length 1.
     """
-    most = min(most_tokens or model.config.context, model.config.context)
-    found = [np.zeros([0, model.blocks.width], np.float32)]
-    for start in range(0, len(texts), batch_size):
-        ids = [
-            tokenizer.encode_input(text, most, as_tokens=as_tokens)
-            for text in texts[start : start + batch_size]
-        ]
-        longest = max(map(len, ids))
-        padding = tokenizer.special_ids["pad_token_id"]
-        tokens = np.full([len(ids), longest], padding, np.int32)
-        mask = np.zeros([len(ids), longest], np.int32)
-        for row, sentence in enumerate(ids):
-            tokens[row, : len(sentence)] = sentence
-            mask[row, : len(sentence)] = 1
-        hidden = np.asarray(model.hidden(tokens, mask)).reshape(*tokens.shape, -1)
-        found.append(mean_pool(hidden, mask))
-    return np.concatenate(found)
+    found = np.zeros([len(texts), model.blocks.width], np.float32)
+    for rows, hidden, mask in hidden_states(
+        model,
+        tokenizer,
+        texts,
+        most_tokens=most_tokens,
+        batch_size=batch_size,
+        as_tokens=as_tokens,
+    ):
+        mean = pool(hidden, mask, "mean")
+        found[rows] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+    return found

@@ -1,8 +1,9 @@
 """What the engine knows of a method, and nothing more.
 
-A method is one file with a :class:`Method` in it: light enough to import anywhere. ``load`` reads
-the data and the tokenizer (no TensorFlow yet), ``build`` on what it returns makes the
-:class:`Task` that the loop trains.
+A method is one file with a :class:`Method` in it: light enough to import anywhere. The engine's
+loop trains a :class:`LoopMethod`: ``load`` reads the data and the tokenizer (no TensorFlow yet),
+``build`` on what it returns makes the :class:`Task`. A :class:`WorkMethod` takes no steps, and does
+all of its work by itself.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from training.backbones.contract import BackboneConfig
 from training.errors import TrainingError
 from training.events import EventLog
+from training.settings import Settings
 from training.spec import RunSpec
 
 Batch = tuple[np.ndarray, ...]
@@ -89,8 +91,8 @@ class Method:
         summary: One sentence.
         data: Kinds of data sets it takes.
         backbones: Architectures it trains.
-        load: Reads data and configuration.
-        load_split: The same for scoring weights on one split alone.
+        settings: Its spec.
+        example: Fields that a spec cannot do without, to be edited.
     """
 
     name: str
@@ -99,8 +101,8 @@ class Method:
     summary: str
     data: tuple[str, ...]
     backbones: tuple[str, ...]
-    load: Callable[[RunSpec, Path, EventLog], Loaded]
-    load_split: Callable[[RunSpec, Path, EventLog, str], Loaded]
+    settings: type[Settings]
+    example: Mapping[str, Any]
 
     def require_trained(self, config: BackboneConfig) -> None:
         """Refuse a source whose architecture it does not train.
@@ -116,3 +118,27 @@ class Method:
                 architecture=config.architecture,
                 known=", ".join(self.backbones),
             )
+
+
+@dataclass(frozen=True)
+class LoopMethod(Method):
+    """A method that the engine's loop trains.
+
+    Attributes:
+        load: Reads data and configuration.
+        load_split: The same for scoring weights on one split alone.
+    """
+
+    load: Callable[[RunSpec, Path, EventLog], Loaded]
+    load_split: Callable[[RunSpec, Path, EventLog, str], Loaded]
+
+
+@dataclass(frozen=True)
+class WorkMethod(Method):
+    """A method without steps.
+
+    Attributes:
+        work: Does everything in a working directory; gives the fields of the ``finished`` event.
+    """
+
+    work: Callable[[Any, Path, EventLog], dict[str, str]]

@@ -12,7 +12,7 @@ from training.backbones.registry import BACKBONES, model_class
 from training.engine.generate import Generator
 from training.engine.serve import open_generator
 from training.errors import TrainingError
-from training.evaluation.sentence_embeddings import mean_pool, sentence_embeddings
+from training.evaluation.sentence_embeddings import sentence_embeddings
 from training.interop.huggingface import export
 from training.spec import GenerateSpec
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
@@ -147,16 +147,6 @@ def test_padding_and_its_tokens_leave_the_real_ones_alone():
     )
     alone = {key: value[1:, :8] for key, value in given.items()}
     assert np.abs(model(**alone).numpy() - before[1:, :8]).max() < 1e-4
-
-
-def test_mean_pooling_counts_real_tokens_and_gives_length_one():
-    random = np.random.default_rng(0)
-    hidden = random.normal(size=(2, 5, 4)).astype(np.float32)
-    mask = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
-    for row, kept in enumerate((5, 2)):
-        mean = sum(hidden[row, place] for place in range(kept)) / kept
-        expected = mean / np.sqrt((mean * mean).sum())
-        assert np.allclose(mean_pool(hidden, mask)[row], expected, atol=1e-6)
 
 
 def test_a_sentence_has_the_same_vector_alone_and_in_a_batch():

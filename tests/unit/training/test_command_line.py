@@ -12,20 +12,22 @@ from tests.parity.text import CASES
 from training.__main__ import main, read_spec
 from training.errors import EXIT_DONE, EXIT_REFUSED, TrainingError
 from training.events import EventLog, read_events
-from training.spec import CopySpec, RunSpec
+from training.methods.registry import METHODS
 from training.weights.checkpoint import write_checkpoint
 from training.weights.initial import initial_tensors
 
 
 def test_methods_are_json(capsys):
     assert main(["methods"]) == EXIT_DONE
-    assert [method["name"] for method in json.loads(capsys.readouterr().out)] == ["causal_lm"]
+    assert [method["name"] for method in json.loads(capsys.readouterr().out)] == list(METHODS)
 
 
-def test_the_spec_it_prints_is_valid_and_complete(capsys):
-    assert main(["spec", "causal_lm"]) == EXIT_DONE
+@pytest.mark.parametrize("name", METHODS)
+def test_the_spec_it_prints_is_valid_and_complete(capsys, name):
+    assert main(["spec", name]) == EXIT_DONE
     printed = json.loads(capsys.readouterr().out)
-    assert RunSpec.model_validate(printed).model_dump(mode="json") == printed
+    assert METHODS[name].settings.model_validate(printed).model_dump(mode="json") == printed
+    assert printed["method"] == name
 
 
 def test_the_estimate_needs_no_tensorflow(tmp_path):
@@ -67,32 +69,32 @@ def test_what_is_not_a_spec_is_refused_with_a_sentence(tmp_path, text):
     path = tmp_path / "spec.json"
     path.write_text(text)
     with pytest.raises(TrainingError) as caught:
-        read_spec(path, RunSpec)
+        read_spec(path, "run")
     assert caught.value.code == "spec_invalid"
 
 
 @pytest.mark.parametrize(
-    ("model", "content"),
+    ("command", "content"),
     [
-        (RunSpec, {"data": {"path": "d"}, "source": {"checkpoint": "c"}}),
-        (CopySpec, {"source": {"checkpoint": "c"}}),
+        ("run", {"data": {"path": "d"}, "source": {"checkpoint": "c"}}),
+        ("transfer", {"source": {"checkpoint": "c"}}),
     ],
 )
-def test_another_checkpoint_s_tokenizer_needs_that_checkpoint(tmp_path, model, content):
+def test_another_checkpoint_s_tokenizer_needs_that_checkpoint(tmp_path, command, content):
     path = tmp_path / "spec.json"
     path.write_text(json.dumps(content | {"tokenizer": {"kind": "checkpoint"}}))
     with pytest.raises(TrainingError) as caught:
-        read_spec(path, model)
+        read_spec(path, command)
     assert (caught.value.code, caught.value.field) == ("spec_invalid", "tokenizer.checkpoint")
     path.write_text(json.dumps(content | {"tokenizer": {"kind": "checkpoint", "checkpoint": "t"}}))
-    assert read_spec(path, model).tokenizer.checkpoint == "t"
+    assert read_spec(path, command).tokenizer.checkpoint == "t"
 
 
 def test_yaml_that_does_not_parse_is_refused_with_a_sentence(tmp_path):
     path = tmp_path / "spec.yaml"
     path.write_text("a: [")
     with pytest.raises(TrainingError):
-        read_spec(path, RunSpec)
+        read_spec(path, "run")
 
 
 @pytest.mark.parametrize("state", [False, True])

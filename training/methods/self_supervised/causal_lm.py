@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from training.backbones.gpt2.config import GPT2Config
+from training.backbones.gpt2.config import PRESETS, GPT2Config
 from training.data.packing import Blocks, batch, documents, load_blocks, sequential_batches
 from training.data.tokenizer import Tokenizer
 from training.data.tokenizers import read_byte_level, tokenizer_of
@@ -31,7 +31,7 @@ from training.errors import TrainingError
 from training.errors import gettext_noop as _
 from training.estimate import estimate
 from training.events import EventLog
-from training.methods.contract import Batch, Method
+from training.methods.contract import Batch, LoopMethod
 from training.spec import RunSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 from training.weights.plan import Plan
@@ -395,13 +395,19 @@ def _load_split(spec: RunSpec, out: Path, events: EventLog, split: str) -> Loade
     return LoadedText(spec, out, events, (split,))
 
 
-METHOD = Method(
+METHOD = LoopMethod(
     name="causal_lm",
     family="self_supervised",
     title=_("Causal language modelling"),
     summary=_("Predict each token from those before it: GPT-2's own way to learn from text."),
     data=("text",),
     backbones=("gpt2", "gpt3"),
+    settings=RunSpec,
+    example={
+        "data": {"path": "DATASET"},
+        "tokenizer": {"kind": "train"},
+        "model": PRESETS["nano"].model_dump(),
+    },
     load=LoadedText,
     load_split=_load_split,
 )

@@ -1,0 +1,80 @@
+"""What a result must beat to be worth anything: the commonest class, and words alone.
+
+- ``majority``: every text gets the training split's shares of the classes.
+- ``tfidf``: logistic regression on the words' TF-IDF (Spärck Jones, 1972), single words and pairs;
+  of Chinese, which has no spaces, one to three characters. The strength of the regularisation is
+  chosen by cross-validation, as a head's is.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from training.evaluation.choosing import Places, choose
+from training.evaluation.classification import Labels, Probabilities
+
+#: Inverse regularisation that is tried.
+GRID = (0.1, 1.0, 10.0, 100.0)
+MOST_WORDS = 200_000
+
+_HAN = re.compile("[\u3400-\u9fff]")
+
+
+def majority(train: Labels, rows: int, classes: int) -> Probabilities:
+    """The training split's shares, for each row: float64 [rows, classes]."""
+    shares = np.bincount(train, minlength=classes) / len(train)
+    return np.tile(shares, (rows, 1))
+
+
+def tfidf(
+    train: Sequence[str], labels: Labels, texts: Sequence[str], classes: int, seed: int
+) -> Probabilities:
+    """Fit on the training texts, and predict: float64 [texts, classes].
+
+    Args:
+        train: Training texts.
+        labels: Their classes; every class is there.
+        texts: What is predicted.
+        classes: How many there are.
+        seed: Of the folds.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    if _mostly_han(train):
+        words = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), max_features=MOST_WORDS)
+    else:
+        words = TfidfVectorizer(
+            token_pattern=r"(?u)\b\w+\b", ngram_range=(1, 2), max_features=MOST_WORDS
+        )
+    words.set_params(sublinear_tf=True)
+    try:
+        known = words.fit_transform(train)
+    except ValueError:  # not a word in any text
+        return majority(labels, len(texts), classes)
+
+    def predict(strength: float, fitted: Places, held_out: Places) -> Probabilities:
+        model = _fitted(strength, known[fitted], labels[fitted])
+        return np.asarray(model.predict_proba(known[held_out]))
+
+    strength = choose(GRID, labels, seed, predict)
+    model = _fitted(strength, known, labels)
+    return np.asarray(model.predict_proba(words.transform(texts)))
+
+
+def _fitted(strength: float, words: Any, labels: Labels) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LogisticRegression(C=strength, max_iter=1000).fit(words, labels)
+
+
+def _mostly_han(texts: Sequence[str]) -> bool:
+    sample = "".join(text[:200] for text in texts[:500])
+    return 2 * len(_HAN.findall(sample)) > len(sample.replace(" ", ""))

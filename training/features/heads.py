@@ -1,0 +1,214 @@
+"""Small classifiers on features: fitted by scikit-learn, kept as arrays.
+
+- ``logistic``: multinomial logistic regression on standardised features, the "linear probe" of
+  Alain and Bengio, 2016, "Understanding intermediate layers using linear classifier probes"
+- ``mlp``: the same with one hidden layer
+- ``knn``: the share of each class among the nearest neighbours by cosine
+- ``prototype``: softmax over the negative squared distances to the classes' means, of Snell et al.,
+  2017, "Prototypical Networks for Few-shot Learning", on features of length one
+
+Details people get wrong: the scale of the features comes from the training split alone; what is
+chosen (strength of the regularisation, number of neighbours) is chosen by cross-validation there,
+never on what the report scores.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from training.durable import durable_folder, json_bytes
+from training.errors import TrainingError
+from training.evaluation.choosing import Places, choose
+from training.evaluation.classification import Labels, Probabilities
+from training.weights.tensors import open_tensors, write_tensors
+
+HeadKind = Literal["logistic", "mlp", "knn", "prototype"]
+HEADS: tuple[HeadKind, ...] = get_args(HeadKind)
+
+#: What is tried, by kind: inverse regularisation, weight decay, neighbours, inverse temperature.
+GRID: dict[HeadKind, tuple[float, ...]] = {
+    "logistic": (0.001, 0.01, 0.1, 1.0, 10.0),
+    "mlp": (10.0, 1.0, 0.1, 0.01),
+    "knn": (1, 3, 5, 10, 20, 50),
+    "prototype": (1.0, 3.0, 10.0, 30.0, 100.0),
+}
+HIDDEN = 64
+HEAD_VERSION = 1
+WEIGHTS_FILE, ABOUT_FILE = "head.safetensors", "head.json"
+MLP_EPOCHS = 300
+
+Matrix = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A fitted classifier.
+
+    Attributes:
+        kind: See the module.
+        chosen: The value of :data:`GRID` that did best.
+        arrays: All that predicting needs, float32 or int64, by name.
+    """
+
+    kind: HeadKind
+    chosen: float
+    arrays: Mapping[str, np.ndarray]
+
+    def predict(self, features: Matrix) -> Probabilities:
+        """Probability of each class, float64 [rows, classes].
+
+        Args:
+            features: float32 [rows, width], as those that it was fitted on.
+        """
+        arrays = self.arrays
+        match self.kind:
+            case "logistic":
+                return _softmax(_standardised(features, arrays) @ arrays["kernel"] + arrays["bias"])
+            case "mlp":
+                x = np.maximum(
+                    _standardised(features, arrays) @ arrays["kernel.0"] + arrays["bias.0"], 0
+                )
+                return _softmax(x @ arrays["kernel.1"] + arrays["bias.1"])
+            case "knn":
+                return _neighbours(features, arrays, round(self.chosen))
+            case "prototype":
+                means = arrays["means"]
+                # The squared length of the features is the same for every class.
+                return _softmax(self.chosen * (2 * _unit(features) @ means.T - (means**2).sum(1)))
+
+
+def save_head(head: Head, folder: Path, about: Mapping[str, Any]) -> None:
+    """Write ``head.safetensors`` and ``head.json`` durably.
+
+    Args:
+        head: What was fitted.
+        folder: Replaced if it is there.
+        about: What it reads and tells apart, see ``docs/formats.md``.
+
+    Raises:
+        TrainingError: ``disk_full_writing``.
+    """
+    with durable_folder(folder, point="head", what="the head") as temporary:
+        write_tensors(temporary / WEIGHTS_FILE, head.arrays, point="head")
+        document = {"version": HEAD_VERSION, "kind": head.kind, "chosen": head.chosen, **about}
+        (temporary / ABOUT_FILE).write_bytes(json_bytes(document))
+
+
+def load_head(folder: Path) -> tuple[Head, dict[str, Any]]:
+    """A head that was saved, and what it was saved with.
+
+    Raises:
+        TrainingError: ``checkpoint_invalid`` or ``weights_*``.
+    """
+    try:
+        about = json.loads((folder / ABOUT_FILE).read_bytes())
+        if about.pop("version") != HEAD_VERSION or about["kind"] not in HEADS:
+            raise ValueError("another version or kind")
+        kind, chosen = about["kind"], float(about["chosen"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrainingError("checkpoint_invalid", file=ABOUT_FILE, detail=str(error)) from error
+    tensors = open_tensors(folder / WEIGHTS_FILE)
+    return Head(kind, chosen, {name: np.array(tensors[name]) for name in tensors}), about
+
+
+def fit_head(kind: HeadKind, features: Matrix, labels: Labels, classes: int, seed: int) -> Head:
+    """Fit a head, its setting chosen from :data:`GRID` by cross-validation.
+
+    Args:
+        kind: See the module.
+        features: float32 [rows, width].
+        labels: Class of each row; every class is there.
+        classes: How many there are.
+        seed: Of what is random: the folds, and the MLP's start and order.
+    """
+
+    def predict(value: float, fitted: Places, held_out: Places) -> Probabilities:
+        arrays = _fit(kind, value, features[fitted], labels[fitted], classes, seed)
+        return Head(kind, value, arrays).predict(features[held_out])
+
+    values = GRID[kind]
+    if kind == "knn":  # a fold leaves out a fifth, or a half where examples are few
+        values = tuple(value for value in values if value <= len(labels) // 2) or values[:1]
+    chosen = choose(values, labels, seed, predict)
+    return Head(kind, chosen, _fit(kind, chosen, features, labels, classes, seed))
+
+
+def _fit(
+    kind: HeadKind, value: float, features: Matrix, labels: Labels, classes: int, seed: int
+) -> dict[str, np.ndarray]:
+    if kind == "knn":
+        return {"features": _unit(features), "labels": labels, "classes": np.array(classes)}
+    if kind == "prototype":
+        unit = _unit(features)
+        return {"means": np.stack([unit[labels == one].mean(0) for one in range(classes)])}
+    mean, scale = features.mean(0), features.std(0)
+    scale[scale < 1e-6] = 1.0
+    arrays = {"mean": mean, "scale": scale}
+    x = _standardised(features, arrays)
+    fitted = _fitted(kind, value, x, labels, seed)
+    if kind == "logistic":
+        kernel, bias = fitted.coef_.T, fitted.intercept_
+        if classes == 2:  # scikit-learn keeps one score for two classes
+            kernel, bias = np.hstack([-kernel, kernel]) / 2, np.concatenate([-bias, bias]) / 2
+        return _float32(arrays | {"kernel": kernel, "bias": bias})
+    (first, second), (bias, last) = fitted.coefs_, fitted.intercepts_
+    if classes == 2:
+        second, last = np.hstack([-second, second]) / 2, np.concatenate([-last, last]) / 2
+    return _float32(
+        arrays | {"kernel.0": first, "bias.0": bias, "kernel.1": second, "bias.1": last}
+    )
+
+
+def _fitted(kind: HeadKind, value: float, x: np.ndarray, labels: Labels, seed: int) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
+
+    made: Any
+    if kind == "logistic":
+        # At the default tolerance and in float32, probabilities are off by up to 0.03.
+        made, x = LogisticRegression(C=value, max_iter=2000, tol=1e-6), x.astype(np.float64)
+    else:
+        made = MLPClassifier([HIDDEN], alpha=value, max_iter=MLP_EPOCHS, random_state=seed)
+    with warnings.catch_warnings():
+        # The last iterate is judged like any other.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return made.fit(x, labels)
+
+
+def _neighbours(features: Matrix, arrays: Mapping[str, np.ndarray], count: int) -> Probabilities:
+    """The share of each class among the nearest, a slice of rows at a time."""
+    known, labels, classes = arrays["features"], arrays["labels"], int(arrays["classes"])
+    one_hot, found = np.eye(classes)[labels], []
+    rows = max(1, (1 << 24) // len(known))
+    for start in range(0, len(features), rows):
+        cosine = _unit(features[start : start + rows]) @ known.T
+        nearest = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
+        found.append(one_hot[nearest].mean(1))
+    return np.concatenate(found) if found else np.zeros((0, classes))
+
+
+def _standardised(features: Matrix, arrays: Mapping[str, np.ndarray]) -> Matrix:
+    return np.asarray((features - arrays["mean"]) / arrays["scale"], np.float32)
+
+
+def _unit(features: Matrix) -> Matrix:
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.asarray(features / np.maximum(norms, 1e-12), np.float32)
+
+
+def _softmax(scores: np.ndarray) -> Probabilities:
+    shifted = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(1, keepdims=True))
+
+
+def _float32(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(array, np.float32) for name, array in arrays.items()}
