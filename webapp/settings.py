@@ -11,6 +11,7 @@
 | ``GRAFT_HTTPS`` | off | ``1``: secure cookies, HSTS, redirects (behind a TLS proxy) |
 | ``GRAFT_DEBUG`` | off | ``1``: Django's debug pages |
 | ``GRAFT_LEASE_S`` | 20 | seconds without a heartbeat after which a job counts as orphaned |
+| ``GRAFT_FEATURE_CACHE_BYTES`` | 10 GiB | computed features that a host keeps |
 | ``TZ`` | UTC | time zone of the times on the pages |
 | ``HF_ENDPOINT`` | the public Hub | a mirror's address |
 
@@ -31,6 +32,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("GRAFT_DATA_DIR") or BASE_DIR / "var").resolve()
 WORK_DIR = DATA_DIR / "work"
 UPLOAD_DIR = DATA_DIR / "uploads"
+#: Computed features that a host keeps; what was used longest ago goes first.
+FEATURE_CACHE_BYTES = int(os.environ.get("GRAFT_FEATURE_CACHE_BYTES") or 10 << 30)
 
 
 def _flag(name: str) -> bool:
@@ -65,6 +68,7 @@ INSTALLED_APPS = [
     "webapp.datasets",
     "webapp.checkpoints",
     "webapp.runs",
+    "webapp.heads",
     "webapp.playground",
 ]
 

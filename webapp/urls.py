@@ -20,6 +20,7 @@ urlpatterns = [
     path("data/", include("webapp.datasets.urls")),
     path("runs/", include("webapp.runs.urls")),
     path("checkpoints/", include("webapp.checkpoints.urls")),
+    path("heads/", include("webapp.heads.urls")),
     path("playground/", include("webapp.playground.urls")),
     path("jobs/", include("webapp.jobs.urls")),
     path("admin/queues/", include("django_rq.urls")),

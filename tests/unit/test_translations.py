@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 from tests.factories import Cast, make_version
 from tests.factories.checkpoints import make_import
+from tests.factories.heads import make_head
 from tests.factories.playground import make_generation
 from tests.factories.runs import make_run, make_source
 from training.errors import MESSAGES
@@ -56,6 +57,7 @@ GLOSSARY = {
 NAMES = {
     *("Graft", "GPT", "GPT-2", "LoRA", "Adam", "AdamW", "YAML", "CSV", "JSON", "Lines", "UTF-8"),
     *("SHA-256", "PyTorch", "Python", "TensorFlow", "Keras", "Hugging", "Face", "Hub", "Ctrl"),
+    *("AUC", "ECE", "F1", "CLS", "TF-IDF", "BERT", "BLAKE3"),
     *("HF_ENDPOINT", "English", "NaN", "Top-k", "Top-p", "Dropout", "KiB", "MiB", "GiB"),
 }
 
@@ -292,7 +294,14 @@ def names_of(cast: Cast, *rows: object) -> set[str]:
     "address",
     [
         *("/", "/data/", "/data/new", "/runs/", "/runs/new", "/checkpoints/"),
-        *("/checkpoints/import", "/playground/", "/account/team", "/account/profile"),
+        *(
+            "/checkpoints/import",
+            "/playground/",
+            "/heads/",
+            "/heads/new",
+            "/account/team",
+            "/account/profile",
+        ),
     ],
 )
 @pytest.mark.parametrize("full", [False, True], ids=["empty", "with rows"])
@@ -314,7 +323,9 @@ def test_nothing_english_is_left_on_the_pages_of_one_thing(reader: Client, cast:
     run = make_run(cast, source=source, twin=True)
     version = run.dataset_version
     generation = make_generation(cast, checkpoint=source)
+    head = make_head(cast, checkpoint=source)
     pages = [
+        *(f"/heads/{head.pk}", f"/heads/new?like={head.pk}"),
         *(f"/data/versions/{version.pk}", f"/data/versions/{version.pk}/again"),
         *(f"/data/{version.dataset_id}/edit", f"/data/{version.dataset_id}/add"),
         *(f"/runs/{run.pk}", f"/runs/{run.pk}/edit", f"/runs/{run.pk}/report"),
@@ -323,6 +334,9 @@ def test_nothing_english_is_left_on_the_pages_of_one_thing(reader: Client, cast:
         f"/checkpoints/import/{make_import(cast).pk}",
     ]
     names = names_of(cast, version, version.filename, source, run.name, run.twin.name)
+    report = head.job.report
+    names |= names_of(cast, head, head.dataset_version.dataset, *report["classes"])
+    names |= names_of(cast, *[one["text"] for one in report["predictions"]])
     # What is in the data, and what was asked of the model.
     written = [one["text"] for one in version.preview["documents"]]
     written += [*version.summary["columns"], version.dataset.description, version.dataset.origin]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ def _open(folder: Path, key: str) -> tuple[npt.NDArray[np.float32], float] | Non
         if (folder / "values.f32").stat().st_size != 4 * int(np.prod(shape)):
             return None
         values = np.memmap(folder / "values.f32", np.dtype("<f4"), "r", shape=shape)
+        os.utime(folder)  # when it was last used, for whoever makes room
         return np.asarray(values), float(about["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

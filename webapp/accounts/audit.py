@@ -30,6 +30,7 @@ ACTIONS: dict[str, Any] = {
     "dataset.samples": _("loaded the sample data"),
     "dataset.version": _("added a version"),
     "generation.create": _("had a model write"),
+    "head.create": _("had a head fitted"),
     "job.cancel": _("cancelled it"),
     "job.pause": _("paused it"),
     "job.resume": _("resumed it"),

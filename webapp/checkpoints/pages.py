@@ -11,8 +11,12 @@ from webapp.checkpoints import downloads, layers, merges, selectors
 from webapp.checkpoints.forms import DescribeForm
 from webapp.checkpoints.lineage import lineage
 from webapp.checkpoints.models import Checkpoint, CheckpointImport, CheckpointStatistics
+from webapp.heads import selectors as heads
 from webapp.htmx import PortalRequest
 from webapp.jobs.selectors import error_sentence
+
+#: Heads that a checkpoint's page lists, the newest.
+MOST_HEADS = 10
 
 
 def detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -37,6 +41,8 @@ def detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
         # None for an architecture that a newer version of the portal knew.
         "backbone": BACKBONES.get(checkpoint.architecture),
         "model": config_of(checkpoint.config) if checkpoint.architecture in BACKBONES else None,
+        "can_have_head": heads.can_have_head(checkpoint),
+        "heads": heads.heads_of_checkpoint(request.user, checkpoint)[:MOST_HEADS],
         "python_class": selectors.python_class(checkpoint),
         "scores": selectors.scores(checkpoint),
         "settings": selectors.settings_of(checkpoint),

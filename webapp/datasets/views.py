@@ -27,10 +27,14 @@ from webapp.datasets.forms import (
     SettingsForm,
 )
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
+from webapp.heads import selectors as heads
 from webapp.htmx import PortalRequest, wants_fragment
 from webapp.jobs.errors import IllegalTransition
 from webapp.jobs.selectors import error_sentence
 from webapp.paging import page_of
+
+#: Heads that a version's page lists, the best.
+MOST_HEADS = 10
 
 
 def _writable_team(request: PortalRequest) -> Team:
@@ -202,6 +206,7 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
         "same": selectors.same_content(row),
         "versions": selectors.versions_of(row.dataset),
         "runs": selectors.runs_using(row),
+        "heads": heads.heads_with_data(request.user, row)[:MOST_HEADS],
     }
     template = "datasets/version.html"
     if wants_fragment(request):

@@ -59,6 +59,7 @@ class JobAdmin(TeamOwnedAdmin):
         "run",
         "dataset_version__dataset",
         "checkpoint_import",
+        "head",
         "generation",
     )
     list_filter = ("state", "kind", "queue", "error_code", *TEAM_FILTERS)
@@ -74,8 +75,8 @@ class JobAdmin(TeamOwnedAdmin):
 
     @admin.display(description=_("subject"))
     def subject_link(self, job: Job) -> SafeString | str:
-        """The run, data set version, import or generation that the job is for."""
-        for name in ("run", "dataset_version", "checkpoint_import", "generation"):
+        """The run, data set version, import, head or generation that the job is for."""
+        for name in ("run", "dataset_version", "checkpoint_import", "head", "generation"):
             if (found := getattr(job, name, None)) is not None:
                 return to_row(found)
         return "–"

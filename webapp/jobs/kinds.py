@@ -53,5 +53,6 @@ KINDS: dict[str, Kind] = {
     "export": Kind("export", "cpu", "webapp.checkpoints.export_jobs"),
     "export_folder": Kind("export", "io", "webapp.checkpoints.export_jobs"),
     "push": Kind("push", "io", "webapp.checkpoints.push_jobs", network=True),
+    "head": Kind("run", "train", "webapp.heads.jobs"),
     "generate": Kind("generate", "interactive", "webapp.playground.jobs", deadline_s=900),
 }

@@ -1,0 +1,137 @@
+"""Heads in any state, with a report as the engine writes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.factories.accounts import Cast
+from tests.factories.checkpoints import make_checkpoint
+from tests.factories.datasets import make_summary, make_version
+from tests.factories.jobs import make_job
+from training.methods.feature_matching.frozen_features import FrozenFeaturesSpec
+from webapp import storage
+from webapp.datasets.models import DatasetVersion
+from webapp.heads.models import Head
+from webapp.jobs.models import State
+from webapp.runs import references
+
+LABELS = {
+    "field": "kind",
+    "classes": [
+        {"name": "good <b>", "train": 90, "validation": 5, "test": 5},
+        {"name": "bad", "train": 81, "validation": 5, "test": 4},
+    ],
+    "unlabelled": 0,
+    "conflicts": 0,
+    "left_out": [],
+}
+
+
+def make_labelled(cast: Cast, **fields: Any) -> DatasetVersion:
+    """Ready data of Alice's with two classes."""
+    name = fields.pop("name", "Reviews")
+    return make_version(cast, name=name, summary=make_summary(labels=LABELS), **fields)
+
+
+def make_scores(accuracy: float = 0.75, **fields: Any) -> dict[str, Any]:
+    """Scores of one classifier."""
+    return {
+        "accuracy": accuracy,
+        "macro_f1": accuracy - 0.01,
+        "auc": 0.8,
+        "loss": 0.6,
+        "ece": 0.05,
+        "documents": 100,
+        "intervals": {
+            "accuracy": [accuracy - 0.05, accuracy + 0.05],
+            "macro_f1": [accuracy - 0.06, accuracy + 0.05],
+        },
+        "classes": [
+            {"name": "good <b>", "precision": 0.8, "recall": 0.7, "f1": 0.747, "documents": 50},
+            {"name": "bad", "precision": 0.7, "recall": 0.8, "f1": 0.747, "documents": 50},
+        ],
+        "confusion": [[35, 15], [10, 40]],
+        "calibration": [
+            {"from": 0.5, "to": 0.6, "documents": 60, "confidence": 0.55, "accuracy": 0.6},
+            {"from": 0.9, "to": 1.0, "documents": 40, "confidence": 0.95, "accuracy": 0.97},
+        ],
+    } | fields
+
+
+def make_report(**fields: Any) -> dict[str, Any]:
+    """``report.json`` of a head that beat everything."""
+    splits = {"train": {"texts": 171, "cache": "miss"}, "test": {"texts": 9, "cache": "miss"}}
+    cost = {"splits": splits, "width": 384, "computed_s": 70.0, "saved_s": 0}
+    return {
+        "version": 1,
+        "method": "frozen_features",
+        "duration_s": 75.5,
+        "classes": ["good <b>", "bad"],
+        "examples": 171,
+        "split": "test",
+        "features": cost,
+        "control": cost,
+        "head": {"kind": "logistic", "chosen": 0.01},
+        "scores": {
+            "model": make_scores(0.75),
+            "random": make_scores(0.55),
+            "tfidf": make_scores(0.6),
+            "majority": make_scores(0.5, auc=None),
+        },
+        "beaten_by": [],
+        "predictions": [
+            {
+                "id": number,
+                "label": "bad",
+                "predicted": "good <b>" if number < 8 else "bad",
+                "probability": 0.9,
+                "loss": 2.3,
+                "text": f"Text <i>{number}</i>",
+            }
+            for number in range(12)
+        ],
+    } | fields
+
+
+def make_head(cast: Cast, **fields: Any) -> Head:
+    """A fitted head of Alice's; ``job`` holds fields of its job, ``report`` its report."""
+    team, owner = fields.get("team", cast.team), fields.get("owner", cast.alice)
+    job = {"kind": "head", "state": State.SUCCEEDED} | fields.pop("job", {})
+    done = job["state"] == State.SUCCEEDED
+    report = fields.pop("report", make_report())
+    checkpoint = fields.pop("checkpoint", None) or make_checkpoint(cast, team=team, owner=owner)
+    version = fields.pop("version", None) or make_labelled(cast, team=team, owner=owner)
+    spec = FrozenFeaturesSpec.model_validate(
+        {
+            "data": {"path": references.write("dataset", version.pk)},
+            "source": {"checkpoint": references.write("checkpoint", checkpoint.pk)},
+            **fields.pop("spec", {}),
+        }
+    )
+    values: dict[str, Any] = {
+        "name": f"{checkpoint.name} → {version.dataset.name}",
+        "checkpoint": checkpoint,
+        "dataset_version": version,
+        "job": make_job(
+            cast,
+            team=team,
+            owner=owner,
+            spec=spec.model_dump(mode="json"),
+            report=report if done else {},
+            **job,
+        ),
+        "team": team,
+        "owner": owner,
+    }
+    if done:
+        scores = report["scores"]["model"]
+        values |= {"accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"]}
+        values["manifest"] = {"head.json": {"blake3": "ab" * 32, "size": 2}}
+    return Head.objects.create(**values | fields)
+
+
+def stored_head(folder: Any) -> storage.Manifest:
+    """A head's two files, in the store."""
+    (folder / "head.json").write_text("{}")
+    (folder / "head.safetensors").write_bytes(b"weights")
+    return storage.store_folder(folder)

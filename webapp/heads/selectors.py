@@ -1,0 +1,56 @@
+"""Reads about heads."""
+
+from __future__ import annotations
+
+from django.db.models import F, QuerySet
+
+from training.methods.feature_matching.frozen_features import METHOD
+from webapp.accounts.models import Team, User
+from webapp.checkpoints.models import Checkpoint
+from webapp.datasets.models import DatasetVersion
+from webapp.heads.models import Head
+
+
+def heads_for(user: User) -> QuerySet[Head]:
+    """Heads the person may see, with what rows and pages show of them."""
+    rows: QuerySet[Head] = Head.objects.for_user(user)
+    return rows.select_related(
+        "job", "owner", "team", "checkpoint", "dataset_version", "dataset_version__dataset"
+    ).defer("checkpoint__card", "dataset_version__preview", "dataset_version__manifest")
+
+
+def heads_of_checkpoint(user: User, checkpoint: Checkpoint) -> QuerySet[Head]:
+    """Heads on its features, newest first."""
+    return heads_for(user).filter(checkpoint=checkpoint).order_by("-created_at")
+
+
+def heads_with_data(user: User, version: DatasetVersion) -> QuerySet[Head]:
+    """Heads fitted on this version, the most accurate first; those without a score last."""
+    return (
+        heads_for(user)
+        .filter(dataset_version=version)
+        .order_by(F("accuracy").desc(nulls_last=True), "-created_at")
+    )
+
+
+def can_have_head(checkpoint: Checkpoint) -> bool:
+    """Whether it computes features of texts."""
+    return checkpoint.architecture in METHOD.backbones
+
+
+def checkpoints_offered(team: Team) -> QuerySet[Checkpoint]:
+    """The team's text models, newest first."""
+    return Checkpoint.objects.filter(team=team, architecture__in=METHOD.backbones).order_by(
+        "-created_at"
+    )
+
+
+def versions_offered(team: Team) -> QuerySet[DatasetVersion]:
+    """The team's labelled data that is ready, newest first."""
+    return (
+        DatasetVersion.objects.filter(team=team, summary__labels__classes__isnull=False)
+        .exclude(sha256="")
+        .select_related("dataset")
+        .defer("preview", "manifest")
+        .order_by("-created_at")
+    )
