@@ -56,6 +56,14 @@ class Cell:
     right: bool
 
 
+def detail(told: str) -> str:
+    """What a phase is about: a split, maybe of the network with random weights."""
+    split, random, _rest = told.partition(", random weights")
+    if split not in SPLITS:
+        return told
+    return f"{SPLITS[split]}, {SIDES['random']}" if random else str(SPLITS[split])
+
+
 def sides(report: dict[str, Any]) -> list[Side]:
     """The checkpoint and what it must beat, in that order."""
     beaten_by = report.get("beaten_by") or []

@@ -86,7 +86,7 @@ def detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         "job": job,
         "can_write": can_write(request.user, head.team),
         "phase": figures.PHASES.get(job.phase, job.phase),
-        "detail": str((job.live or {}).get("detail") or ""),
+        "detail": figures.detail(str((job.live or {}).get("detail") or "")),
         "percent": None if job.fraction is None else int(100 * job.fraction),
         "sentence": error_sentence(job),
         "settings_used": figures.settings_used(head),

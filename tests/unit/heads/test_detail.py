@@ -58,11 +58,12 @@ def test_the_verdict_is_plain(
 
 
 def test_a_head_at_work_polls_and_can_be_cancelled(alice: Client, cast: Cast) -> None:
-    live = {"detail": "train"}
+    live = {"detail": "train, random weights"}
     job = {"state": State.RUNNING, "phase": "features", "fraction": 0.42, "live": live}
     head = make_head(cast, job=job)
     page = _get(alice, head)
     assert "Computing features" in page
+    assert "training text, the same network with random weights" in page
     assert 'value="42"' in page
     assert 'hx-trigger="every 2s"' in page
     fragment = _get(alice, head, **{"HX-Request": "true"})
