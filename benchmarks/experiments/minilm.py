@@ -23,7 +23,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from tests.parity.minilm import MOST_TOKENS, SENTENCES, VECTORS
-from tests.parity.ours import import_folder
+from tests.parity.ours import import_folder, same_files
 from training.data.tokenizers import read_tokenizer
 from training.evaluation.sentence_embeddings import sentence_embeddings
 from training.interop.huggingface import export
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
         }
         export(checkpoint, Path(scratch) / "exported")
         again = import_folder(Path(scratch) / "exported", Path(scratch) / "again")
-        same = again.card["files"] == checkpoint.card["files"]
+        same = same_files(again, checkpoint)
     theirs = load_file(VECTORS)
     cosines = {name: (ours[name] * theirs[name]).sum(1) for name in ours}
     print("| sentence | cosine | the same, [SEP] a token | largest difference |")

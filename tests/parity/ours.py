@@ -24,6 +24,7 @@ from training.data.tokenizer import Tokenizer
 from training.events import EventLog
 from training.interop import importing
 from training.spec import ImportSpec
+from training.weights.card import CARD_FILE
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 
 
@@ -61,6 +62,19 @@ def import_folder(folder: Path, out: Path) -> Checkpoint:
     importing.run(ImportSpec(kind="folder", path=str(folder)), out, log)
     log.close()
     return read_checkpoint(out / "checkpoint", verify=True)
+
+
+def same_files(first: Checkpoint, second: Checkpoint) -> bool:
+    """Whether two checkpoints are the same byte for byte, but for the card, which says when."""
+
+    def contents(folder: Path) -> dict[str, bytes]:
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file() and path.name != CARD_FILE
+        }
+
+    return contents(first.folder) == contents(second.folder)
 
 
 def compare(folder: Path) -> int:

@@ -210,10 +210,9 @@ def read_checkpoint(folder: Path, *, verify: bool = False) -> Checkpoint:
             path = folder / name
             if not path.is_file() or file_hash(path) != entry["blake3"]:
                 raise TrainingError("checkpoint_corrupt", file=name)
-        for item in card["tensors"]:
-            info = infos.get(item["name"])
-            if info is None or stored_hash(info) != item["blake3"]:
-                raise TrainingError("checkpoint_corrupt", file=WEIGHTS_FILE)
+        told = {item["name"]: item["blake3"] for item in card["tensors"]}
+        if told != {name: stored_hash(info) for name, info in infos.items()}:
+            raise TrainingError("checkpoint_corrupt", file=WEIGHTS_FILE)
     return Checkpoint(folder, config, card, infos, form.dropout_of(payload))
 
 

@@ -160,6 +160,7 @@ def test_a_sentence_has_the_same_vector_alone_and_in_a_batch():
     for text, vector in zip(texts, together, strict=True):
         alone = sentence_embeddings(model, tokenizer, [text])[0]
         assert alone @ vector > 0.999999
+        assert abs(np.linalg.norm(vector) - 1) < 1e-6
     assert sentence_embeddings(model, tokenizer, []).shape == (0, 24)
 
 
