@@ -48,15 +48,21 @@ def field_of(model: type[BaseModel], name: str, **options: Any) -> forms.Field:
         attributes["step"] = "any"
     if kind is forms.CharField:
         attributes = {}
-    if info.default is not PydanticUndefined:
-        settings["initial"] = info.default
-    settings |= {
+    field = kind(**(settings | told(model, name) | options))
+    field.widget.attrs.update(attributes)
+    return field
+
+
+def told(model: type[BaseModel], name: str) -> dict[str, Any]:
+    """Title, help and default of a spec's field, as a form field's arguments."""
+    info = model.model_fields[name]
+    found: dict[str, Any] = {
         "label": _lazy(info.title) if info.title else name,
         "help_text": _lazy(info.description) if info.description else "",
     }
-    field = kind(**(settings | options))
-    field.widget.attrs.update(attributes)
-    return field
+    if info.default is not PydanticUndefined:
+        found["initial"] = info.default
+    return found
 
 
 def show_problems(form: forms.Form, problems: Iterable[Problem]) -> None:

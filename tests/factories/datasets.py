@@ -15,6 +15,17 @@ from webapp.datasets import services
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
 from webapp.jobs.models import State
 
+LABELS = {
+    "field": "kind",
+    "classes": [
+        {"name": "good <b>", "train": 90, "validation": 5, "test": 5},
+        {"name": "bad", "train": 81, "validation": 5, "test": 4},
+    ],
+    "unlabelled": 0,
+    "conflicts": 0,
+    "left_out": [],
+}
+
 
 def make_upload(cast: Cast, content: bytes = b"One.\n\nTwo.\n", **fields: Any) -> Upload:
     """A complete upload of Alice's, its bytes on disk."""
@@ -112,3 +123,9 @@ def make_version(cast: Cast, *, state: str = State.SUCCEEDED, **fields: Any) -> 
         owner=owner,
         **values | fields,
     )
+
+
+def make_labelled(cast: Cast, **fields: Any) -> DatasetVersion:
+    """Ready data of Alice's with two classes."""
+    name = fields.pop("name", "Reviews")
+    return make_version(cast, name=name, summary=make_summary(labels=LABELS), **fields)

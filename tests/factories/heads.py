@@ -6,31 +6,13 @@ from typing import Any
 
 from tests.factories.accounts import Cast
 from tests.factories.checkpoints import make_checkpoint
-from tests.factories.datasets import make_summary, make_version
+from tests.factories.datasets import make_labelled
 from tests.factories.jobs import make_job
 from training.methods.feature_matching.frozen_features import FrozenFeaturesSpec
 from webapp import storage
-from webapp.datasets.models import DatasetVersion
 from webapp.heads.models import Head
 from webapp.jobs.models import State
 from webapp.runs import references
-
-LABELS = {
-    "field": "kind",
-    "classes": [
-        {"name": "good <b>", "train": 90, "validation": 5, "test": 5},
-        {"name": "bad", "train": 81, "validation": 5, "test": 4},
-    ],
-    "unlabelled": 0,
-    "conflicts": 0,
-    "left_out": [],
-}
-
-
-def make_labelled(cast: Cast, **fields: Any) -> DatasetVersion:
-    """Ready data of Alice's with two classes."""
-    name = fields.pop("name", "Reviews")
-    return make_version(cast, name=name, summary=make_summary(labels=LABELS), **fields)
 
 
 def make_scores(accuracy: float = 0.75, **fields: Any) -> dict[str, Any]:

@@ -15,9 +15,6 @@ from webapp.heads import selectors as heads
 from webapp.htmx import PortalRequest
 from webapp.jobs.selectors import error_sentence
 
-#: Heads that a checkpoint's page lists, the newest.
-MOST_HEADS = 10
-
 
 def detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
     """A checkpoint's own page."""
@@ -42,7 +39,7 @@ def detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
         "backbone": BACKBONES.get(checkpoint.architecture),
         "model": config_of(checkpoint.config) if checkpoint.architecture in BACKBONES else None,
         "can_have_head": heads.can_have_head(checkpoint),
-        "heads": heads.heads_of_checkpoint(request.user, checkpoint)[:MOST_HEADS],
+        "heads": heads.heads_of_checkpoint(request.user, checkpoint),
         "python_class": selectors.python_class(checkpoint),
         "scores": selectors.scores(checkpoint),
         "settings": selectors.settings_of(checkpoint),

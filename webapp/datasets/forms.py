@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
 
@@ -15,8 +14,8 @@ from webapp.accounts.models import Team, User
 from webapp.datasets import services, uploads
 from webapp.datasets.models import Dataset, Upload
 from webapp.jobs.selectors import sentence
+from webapp.spec_fields import show_problems, told
 
-_FIELDS = PrepareSpec.model_fields
 SETTINGS = (
     "format",
     "text_field",
@@ -29,16 +28,6 @@ SETTINGS = (
 )
 
 
-def _told(name: str) -> dict[str, Any]:
-    """Title, help and default of a setting of the spec."""
-    field = _FIELDS[name]
-    return {
-        "label": _(field.title or name),
-        "help_text": _(field.description) if field.description else "",
-        "initial": field.default,
-    }
-
-
 class SettingsForm(forms.Form):
     """How an upload is read and split."""
 
@@ -49,32 +38,32 @@ class SettingsForm(forms.Form):
             ("jsonl", _("JSON Lines: an object a line")),
             ("csv", _("CSV: a header, then a document a row")),
         ],
-        **_told("format"),
+        **told(PrepareSpec, "format"),
     )
     text_field = forms.CharField(
         required=False,
         max_length=200,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-        **_told("text_field"),
+        **told(PrepareSpec, "text_field"),
     )
     label_field = forms.CharField(
         required=False,
         max_length=200,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-        **_told("label_field"),
+        **told(PrepareSpec, "label_field"),
     )
-    leave_out_rare = forms.BooleanField(required=False, **_told("leave_out_rare"))
+    leave_out_rare = forms.BooleanField(required=False, **told(PrepareSpec, "leave_out_rare"))
     validation_percent = forms.FloatField(
         widget=forms.NumberInput(attrs={"min": "0.1", "max": "50", "step": "any"}),
-        **_told("validation_percent"),
+        **told(PrepareSpec, "validation_percent"),
     )
     test_percent = forms.FloatField(
         widget=forms.NumberInput(attrs={"min": "0", "max": "50", "step": "any"}),
-        **_told("test_percent"),
+        **told(PrepareSpec, "test_percent"),
     )
-    remove_duplicates = forms.BooleanField(required=False, **_told("remove_duplicates"))
+    remove_duplicates = forms.BooleanField(required=False, **told(PrepareSpec, "remove_duplicates"))
     seed = forms.IntegerField(
-        widget=forms.NumberInput(attrs={"min": "0", "step": "1"}), **_told("seed")
+        widget=forms.NumberInput(attrs={"min": "0", "step": "1"}), **told(PrepareSpec, "seed")
     )
 
     spec: PrepareSpec
@@ -85,10 +74,7 @@ class SettingsForm(forms.Form):
         try:
             self.spec = PrepareSpec(path="", **values)
         except ValidationError as error:
-            for problem in problems(error):
-                field = problem.field if problem.field in self.fields else None
-                if field is None or field not in self.errors:
-                    self.add_error(field, gettext(problem.message) % problem.params)
+            show_problems(self, problems(error))
         return data
 
 

@@ -33,9 +33,6 @@ from webapp.jobs.errors import IllegalTransition
 from webapp.jobs.selectors import error_sentence
 from webapp.paging import page_of
 
-#: Heads that a version's page lists, the best.
-MOST_HEADS = 10
-
 
 def _writable_team(request: PortalRequest) -> Team:
     """The current team, for those who may write in it."""
@@ -206,7 +203,7 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
         "same": selectors.same_content(row),
         "versions": selectors.versions_of(row.dataset),
         "runs": selectors.runs_using(row),
-        "heads": heads.heads_with_data(request.user, row)[:MOST_HEADS],
+        "heads": heads.heads_with_data(request.user, row),
     }
     template = "datasets/version.html"
     if wants_fragment(request):

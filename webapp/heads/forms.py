@@ -17,8 +17,8 @@ from training.settings import problems
 from webapp.accounts.models import Team
 from webapp.heads import selectors
 from webapp.jobs.selectors import sentence
+from webapp.spec_fields import show_problems, told
 
-_FIELDS = FrozenFeaturesSpec.model_fields
 SETTINGS = ("pooling", "head", "examples", "most_tokens", "batch_size", "control", "seed")
 POOLINGS = [
     ("mean", _("mean of the hidden states")),
@@ -35,21 +35,11 @@ HEADS = [
 ]
 
 
-def _told(name: str) -> dict[str, Any]:
-    """Title, help and default of a setting of the spec."""
-    field = _FIELDS[name]
-    return {
-        "label": _(field.title or name),
-        "help_text": _(field.description) if field.description else "",
-        "initial": field.default,
-    }
-
-
 def _number(name: str, *, required: bool = True, least: int = 1) -> forms.IntegerField:
     return forms.IntegerField(
         required=required,
         widget=forms.NumberInput(attrs={"min": str(least), "step": "1"}),
-        **_told(name),
+        **told(FrozenFeaturesSpec, name),
     )
 
 
@@ -74,10 +64,10 @@ class HeadForm(forms.Form):
     version = VersionChoice(
         queryset=None, label=_("Data"), help_text=_("Data with a label column, checked.")
     )
-    pooling = forms.ChoiceField(choices=POOLINGS, **_told("pooling"))
-    head = forms.ChoiceField(choices=HEADS, **_told("head"))
+    pooling = forms.ChoiceField(choices=POOLINGS, **told(FrozenFeaturesSpec, "pooling"))
+    head = forms.ChoiceField(choices=HEADS, **told(FrozenFeaturesSpec, "head"))
     examples = _number("examples", required=False, least=2)
-    control = forms.BooleanField(required=False, **_told("control"))
+    control = forms.BooleanField(required=False, **told(FrozenFeaturesSpec, "control"))
     name = forms.CharField(
         label=_("Name"),
         required=False,
@@ -109,10 +99,7 @@ class HeadForm(forms.Form):
                 {"data": {"path": ""}, "source": {"checkpoint": ""}, **values}
             )
         except ValidationError as error:
-            for problem in problems(error):
-                field = problem.field if problem.field in self.fields else None
-                if field is None or field not in self.errors:
-                    self.add_error(field, gettext(problem.message) % problem.params)
+            show_problems(self, problems(error))
             return data
         self._check_together(data)
         return data

@@ -10,6 +10,9 @@ from webapp.checkpoints.models import Checkpoint
 from webapp.datasets.models import DatasetVersion
 from webapp.heads.models import Head
 
+#: Heads that the page of a checkpoint or of data lists.
+MOST_SHOWN = 10
+
 
 def heads_for(user: User) -> QuerySet[Head]:
     """Heads the person may see, with what rows and pages show of them."""
@@ -20,17 +23,15 @@ def heads_for(user: User) -> QuerySet[Head]:
 
 
 def heads_of_checkpoint(user: User, checkpoint: Checkpoint) -> QuerySet[Head]:
-    """Heads on its features, newest first."""
-    return heads_for(user).filter(checkpoint=checkpoint).order_by("-created_at")
+    """The newest heads on its features, for its page."""
+    rows = heads_for(user).filter(checkpoint=checkpoint)
+    return rows.order_by("-created_at")[:MOST_SHOWN]
 
 
 def heads_with_data(user: User, version: DatasetVersion) -> QuerySet[Head]:
-    """Heads fitted on this version, the most accurate first; those without a score last."""
-    return (
-        heads_for(user)
-        .filter(dataset_version=version)
-        .order_by(F("accuracy").desc(nulls_last=True), "-created_at")
-    )
+    """The most accurate heads on this version, for its page; those without a score come last."""
+    rows = heads_for(user).filter(dataset_version=version)
+    return rows.order_by(F("accuracy").desc(nulls_last=True), "-created_at")[:MOST_SHOWN]
 
 
 def can_have_head(checkpoint: Checkpoint) -> bool:

@@ -5,6 +5,7 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.factories import Cast, make_summary, make_version
+from tests.factories.datasets import LABELS, make_labelled
 from webapp.datasets import figures
 from webapp.jobs.models import State
 
@@ -41,27 +42,15 @@ def test_the_histogram_has_a_table_beside_it(alice: Client, cast: Cast) -> None:
     assert "64 – 127" in page
 
 
-LABELS = {
-    "field": "kind",
-    "classes": [
-        {"name": "good <b>", "train": 900, "validation": 50, "test": 50},
-        {"name": "bad", "train": 180, "validation": 10, "test": 10},
-    ],
-    "unlabelled": 0,
-    "conflicts": 0,
-    "left_out": [],
-}
-
-
 def test_labelled_texts_show_their_classes(alice: Client, cast: Cast) -> None:
-    version = make_version(cast, summary=make_summary(labels=LABELS))
+    version = make_labelled(cast)
     page = _get(alice, version)
     assert "2 classes from the column kind" in page
     assert "good &lt;b&gt;" in page
-    assert "83.3%" in page
+    assert "52.6%" in page
     assert [(one.name, one.documents, round(one.share, 3)) for one in figures.classes(version)] == [
-        ("good <b>", [900, 50, 50], 0.833),
-        ("bad", [180, 10, 10], 0.167),
+        ("good <b>", [90, 5, 5], 0.526),
+        ("bad", [81, 5, 4], 0.474),
     ]
     assert "classes from the column" not in _get(alice, make_version(cast, name="Plain"))
 

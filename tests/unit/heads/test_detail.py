@@ -7,7 +7,8 @@ from django.test import Client
 
 from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
-from tests.factories.heads import make_head, make_labelled, make_report, make_scores
+from tests.factories.datasets import make_labelled
+from tests.factories.heads import make_head, make_report, make_scores
 from webapp.heads import figures
 from webapp.heads.models import Head
 from webapp.jobs.models import State

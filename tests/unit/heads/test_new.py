@@ -7,7 +7,8 @@ from django.test import Client
 
 from tests.factories import Cast, make_version
 from tests.factories.checkpoints import make_checkpoint
-from tests.factories.heads import make_head, make_labelled
+from tests.factories.datasets import make_labelled
+from tests.factories.heads import make_head
 from training.backbones.resnet.config import ResNetConfig
 from training.methods.feature_matching.frozen_features import FrozenFeaturesSpec
 from webapp.accounts.models import AuditEvent
