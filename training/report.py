@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,3 +41,12 @@ def write_report(
         },
         point="report",
     )
+
+
+def describe_dataset(folder: Path) -> dict[str, Any]:
+    """``{name, sha256}`` of a prepared data set; without its description, only its name."""
+    try:
+        about = json.loads((folder / "dataset.json").read_bytes())
+    except FileNotFoundError:
+        about = {}
+    return {"name": folder.name, "sha256": about.get("sha256")}

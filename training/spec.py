@@ -54,10 +54,27 @@ class TokenizerSpec(Settings):
         return self
 
 
-class SourceSpec(Settings):
-    """The checkpoint whose weights are carried over."""
+#: From which everything random follows.
+Seed = Annotated[
+    int,
+    Field(
+        ge=0,
+        lt=2**31,
+        title=_("Seed"),
+        description=_("Every random choice follows from it."),
+    ),
+]
+
+
+class CheckpointSpec(Settings):
+    """The checkpoint that a method starts from."""
 
     checkpoint: str = Field(title=_("Source checkpoint"), description=_("The model to start from."))
+
+
+class SourceSpec(CheckpointSpec):
+    """The checkpoint whose weights are carried over."""
+
     reinitialise: list[str] = Field(
         default_factory=list,
         title=_("Start afresh"),
@@ -280,13 +297,7 @@ class RunSpec(Settings):
     method: Literal["causal_lm"] = Field(
         "causal_lm", title=_("Method"), description=_("How the model is trained.")
     )
-    seed: int = Field(
-        0,
-        ge=0,
-        lt=2**31,
-        title=_("Seed"),
-        description=_("Every random choice follows from it."),
-    )
+    seed: Seed = 0
     data: DataSpec
     tokenizer: TokenizerSpec = Field(default_factory=TokenizerSpec)
     #: With a source and no model, the source's own architecture is used.

@@ -265,6 +265,7 @@ def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
         }
         for number, name in enumerate(names)
     }
+    ids = np.array(found.ids)[kept]
     about: dict[str, Any] = {
         "version": DATASET_VERSION,
         "kind": "text",
@@ -280,10 +281,7 @@ def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
         "lengths": _histogram(tokens[kept]),
         "script": found.statistics.han_share,
         "warnings": [
-            *remarks(
-                *(found.statistics, counts, tokens[kept]),
-                *(np.array(found.ids)[kept], in_splits["train"]),
-            ),
+            *remarks(found.statistics, counts, tokens[kept], ids, in_splits["train"]),
             *(label_remarks(labels) if labels is not None else ()),
         ],
         "files": {f"{name}.jsonl": _describe(folder / f"{name}.jsonl") for name in names},
@@ -311,8 +309,10 @@ def _split_labelled(
     in_use = ~gone[groups.classes]
     splits = np.zeros(len(groups.classes), np.int8)
     splits[in_use] = stratify(
-        *(drawn[first][in_use], groups.classes[in_use]),
-        *(spec.validation_percent, spec.test_percent),
+        drawn[first][in_use],
+        groups.classes[in_use],
+        spec.validation_percent,
+        spec.test_percent,
     )
     of = np.array(labels.of, np.int64)
     # A copy of a kept text may itself bear a class that is left out.

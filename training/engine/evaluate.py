@@ -6,7 +6,6 @@ The same scores serve a merge (:mod:`training.weights.merging`), which asks for 
 from __future__ import annotations
 
 import gc
-import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from training.errors import TrainingError
 from training.estimate import estimate
 from training.events import EventLog
 from training.methods.registry import LOOP_METHODS
-from training.report import write_report
+from training.report import describe_dataset, write_report
 from training.spec import (
     DataSpec,
     DeviceSpec,
@@ -96,15 +95,6 @@ class Judge:
         if found is None:
             raise TrainingError("split_missing", field="data", split=self.spec.split)
         return found
-
-
-def describe_dataset(folder: Path) -> dict[str, Any]:
-    """``{name, sha256}`` of a prepared data set; without its description, only its name."""
-    try:
-        about = json.loads((folder / "dataset.json").read_bytes())
-    except FileNotFoundError:
-        about = {}
-    return {"name": folder.name, "sha256": about.get("sha256")}
 
 
 def run(spec: EvaluateSpec, out: Path, events: EventLog) -> dict[str, str]:

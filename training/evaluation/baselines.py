@@ -9,13 +9,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from training.evaluation.choosing import Places, choose
+from training.evaluation.choosing import Places, choose, fit
 from training.evaluation.classification import Labels, Probabilities
 
 #: Inverse regularisation that is tried.
@@ -67,12 +66,9 @@ def tfidf(
 
 
 def _fitted(strength: float, words: Any, labels: Labels) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=strength, max_iter=1000).fit(words, labels)
+    return fit(LogisticRegression(C=strength, max_iter=1000), words, labels)
 
 
 def _mostly_han(texts: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Choosing a setting by cross-validation on the training examples alone.
+"""Fitting a classifier, its setting chosen by cross-validation on the training examples alone.
 
 What is held out for the report, and even what watches training, is left out of it: with 200 labels
 in use, not one more decides anything.
@@ -6,7 +6,9 @@ in use, not one more decides anything.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,3 +53,12 @@ def choose(
             loss += float(losses(probabilities, labels[held_out]).sum())
         found.append((-right, loss, place))
     return values[min(found)[2]]
+
+
+def fit(model: Any, values: Any, labels: Labels) -> Any:
+    """Fit a scikit-learn model. One that has not settled is judged like any other, unwarned."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(values, labels)

@@ -15,7 +15,6 @@ never on what the report scores.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ import numpy.typing as npt
 
 from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
-from training.evaluation.choosing import Places, choose
+from training.evaluation.choosing import Places, choose, fit
 from training.evaluation.classification import Labels, Probabilities
 from training.weights.tensors import open_tensors, write_tensors
 
@@ -168,7 +167,6 @@ def _fit(
 
 
 def _fitted(kind: HeadKind, value: float, x: np.ndarray, labels: Labels, seed: int) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.neural_network import MLPClassifier
 
@@ -178,10 +176,7 @@ def _fitted(kind: HeadKind, value: float, x: np.ndarray, labels: Labels, seed: i
         made, x = LogisticRegression(C=value, max_iter=2000, tol=1e-6), x.astype(np.float64)
     else:
         made = MLPClassifier([HIDDEN], alpha=value, max_iter=MLP_EPOCHS, random_state=seed)
-    with warnings.catch_warnings():
-        # The last iterate is judged like any other.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return made.fit(x, labels)
+    return fit(made, x, labels)
 
 
 def _neighbours(features: Matrix, arrays: Mapping[str, np.ndarray], count: int) -> Probabilities:

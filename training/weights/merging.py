@@ -18,7 +18,7 @@ import numpy as np
 from training.data.tokenizers import tokenizer_of
 from training.durable import sweep
 from training.events import EventLog
-from training.report import write_report
+from training.report import describe_dataset, write_report
 from training.settings import spec_sha256
 from training.spec import MERGES_WITH_BASE, MergeScoringSpec, MergeSpec
 from training.version import code_version
@@ -241,8 +241,6 @@ class _Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """``evaluation`` of the report; see ``docs/formats.md``."""
-        from training.engine.evaluate import describe_dataset
-
         best: dict[str, Any] | None = None
         if self._places("target"):
             number = self.best()

@@ -32,26 +32,24 @@ from training.durable import sweep
 from training.errors import TrainingError
 from training.errors import gettext_noop as _
 from training.evaluation import baselines
-from training.evaluation.classification import classification_scores, worst_predictions
+from training.evaluation.classification import (
+    Probabilities,
+    classification_scores,
+    worst_predictions,
+)
 from training.events import EventLog
 from training.features.cache import Cached, cached_features
 from training.features.heads import HeadKind, fit_head, save_head
 from training.features.texts import TextPooling, require_pooling
 from training.hashing import file_hash
 from training.methods.contract import WorkMethod
-from training.report import write_report
+from training.report import describe_dataset, write_report
 from training.settings import Settings
-from training.spec import DataSpec, DeviceSpec
+from training.spec import CheckpointSpec, DataSpec, DeviceSpec, Seed
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 
 #: Predictions that the report shows, and characters of their texts.
 SHOWN, SHOWN_CHARACTERS = 100, 400
-
-
-class FeatureSourceSpec(Settings):
-    """The checkpoint that computes the features; nothing in it changes."""
-
-    checkpoint: str = Field(title=_("Source checkpoint"), description=_("The model to start from."))
 
 
 class FrozenFeaturesSpec(Settings):
@@ -59,15 +57,9 @@ class FrozenFeaturesSpec(Settings):
 
     version: Literal[1] = 1
     method: Literal["frozen_features"] = "frozen_features"
-    seed: int = Field(
-        0,
-        ge=0,
-        lt=2**31,
-        title=_("Seed"),
-        description=_("Every random choice follows from it."),
-    )
+    seed: Seed = 0
     data: DataSpec
-    source: FeatureSourceSpec
+    source: CheckpointSpec
     pooling: TextPooling = Field(
         "mean",
         title=_("Pooling"),
@@ -187,7 +179,6 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
     results["model"] = classification_scores(
         probabilities, data.scored.labels, data.names, spec.seed
     )
-    shown = worst_predictions(probabilities, data.scored.labels, data.names, SHOWN)
     control = None
     if spec.control:
         control = _compute(spec, source, data, out, events, random=True)
@@ -216,7 +207,7 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
         {
             "seed": spec.seed,
             "parents": [source.weights_sha256],
-            "data": _describe(spec),
+            "data": describe_dataset(Path(spec.data.path)),
             "classes": data.names,
             "examples": len(chosen),
             "split": data.split,
@@ -225,15 +216,7 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
             "head": {"kind": head.kind, "chosen": head.chosen},
             "scores": results,
             "beaten_by": beaten_by(results),
-            "predictions": [
-                {
-                    "id": data.scored.ids[one.pop("place")],
-                    **one,
-                    "text": data.scored.texts[place][:SHOWN_CHARACTERS],
-                }
-                for one in shown
-                for place in [one["place"]]
-            ],
+            "predictions": _shown(data, probabilities),
         },
     )
     return {"report": "report.json", "result": "head"}
@@ -259,12 +242,6 @@ def _read(spec: FrozenFeaturesSpec) -> _Data:
         if scored := labelled_texts(dataset, split, names):
             return _Data(names, train, scored, split)
     raise TrainingError("split_missing", field="data.path", split="validation")
-
-
-def _describe(spec: FrozenFeaturesSpec) -> dict[str, Any]:
-    from training.engine.evaluate import describe_dataset
-
-    return describe_dataset(Path(spec.data.path))
 
 
 def _compute(
@@ -359,6 +336,18 @@ def _fit(spec: FrozenFeaturesSpec, data: _Data, chosen: np.ndarray, features: _F
         len(data.names),
         spec.seed,
     )
+
+
+def _shown(data: _Data, probabilities: Probabilities) -> list[dict[str, Any]]:
+    """The predictions with the highest loss, with their texts."""
+    found = worst_predictions(probabilities, data.scored.labels, data.names, SHOWN)
+    for one in found:
+        place = one.pop("place")
+        one |= {
+            "id": data.scored.ids[place],
+            "text": data.scored.texts[place][:SHOWN_CHARACTERS],
+        }
+    return found
 
 
 def _baselines(
