@@ -17,14 +17,13 @@ from pydantic import ValidationError
 
 from training.backbones.registry import BACKBONES, config_of
 from training.errors import TrainingError
-from training.weights.header import DTYPE_BYTES
 from training.weights.plan import Plan
 from webapp import storage
 from webapp.accounts.permissions import check_can_edit, get_for_user
 from webapp.checkpoints import selectors, services
 from webapp.checkpoints.forms_copy import CopyForm, typed_before
 from webapp.checkpoints.models import Checkpoint, CheckpointImport, TransferPlan
-from webapp.checkpoints.plans import COPY_BYTES_PER_S, CopyPreview
+from webapp.checkpoints.plans import CopyPreview, outlook
 from webapp.htmx import PortalRequest, wants_fragment
 from webapp.keys import parse_uuid
 
@@ -59,7 +58,7 @@ def copy(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         "form": form,
         "shape_fields": [form[name] for name in form.shape_names],
         "preview": preview,
-        "outlook": _outlook(source, preview),
+        "outlook": outlook(source, preview) if preview is not None else None,
         "plans": selectors.plans_for(source, request.user),
         "kept": kept,
     }
@@ -186,12 +185,3 @@ def _values(form: CopyForm) -> dict[str, Any]:
     return {
         name: form.data.get(name, "") for name in form.fields if name not in {"name", "plan_name"}
     }
-
-
-def _outlook(source: Checkpoint, preview: CopyPreview | None) -> dict[str, float] | None:
-    """Bytes that the copy will take, and about how long."""
-    if preview is None or not source.tensors:
-        return None
-    width = max(DTYPE_BYTES.get(tensor["dtype"], 4) for tensor in source.tensors)
-    size = preview.parameters * width
-    return {"bytes": size, "seconds": max(1.0, size / COPY_BYTES_PER_S)}

@@ -22,6 +22,7 @@ from training.spec import CopySpec
 from training.weights.plan import Plan
 from webapp import storage
 from webapp.checkpoints.models import Checkpoint, CheckpointImport, TransferPlan
+from webapp.checkpoints.plans import COPY_ARRAYS, COPY_PROCESS_BYTES
 from webapp.jobs.models import Job, State
 
 TOKENIZER = Tokenizer.train(["so it goes, and so it went"] * 3, 270)
@@ -57,6 +58,24 @@ def test_the_plan_follows_what_is_typed(client: Client, source: Checkpoint) -> N
     assert (blocks["Layer 1"].percent, blocks["Layer 1"].sources) == (100, ("layer.1",))
     assert (blocks["Layer 2"].percent, blocks["Layer 2"].kind) == (0, "new")
     assert "The source has 2 layers; this one is new." in page
+
+
+def test_disk_memory_and_time_are_told_before_anything_runs(
+    client: Client, cast: Cast, source: Checkpoint
+) -> None:
+    answer = client.get(_url(source))
+    assert answer.context["outlook"] == {
+        "bytes": 4 * TINY.parameter_count(),
+        "memory": COPY_PROCESS_BYTES,
+        "seconds": 1.0,
+    }
+    assert "16.8 KiB on disk, about 150.0 MiB of memory, about 0:01" in answer.content.decode()
+    # A tensor that is computed is held, and so is what it is made of.
+    wider = client.get(_url(source), {"n_embd": 16, "width": "grow"}).context["outlook"]
+    assert wider["memory"] == COPY_PROCESS_BYTES + COPY_ARRAYS * 4 * 300 * 16
+    wide = make_checkpoint(cast, config=TINY.model_copy(update={"n_embd": 16}))
+    narrower = client.get(_url(wide), {"n_embd": 8, "width": "cut"}).context["outlook"]
+    assert narrower["memory"] == COPY_PROCESS_BYTES + COPY_ARRAYS * 4 * 300 * 16
 
 
 def test_one_rule_redraws_the_plan(client: Client, source: Checkpoint) -> None:
