@@ -33,7 +33,7 @@ check: venv-dev catalogues ## lint, formatting, types, migrations, deployment se
 bench: venv-dev ## measure speed against the peers
 	$(PY) -m benchmarks $(ARGS)
 
-# Without a name it runs all of them, and so needs PyPI and makes .venv-parity-vision (for lite0).
+# Without a name it runs all of them, and so needs PyPI, npm and makes .venv-parity-vision.
 experiments: venv-dev ## run again what the numbers in docs/ rest on
 	$(PY) -m benchmarks.experiments $(ARGS)
 

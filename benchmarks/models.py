@@ -9,9 +9,9 @@ from typing import Any
 from training.backbones.gpt2.config import PRESETS
 from training.data import prepare
 from training.data.packing import documents
+from training.data.prepare_spec import PrepareSpec
 from training.data.tokenizer import Tokenizer
 from training.events import EventLog
-from training.spec import PrepareSpec
 from training.weights.checkpoint import write_checkpoint
 from training.weights.initial import initial_weights
 

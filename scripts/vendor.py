@@ -80,7 +80,7 @@ exclamation-octagon exclamation-triangle exclamation-triangle-fill eye eye-slash
 file-earmark file-earmark-arrow-down file-earmark-arrow-up file-earmark-code file-earmark-text
 file-text file-zip files filetype-csv filetype-json filetype-txt filter fingerprint flag folder
 folder2-open funnel gear git globe2 gpu-card graph-down graph-down-arrow graph-up graph-up-arrow
-grid grip-vertical hash hdd hdd-stack heart-pulse hourglass hourglass-split house inbox
+grid grip-vertical hash hdd hdd-stack heart-pulse hourglass hourglass-split house image images inbox
 info-circle info-circle-fill intersect journal-text key keyboard laptop layers layers-half
 layout-split lightbulb lightning lightning-charge link link-45deg list list-check list-task
 list-ul lock magic memory moon-stars node-plus palette patch-check pause pause-circle pause-fill

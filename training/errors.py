@@ -176,7 +176,7 @@ MESSAGES: dict[str, str] = {
     ),
     # Packing text into sequences (training.data.packing).
     "split_missing": _(
-        "The data set has no %(split)s text. Prepare it again with a %(split)s share above zero."
+        "The data set has no %(split)s split. Prepare it again with a %(split)s share above zero."
     ),
     "corpus_too_short": _(
         "The %(split)s text has %(tokens)d tokens, fewer than one sequence of %(sequence_length)d. "
@@ -187,10 +187,11 @@ MESSAGES: dict[str, str] = {
     "file_empty": _("The file is empty. Choose a file with text in it."),
     "content_archive": _(
         "This is a %(kind)s archive and not text (Word and Excel files are ZIP archives, too). "
-        "Unpack it, or save it as plain text, CSV or JSON Lines, and upload that."
+        "Images come as ZIP; for texts, upload plain text, CSV or JSON Lines."
     ),
     "content_image": _(
-        "This is a picture (%(kind)s) and not text. Upload plain text, CSV or JSON Lines."
+        "This is one picture (%(kind)s). Pack a folder of pictures as ZIP, or upload plain text, "
+        "CSV or JSON Lines."
     ),
     "content_model": _(
         "This is a file of arrays or model weights (%(kind)s) and not text. Upload models under "
@@ -296,6 +297,25 @@ MESSAGES: dict[str, str] = {
     "features_need_text": _(
         "%(architecture)s reads no text, so it has no features of texts. Choose a language model."
     ),
+    "features_need_images": _(
+        "%(architecture)s sees no images, so it has no features of them. Choose an image network."
+    ),
+    "pooling_of_the_other_kind": _(
+        "%(architecture)s has nothing to pool that way. Choose the mean or the maximum."
+    ),
+    "pooling_needs_token": _(
+        "%(architecture)s has no class token. Choose the mean or the maximum of its map."
+    ),
+    "image_size_fixed": _(
+        "This network sees images of %(size)d × %(size)d pixels and no others. Leave the size "
+        "empty."
+    ),
+    "image_channels": _(
+        "The network sees images of %(channels)d channels; data has grey (1) or colour (3)."
+    ),
+    "dataset_not_text": _(
+        "This data set holds images, and this method learns from text. Choose other data."
+    ),
     "pooling_sees_nothing": _(
         "In %(architecture)s the first token looks at nothing but itself. Choose the mean, the "
         "maximum or the last token."
@@ -316,31 +336,103 @@ MESSAGES: dict[str, str] = {
         "No row has a label in the column %(column)s. Choose another column, or leave it empty."
     ),
     "labels_one_class": _(
-        "The column %(column)s holds only one class, so there is nothing to tell apart. Choose "
-        "another column, or add texts of other classes."
+        "There is only one class, so there is nothing to tell apart. Take the labels from "
+        "elsewhere, or add examples of other classes."
     ),
     "labels_too_many": _(
-        "The column %(column)s holds %(classes)d different values for %(documents)d different "
-        "texts: too many to be classes. Choose another column."
+        "There are %(classes)d different labels for %(examples)d different examples: too many to "
+        "be classes. Take the labels from elsewhere, or none."
     ),
     "label_rare": _(
-        "The class %(label)s has %(documents)d different texts, and each class needs %(needed)d, "
-        "one for each split (other classes as rare: %(others)d). Add texts, or choose to leave out "
-        "rare classes."
+        "The class %(label)s has %(examples)d different examples, and each class needs %(needed)d, "
+        "one for each split (other classes as rare: %(others)d). Add examples, or choose to leave "
+        "out rare classes."
+    ),
+    # Images.
+    "archive_broken": _(
+        "The ZIP file is damaged or did not arrive whole (%(detail)s). Pack it again and upload "
+        "it again."
+    ),
+    "archive_path": _(
+        "The archive has a path that leads out of it: %(name)s. Usual programs make none such. "
+        "Pack the images again."
+    ),
+    "archive_protected": _(
+        "The archive is protected by a password. Pack the images again without one."
+    ),
+    "archive_packed_otherwise": _(
+        "The archive is packed in a way that is not read here (%(name)s). Pack the images again "
+        "as a usual ZIP file."
+    ),
+    "archive_too_large": _(
+        "The archive has %(files)d files that claim to take %(size)s unpacked; at most %(most)s "
+        "in %(most_files)d files are read. Upload it in parts."
+    ),
+    "images_need_zip": _(
+        "Images come in a ZIP archive, and this is none. Pack the folder of images as ZIP and "
+        "upload that."
+    ),
+    "images_none": _(
+        "There is no image in the archive: none of its %(files)d files ends in %(endings)s. For "
+        "texts, unpack it and upload plain text, CSV or JSON Lines."
+    ),
+    "images_unreadable": _(
+        "None of the %(images)d images can be read. The first: %(name)s (%(reason)s)."
+    ),
+    "images_too_few": _(
+        "There are %(images)d different images; splitting takes at least %(needed)d. Add images "
+        "and upload them again."
+    ),
+    "image_list_missing": _(
+        "There is no list with a column %(column)s in the archive. Put a manifest.csv with the "
+        "columns file_name and %(column)s beside the images, or leave the label column empty."
+    ),
+    "image_list_without_files": _(
+        "The list %(list)s has no column with the names of images. Its columns are: %(columns)s. "
+        "Name one of them file_name."
+    ),
+    "image_list_fits_nothing": _(
+        "None of the %(rows)d rows of %(list)s names an image of the archive; the first names "
+        "%(name)s. Names are paths as in the archive."
+    ),
+    "image_list_contradicts": _(
+        "%(list)s gives %(name)s two different labels, %(one)s and %(other)s. Keep one of the rows."
     ),
     # Remarks on a data set that can be used all the same.
+    "warning_images_unreadable": _(
+        "%(images)d images could not be read and were left out, the first of them %(name)s "
+        "(%(reason)s)."
+    ),
+    "warning_files_ignored": _(
+        "%(files)d files of the archive are no images and were passed over."
+    ),
+    "warning_first_frames": _("Of %(images)d animated images only the first frame is used."),
+    "warning_images_missing": _(
+        "%(rows)d rows of %(list)s name no image of the archive, the first of them %(name)s."
+    ),
+    "warning_image_duplicates": _(
+        "%(duplicates)d of %(images)d images (%(percent)d %%) are copies of others, pixel by pixel."
+    ),
+    "warning_own_splits": _(
+        "The archive's own division into training and test images was not kept: the splits are "
+        "made anew, with every class in each."
+    ),
+    "warning_few_images": _(
+        "There are only %(images)d images to train on. A network learns little from so few: start "
+        "from a checkpoint, or add images."
+    ),
     "warning_imbalance": _(
-        "The class %(largest)s has %(most)d texts to train on, %(smallest)s only %(least)d. "
+        "The class %(largest)s has %(most)d examples to train on, %(smallest)s only %(least)d. "
         "Accuracy alone would not show whether the rare classes are recognised."
     ),
-    "warning_unlabelled": _("%(documents)d documents have no label and were left out."),
+    "warning_unlabelled": _("%(examples)d examples have no label and were left out."),
     "warning_conflicts": _(
-        "%(texts)d texts stand there several times with different labels. The first label decided "
-        "which split they are in."
+        "%(examples)d examples stand there several times with different labels. The first label "
+        "decided which split they are in."
     ),
     "warning_left_out": _(
-        "%(classes)d classes were too rare for the splits and were left out, with %(documents)d "
-        "documents."
+        "%(classes)d classes were too rare for the splits and were left out, with %(examples)d "
+        "examples."
     ),
     "warning_few_tokens": _(
         "There are only %(tokens)d tokens to train on. A model learns little from so few: start "

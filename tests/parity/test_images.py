@@ -16,17 +16,22 @@ from safetensors.numpy import load_file, save_file
 from tests.parity.images import (
     HASHES,
     KEPT,
+    MAPS,
     NETWORKS,
+    PARTS,
+    POOLING,
     REFERENCE,
     TOLERANCE,
     Network,
     images,
+    pooled_map,
     state_dicts,
     values,
 )
 from tests.parity.ours import import_folder, same_files
 from training.backbones.image_model import ImageModel
 from training.backbones.registry import model_class
+from training.features.images import adaptive_max, pool_map
 from training.interop.huggingface import export
 from training.weights.checkpoint import Checkpoint
 
@@ -141,3 +146,21 @@ def test_the_comparison_sees_tensorflows_padding(
 
     monkeypatch.setattr(model, "convolve", same)
     assert difference(model, "resnet50") > 10 * TOLERANCE
+
+
+@pytest.mark.parametrize(("height", "width"), MAPS)
+def test_poolings_are_those_of_pytorch(height: int, width: int) -> None:
+    theirs = load_file(POOLING)
+    given = pooled_map(height, width)
+    for parts in PARTS:
+        expected = theirs[f"max.{parts}.{height}x{width}"].transpose(0, 2, 3, 1)
+        assert np.array_equal(adaptive_max(given, parts), expected)
+    size = f"1.{height}x{width}"
+    assert np.array_equal(pool_map(given, "max"), theirs[f"max.{size}"][..., 0, 0])
+    mean = theirs[f"mean.{size}"][..., 0, 0]
+    assert np.abs(pool_map(given, "mean") - mean).max() < 1e-6
+    both = pool_map(given, "mean_max")
+    assert np.array_equal(both[:, :6], pool_map(given, "mean"))
+    assert np.array_equal(both[:, 6:], pool_map(given, "max"))
+    quarters = theirs[f"max.2.{height}x{width}"].transpose(0, 2, 3, 1)
+    assert np.array_equal(pool_map(given, "adaptive_max"), quarters.reshape(2, -1))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PORTAL = {"django", "webapp", "rq", "django_rq", "redis"}
 HEAVY = [
     *("tensorflow", "keras", "keras_hub", "transformers", "tokenizers"),
-    *("h5py", "pyarrow", "sklearn"),
+    *("h5py", "pyarrow", "sklearn", "PIL"),
 ]
 
 

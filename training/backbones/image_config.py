@@ -33,6 +33,11 @@ class ImageConfig(BackboneConfig):
         3, ge=1, le=64, title=_("Channels"), description=_("Of the images: 3 for RGB, 1 for grey.")
     )
 
+    @property
+    def fixed_px(self) -> int | None:
+        """Height and width that images must have; None where any will do."""
+        return None
+
 
 def convolution(
     name: str,

@@ -1,4 +1,4 @@
-"""Labelled texts of a prepared data set, read whole: heads see all of them at once."""
+"""Labelled examples of a prepared data set; a split is read whole, since heads see all at once."""
 
 from __future__ import annotations
 
@@ -12,50 +12,70 @@ import numpy.typing as npt
 
 from training.errors import TrainingError
 
+Places = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True)
-class LabelledTexts:
+class Labelled:
     """A split.
 
     Attributes:
-        texts: As prepared.
-        labels: Class of each, an index into the data set's names, int64 [texts].
-        ids: Place of each in the upload.
-        file: Where they were read.
+        rows: Its lines, as prepared: ``id`` and, of texts, ``text``; of images, where they lie.
+        labels: Class of each, an index into the data set's names, int64 [examples].
+        content: The file that the examples' content is in.
     """
 
-    texts: list[str]
+    rows: list[dict[str, Any]]
     labels: npt.NDArray[np.int64]
-    ids: list[int]
-    file: Path
+    content: Path
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self.rows)
 
-    def chosen(self, places: npt.NDArray[np.int64]) -> LabelledTexts:
+    @property
+    def texts(self) -> list[str]:
+        """The texts."""
+        return [row["text"] for row in self.rows]
+
+    def pixels(self, row: dict[str, Any]) -> npt.NDArray[np.uint8]:
+        """An image, uint8 [height, width, 1 or 3]."""
+        from training.data.image_files import read_png
+
+        with self.content.open("rb") as file:
+            file.seek(row["offset"])
+            return read_png(file.read(row["size"]))
+
+    def chosen(self, places: Places) -> Labelled:
         """Some of them."""
-        return LabelledTexts(
-            [self.texts[place] for place in places],
-            self.labels[places],
-            [self.ids[place] for place in places],
-            self.file,
-        )
+        return Labelled([self.rows[place] for place in places], self.labels[places], self.content)
 
 
-def class_names(dataset: Path) -> list[str]:
+def read_about(dataset: Path) -> dict[str, Any]:
+    """``dataset.json``.
+
+    Raises:
+        TrainingError: ``dataset_without_labels``: it is no prepared data set at all.
+    """
+    try:
+        about: dict[str, Any] = json.loads((dataset / "dataset.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise TrainingError("dataset_without_labels", field="data.path") from error
+    return about
+
+
+def class_names(about: dict[str, Any]) -> list[str]:
     """The classes of a prepared data set, the largest first.
 
     Raises:
         TrainingError: ``dataset_without_labels``.
     """
-    try:
-        about: dict[str, Any] = json.loads((dataset / "dataset.json").read_bytes())
-        return [str(one["name"]) for one in about["labels"]["classes"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError("dataset_without_labels", field="data.path") from error
+    labels = about.get("labels")
+    if not labels:
+        raise TrainingError("dataset_without_labels", field="data.path")
+    return [str(one["name"]) for one in labels["classes"]]
 
 
-def labelled_texts(dataset: Path, split: str, names: list[str]) -> LabelledTexts | None:
+def labelled_split(dataset: Path, split: str, about: dict[str, Any]) -> Labelled | None:
     """A split with its labels; None where there is no such split.
 
     Raises:
@@ -64,14 +84,15 @@ def labelled_texts(dataset: Path, split: str, names: list[str]) -> LabelledTexts
     path = dataset / f"{split}.jsonl"
     if not path.is_file():
         return None
-    places = {name: place for place, name in enumerate(names)}
+    places = {name: place for place, name in enumerate(class_names(about))}
     with path.open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     try:
         labels = np.array([places[row["label"]] for row in rows], np.int64)
     except KeyError as error:
         raise TrainingError("dataset_without_labels", field="data.path") from error
-    return LabelledTexts([row["text"] for row in rows], labels, [row["id"] for row in rows], path)
+    content = path if about["kind"] == "text" else dataset / f"{split}.zip"
+    return Labelled(rows, labels, content)
 
 
 def few(labels: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray[np.int64]:

@@ -1,7 +1,7 @@
-"""Labels of texts: which classes there are, whether they can be learned, and splits that keep them.
+"""Labels: which classes there are, whether they can be learned, and splits that keep them.
 
 A split is stratified: each class has the same share in every split, up to rounding, and at least
-one text in each. Copies of a text go together, with the class of the first of them.
+one example in each. Copies go together, with the class of the first of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.errors import MESSAGES, TrainingError
+from training.data.remarks import remark
+from training.errors import TrainingError
 
 #: More classes than this are names or numbers, not labels.
 MAX_CLASSES = 1000
@@ -25,13 +26,13 @@ MAX_LABEL = 200
 
 @dataclass
 class Labels:
-    """The class of each document, in the order of the upload.
+    """The class of each example, in the order of the upload.
 
     Attributes:
-        column: Where they stand.
-        of: Class of each document, as an index into ``names``.
+        column: Where they stand; empty: in the folders' names.
+        of: Class of each example, as an index into ``names``.
         names: Classes in the order of appearance.
-        unlabelled: Rows left out because they have no label.
+        unlabelled: Examples left out because they have no label.
     """
 
     column: str
@@ -44,18 +45,18 @@ class Labels:
         return list(self._places)
 
     def add(self, label: str) -> None:
-        """Count a document's label."""
+        """Count an example's label."""
         self.of.append(self._places.setdefault(label, len(self._places)))
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Documents by text: which are copies of the same, and the class of each group.
+    """Examples by content: which are copies of the same, and the class of each group.
 
     Attributes:
-        group: Group of each document, int [documents].
-        classes: Class of each group: that of its first document, int [groups].
-        conflicts: Groups whose documents do not all have the same class.
+        group: Group of each example, int [examples].
+        classes: Class of each group: that of its first example, int [groups].
+        conflicts: Groups whose examples do not all have the same class.
     """
 
     group: npt.NDArray[np.int64]
@@ -64,10 +65,10 @@ class Groups:
 
 
 def group(keys: npt.NDArray[np.bytes_], labels: Labels) -> Groups:
-    """Documents with equal keys belong together.
+    """Examples with equal keys belong together.
 
     Args:
-        keys: A hash of each document's text.
+        keys: A hash of each example's content.
         labels: Its class.
     """
     of = np.array(labels.of, np.int64)
@@ -84,12 +85,12 @@ def require_learnable(
 
     Args:
         labels: The classes' names.
-        classes: Class of each different text.
-        needed: Texts that a class needs: one for each split.
+        classes: Class of each different example.
+        needed: Examples that a class needs: one for each split.
         leave_out: Leave out classes with fewer, rather than refuse them.
 
     Returns:
-        Classes that are left out, and how many texts they have.
+        Classes that are left out, and how many examples they have.
 
     Raises:
         TrainingError: ``labels_one_class``, ``labels_too_many``, ``label_rare``.
@@ -99,9 +100,8 @@ def require_learnable(
         raise TrainingError(
             "labels_too_many",
             field="label_field",
-            column=labels.column,
             classes=len(names),
-            documents=len(classes),
+            examples=len(classes),
         )
     counts = np.bincount(classes, minlength=len(names))
     rare = {name: int(count) for name, count in zip(names, counts, strict=True) if count < needed}
@@ -111,12 +111,12 @@ def require_learnable(
             "label_rare",
             field="leave_out_rare",
             label=name,
-            documents=count,
+            examples=count,
             needed=needed,
             others=len(rare) - 1,
         )
     if len(names) - len(rare) < 2:
-        raise TrainingError("labels_one_class", field="label_field", column=labels.column)
+        raise TrainingError("labels_one_class", field="label_field")
     return rare
 
 
@@ -126,14 +126,14 @@ def stratify(
     validation_percent: float,
     test_percent: float,
 ) -> npt.NDArray[np.int8]:
-    """The split of each text: 0 training, 1 validation, 2 test.
+    """The split of each example: 0 training, 1 validation, 2 test.
 
     Within a class the lowest draws are the test's, the next the validation's: the share asked for,
     rounded, and at least one; training keeps at least one.
 
     Args:
-        drawn: A number for each text that follows from it and the seed.
-        classes: Its class; each has at least as many texts as there are splits.
+        drawn: A number for each example that follows from it and the seed.
+        classes: Its class; each has at least as many examples as there are splits.
         validation_percent: Share held out to watch training.
         test_percent: Share held out for the report; 0: there is no test split.
     """
@@ -161,9 +161,9 @@ def describe(
 
     Args:
         labels: The classes.
-        of: Of each split, the class of each of its documents.
+        of: Of each split, the class of each of its examples.
         splits: The splits' names.
-        conflicts: Texts that stand there with several labels.
+        conflicts: Examples that stand there with several labels.
         left_out: See :func:`require_learnable`.
     """
     counts = [np.bincount(one, minlength=len(labels.names)) for one in of]
@@ -177,7 +177,7 @@ def describe(
         "classes": sorted(classes, key=lambda one: (-one["train"], one["name"])),
         "unlabelled": labels.unlabelled,
         "conflicts": conflicts,
-        "left_out": [{"name": name, "documents": left_out[name]} for name in sorted(left_out)],
+        "left_out": [{"name": name, "examples": left_out[name]} for name in sorted(left_out)],
     }
 
 
@@ -186,7 +186,7 @@ def remarks(labels: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
 
     def say(code: str, **params: Any) -> None:
-        found.append({"code": code, "params": params, "message": MESSAGES[code] % params})
+        found.append(remark(code, **params))
 
     largest, smallest = labels["classes"][0], labels["classes"][-1]
     if largest["train"] >= IMBALANCE * smallest["train"]:
@@ -198,10 +198,10 @@ def remarks(labels: dict[str, Any]) -> list[dict[str, Any]]:
             least=smallest["train"],
         )
     if labels["unlabelled"]:
-        say("warning_unlabelled", documents=labels["unlabelled"])
+        say("warning_unlabelled", examples=labels["unlabelled"])
     if labels["conflicts"]:
-        say("warning_conflicts", texts=labels["conflicts"])
+        say("warning_conflicts", examples=labels["conflicts"])
     if labels["left_out"]:
-        documents = sum(one["documents"] for one in labels["left_out"])
-        say("warning_left_out", classes=len(labels["left_out"]), documents=documents)
+        examples = sum(one["examples"] for one in labels["left_out"])
+        say("warning_left_out", classes=len(labels["left_out"]), examples=examples)
     return found

@@ -175,12 +175,19 @@ def sequential_batches(
 
 
 def documents(source: Path) -> Iterator[tuple[str, int]]:
-    """The texts of a split's file, each with the byte offset after it."""
+    """The texts of a split's file, each with the byte offset after it.
+
+    Raises:
+        TrainingError: ``dataset_not_text``.
+    """
     with source.open("rb") as file:
         offset = 0
         for line in file:
             offset += len(line)
-            yield json.loads(line)["text"], offset
+            row = json.loads(line)
+            if "text" not in row:
+                raise TrainingError("dataset_not_text", field="data.path")
+            yield row["text"], offset
 
 
 def _key(source: Path, tokenizer: Tokenizer, sequence_length: int, packing: bool) -> str:

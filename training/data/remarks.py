@@ -46,6 +46,11 @@ class DocumentStatistics:
         return round(self.han / max(self.characters, 1), 4)
 
 
+def remark(code: str, **params: Any) -> dict[str, Any]:
+    """A warning as ``dataset.json`` holds it: a code and params to translate it by, and English."""
+    return {"code": code, "params": params, "message": MESSAGES[code] % params}
+
+
 def remarks(
     statistics: DocumentStatistics,
     counts: dict[str, int],
@@ -64,26 +69,26 @@ def remarks(
     found: list[dict[str, Any]] = []
 
     def say(code: str, **params: Any) -> None:
-        found.append({"code": code, "params": params, "message": MESSAGES[code] % params})
+        found.append(remark(code, **params))
 
     if train["tokens"] < FEW_TOKENS:
         say("warning_few_tokens", tokens=train["tokens"])
     if (short := int((tokens < SHORT_TOKENS).sum())) >= 0.1 * len(tokens):
-        say("warning_short_documents", percent=_percent(short, len(tokens)), tokens=SHORT_TOKENS)
+        say("warning_short_documents", percent=percent(short, len(tokens)), tokens=SHORT_TOKENS)
     longest, total = int(tokens.argmax()), int(tokens.sum())
     if tokens[longest] >= LONG_TOKENS and tokens[longest] >= 0.1 * total:
         say(
             "warning_long_document",
             id=int(ids[longest]),
             tokens=int(tokens[longest]),
-            percent=_percent(int(tokens[longest]), total),
+            percent=percent(int(tokens[longest]), total),
         )
     if counts["duplicates"] >= max(1, 0.05 * counts["documents"]):
         say(
             "warning_duplicates",
             duplicates=counts["duplicates"],
             documents=counts["documents"],
-            percent=_percent(counts["duplicates"], counts["documents"]),
+            percent=percent(counts["duplicates"], counts["documents"]),
         )
     if statistics.empty:
         say("warning_empty", empty=statistics.empty)
@@ -91,12 +96,13 @@ def remarks(
     if mixed >= 0.1 * statistics.documents:
         say(
             "warning_mixed_languages",
-            han_percent=_percent(statistics.mostly_han, statistics.documents),
+            han_percent=percent(statistics.mostly_han, statistics.documents),
         )
     if statistics.replaced:
         say("warning_replaced", documents=statistics.replaced)
     return found
 
 
-def _percent(part: int, whole: int) -> int:
+def percent(part: int, whole: int) -> int:
+    """A share in whole percent."""
     return round(100 * part / max(whole, 1))

@@ -77,6 +77,10 @@ class Content:
     def is_text(self) -> bool:
         return self.code == "text"
 
+    @property
+    def is_zip(self) -> bool:
+        return self.kind == "ZIP"
+
     def refusal(self) -> TrainingError:
         """The error that says what the file is instead of text."""
         return TrainingError(self.code, field="path", kind=self.kind)

@@ -1,20 +1,22 @@
 """What a result must beat to be worth anything: the commonest class, and words alone.
 
-- ``majority``: every text gets the training split's shares of the classes.
+- ``majority``: every example gets the training split's shares of the classes.
 - ``tfidf``: logistic regression on the words' TF-IDF (Spärck Jones, 1972), single words and pairs;
   of Chinese, which has no spaces, one to three characters. The strength of the regularisation is
   chosen by cross-validation, as a head's is.
+
+Of images, the same logistic regression that is a head reads raw pixels
+(:func:`training.features.images.raw_pixels`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from training.evaluation.choosing import Places, choose, fit
+from training.evaluation.choosing import Places, choose, fit, logistic_path
 from training.evaluation.classification import Labels, Probabilities
 
 #: Inverse regularisation that is tried.
@@ -43,6 +45,7 @@ def tfidf(
         seed: Of the folds.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
 
     if _mostly_han(train):
         words = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), max_features=MOST_WORDS)
@@ -56,19 +59,11 @@ def tfidf(
     except ValueError:  # not a word in any text
         return majority(labels, len(texts), classes)
 
-    def predict(strength: float, fitted: Places, held_out: Places) -> Probabilities:
-        model = _fitted(strength, known[fitted], labels[fitted])
-        return np.asarray(model.predict_proba(known[held_out]))
+    def predict(fitted: Places, held_out: Places) -> Iterator[Probabilities]:
+        return logistic_path(GRID, known[fitted], labels[fitted], known[held_out])
 
-    strength = choose(GRID, labels, seed, predict)
-    model = _fitted(strength, known, labels)
-    return np.asarray(model.predict_proba(words.transform(texts)))
-
-
-def _fitted(strength: float, words: Any, labels: Labels) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    return fit(LogisticRegression(C=strength, max_iter=1000), words, labels)
+    model = LogisticRegression(C=choose(GRID, labels, seed, predict), max_iter=1000)
+    return np.asarray(fit(model, known, labels).predict_proba(words.transform(texts)))
 
 
 def _mostly_han(texts: Sequence[str]) -> bool:

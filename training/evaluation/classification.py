@@ -38,25 +38,25 @@ def classification_scores(
     """Everything that a report says about predicted classes.
 
     Args:
-        probabilities: [documents, classes], rows sum to 1.
+        probabilities: [examples, classes], rows sum to 1.
         labels: The true classes, 0..classes − 1.
         names: Of the classes.
         seed: Of the resampling.
 
     Returns:
         ``accuracy``, ``macro_f1``, ``auc`` (None where not every class is among the labels),
-        ``loss`` (mean cross-entropy, nats), ``ece``, ``documents``; ``intervals`` ``{accuracy,
+        ``loss`` (mean cross-entropy, nats), ``ece``, ``examples``; ``intervals`` ``{accuracy,
         macro_f1: [low, high]}``, 95 %, by the percentile bootstrap; ``classes`` ``[{name,
-        precision, recall, f1, documents}]``; ``confusion`` [true][predicted]; ``calibration``
-        ``[{from, to, documents, confidence, accuracy}]``, bins with nothing in them left out.
+        precision, recall, f1, examples}]``; ``confusion`` [true][predicted]; ``calibration``
+        ``[{from, to, examples, confidence, accuracy}]``, bins with nothing in them left out.
 
     Raises:
-        ValueError: No documents.
+        ValueError: No examples.
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     if not len(labels):
-        raise ValueError("no documents to score")
+        raise ValueError("no examples to score")
     count = len(names)
     predicted = probabilities.argmax(1)
     precision, recall, f1, support = precision_recall_fscore_support(
@@ -69,10 +69,10 @@ def classification_scores(
         "auc": area_under_curve(probabilities, labels),
         "loss": float(losses(probabilities, labels).mean()),
         "ece": float(
-            sum(b["documents"] * abs(b["accuracy"] - b["confidence"]) for b in calibration)
+            sum(b["examples"] * abs(b["accuracy"] - b["confidence"]) for b in calibration)
             / len(labels)
         ),
-        "documents": len(labels),
+        "examples": len(labels),
         "intervals": _intervals(predicted, labels, count, seed),
         "classes": [
             {
@@ -80,7 +80,7 @@ def classification_scores(
                 "precision": float(precision[place]),
                 "recall": float(recall[place]),
                 "f1": float(f1[place]),
-                "documents": int(support[place]),
+                "examples": int(support[place]),
             }
             for place, name in enumerate(names)
         ],
@@ -90,7 +90,7 @@ def classification_scores(
 
 
 def losses(probabilities: Probabilities, labels: Labels) -> npt.NDArray[np.float64]:
-    """Cross-entropy of each document, nats."""
+    """Cross-entropy of each example, nats."""
     likely = probabilities[np.arange(len(labels)), labels]
     return np.asarray(-np.log(np.maximum(likely, LEAST)))
 
@@ -109,7 +109,7 @@ def area_under_curve(probabilities: Probabilities, labels: Labels) -> float | No
 def worst_predictions(
     probabilities: Probabilities, labels: Labels, names: Sequence[str], most: int
 ) -> list[dict[str, Any]]:
-    """The documents with the highest loss, wrong ones first.
+    """The examples with the highest loss, wrong ones first.
 
     Returns:
         ``[{place, label, predicted, probability (of the predicted class), loss}]``; ``place`` is
@@ -138,7 +138,7 @@ def _calibration(
         {
             "from": place / CALIBRATION_BINS,
             "to": (place + 1) / CALIBRATION_BINS,
-            "documents": int((places == place).sum()),
+            "examples": int((places == place).sum()),
             "confidence": float(confidence[places == place].mean()),
             "accuracy": float(right[places == place].mean()),
         }
@@ -147,7 +147,7 @@ def _calibration(
 
 
 def _intervals(predicted: Labels, labels: Labels, count: int, seed: int) -> dict[str, list[float]]:
-    """By resampling the documents; memory does not grow with the number of classes squared."""
+    """By resampling the examples; memory does not grow with the number of classes squared."""
     random = np.random.default_rng(seed)
     found: dict[str, list[float]] = {"accuracy": [], "macro_f1": []}
     for _ in range(RESAMPLES):

@@ -15,7 +15,7 @@ never on what the report scores.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
-from training.evaluation.choosing import Places, choose, fit
+from training.evaluation.choosing import Places, choose, fit, logistic_path
 from training.evaluation.classification import Labels, Probabilities
 from training.weights.tensors import open_tensors, write_tensors
 
@@ -129,13 +129,20 @@ def fit_head(kind: HeadKind, features: Matrix, labels: Labels, classes: int, see
         seed: Of what is random: the folds, and the MLP's start and order.
     """
 
-    def predict(value: float, fitted: Places, held_out: Places) -> Probabilities:
-        arrays = _fit(kind, value, features[fitted], labels[fitted], classes, seed)
-        return Head(kind, value, arrays).predict(features[held_out])
-
     values = GRID[kind]
     if kind == "knn":  # a fold leaves out a fifth, or a half where examples are few
         values = tuple(value for value in values if value <= len(labels) // 2) or values[:1]
+
+    def predict(fitted: Places, held_out: Places) -> Iterator[Probabilities]:
+        if kind == "logistic":
+            scale = _scale(features[fitted])
+            seen, unseen = (_standardised(features[rows], scale) for rows in (fitted, held_out))
+            yield from logistic_path(values, seen, labels[fitted], unseen)
+            return
+        for value in values:
+            arrays = _fit(kind, value, features[fitted], labels[fitted], classes, seed)
+            yield Head(kind, value, arrays).predict(features[held_out])
+
     chosen = choose(values, labels, seed, predict)
     return Head(kind, chosen, _fit(kind, chosen, features, labels, classes, seed))
 
@@ -148,9 +155,7 @@ def _fit(
     if kind == "prototype":
         unit = _unit(features)
         return {"means": np.stack([unit[labels == one].mean(0) for one in range(classes)])}
-    mean, scale = features.mean(0), features.std(0)
-    scale[scale < 1e-6] = 1.0
-    arrays = {"mean": mean, "scale": scale}
+    arrays = _scale(features)
     x = _standardised(features, arrays)
     fitted = _fitted(kind, value, x, labels, seed)
     if kind == "logistic":
@@ -189,6 +194,13 @@ def _neighbours(features: Matrix, arrays: Mapping[str, np.ndarray], count: int) 
         nearest = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
         found.append(one_hot[nearest].mean(1))
     return np.concatenate(found) if found else np.zeros((0, classes))
+
+
+def _scale(features: Matrix) -> dict[str, np.ndarray]:
+    """Mean and deviation of each dimension; one that never changes is left as it is."""
+    mean, scale = features.mean(0), features.std(0)
+    scale[scale < 1e-6] = 1.0
+    return {"mean": mean, "scale": scale}
 
 
 def _standardised(features: Matrix, arrays: Mapping[str, np.ndarray]) -> Matrix:

@@ -14,36 +14,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from training.backbones.contract import BackboneConfig
-from training.backbones.registry import BACKBONES
 from training.data.text_tokenizer import TextTokenizer
-from training.errors import TrainingError
+from training.features.settings import TextPooling
 
-TextPooling = Literal["mean", "max", "first", "last", "mean_max"]
-TEXT_POOLINGS: tuple[TextPooling, ...] = get_args(TextPooling)
 Progress = Callable[[float], None]
 Features = npt.NDArray[np.float32]
-
-
-def require_pooling(config: BackboneConfig, pooling: TextPooling) -> None:
-    """Refuse a pooling that cannot say anything about a text.
-
-    Raises:
-        TrainingError: ``features_need_text`` for a model that reads no text;
-            ``pooling_sees_nothing`` for the first token of a model that looks back only.
-    """
-    backbone = BACKBONES[config.architecture]
-    if config.vocabulary is None:
-        raise TrainingError(
-            "features_need_text", field="source.checkpoint", architecture=backbone.title
-        )
-    if pooling == "first" and backbone.writes:
-        raise TrainingError("pooling_sees_nothing", field="pooling", architecture=backbone.title)
 
 
 def pool(hidden: np.ndarray, mask: np.ndarray, pooling: TextPooling) -> Features:

@@ -70,6 +70,7 @@ class ForeignModel:
         tokenizer: Its tokenizer; None for a network that reads images.
         dropout: Rates that its ``config.json`` has, by Hugging Face's names.
         nbytes: Of all tensors, as they are stored.
+        images: How pixels are normalised for it, ``{mean, std}`` of the channels, where told.
     """
 
     config: BackboneConfig
@@ -77,6 +78,7 @@ class ForeignModel:
     tokenizer: TextTokenizer | None
     dropout: dict[str, float]
     nbytes: int
+    images: dict[str, list[float]] | None = None
 
 
 def wanted(name: str) -> bool:
@@ -197,7 +199,7 @@ def _read_state_dict(folder: Path, names: list[str]) -> Recognised | None:
 def _image_network(recognised: Recognised) -> ForeignModel:
     tensors = MappedTensors(recognised.tensors)
     nbytes = sum(info.nbytes for info in tensors.infos.values())
-    return ForeignModel(recognised.config, tensors, None, {}, nbytes)
+    return ForeignModel(recognised.config, tensors, None, {}, nbytes, recognised.images)
 
 
 def list_files(folder: Path) -> list[str]:

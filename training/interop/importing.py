@@ -105,6 +105,7 @@ def _write(
                 "seed": None,
             },
             "origin": origin,
+            **({"images": model.images} if model.images is not None else {}),
         },
         dropout=model.dropout,
     )

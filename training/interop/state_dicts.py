@@ -11,6 +11,7 @@ writes it, with ``architecture``, settles it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -51,11 +52,13 @@ class Recognised:
         config: The network.
         tensors: Our name → where the tensor lies; exactly those of ``config``.
         title: The convention it was recognised by.
+        images: ``mean`` and ``std`` of the channels that it was trained with, where that is told.
     """
 
     config: BackboneConfig
     tensors: dict[str, TensorInfo]
     title: str
+    images: dict[str, list[float]] | None = None
 
 
 def read_file(path: Path) -> Recognised:
@@ -97,6 +100,23 @@ def read_timm(payload: Mapping[str, Any], infos: Mapping[str, TensorInfo]) -> Re
         require = conventions[0].marks
         missing = ", ".join(name for name in require if name not in infos)
         raise TrainingError("tensors_missing", count=len(require), names=missing)
+    return replace(found, images=_normalisation(payload, found.config))
+
+
+def _normalisation(
+    payload: Mapping[str, Any], config: BackboneConfig
+) -> dict[str, list[float]] | None:
+    """How timm says that pixels are normalised; None where it says nothing that can be used."""
+    told = payload.get("pretrained_cfg")
+    channels = config.model_dump().get("in_channels")
+    found = {}
+    for name, least in (("mean", -math.inf), ("std", 0.0)):
+        values = told.get(name) if isinstance(told, dict) else None
+        if not isinstance(values, list) or len(values) != channels:
+            return None
+        if not all(type(v) in (int, float) and least < v < math.inf for v in values):
+            return None
+        found[name] = [float(value) for value in values]
     return found
 
 

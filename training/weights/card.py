@@ -49,3 +49,8 @@ def weights_sha256(tensors: Iterable[Mapping[str, Any]]) -> str:
         for item in tensors
     )
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def carried(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model made of this one's weights has in its card too: how pixels are normalised."""
+    return {"images": card["images"]} if "images" in card else {}

@@ -22,6 +22,7 @@ from training.report import describe_dataset, write_report
 from training.settings import spec_sha256
 from training.spec import MERGES_WITH_BASE, MergeScoringSpec, MergeSpec
 from training.version import code_version
+from training.weights.card import carried
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.weights.merge import (
     add_adapters,
@@ -77,6 +78,7 @@ def run(spec: MergeSpec, out: Path, events: EventLog) -> dict[str, str]:
         tokenizer_of(first) if first.config.vocabulary is not None else None,
         {
             **merge_card(spec.method, parameters, models),
+            **carried(first.card),
             "made_by": {
                 "command": "merge",
                 "code_version": code_version(),

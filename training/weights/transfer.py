@@ -27,7 +27,7 @@ from training.report import write_report
 from training.settings import spec_sha256
 from training.spec import CopySpec
 from training.version import code_version
-from training.weights.card import WEIGHTS_FILE
+from training.weights.card import WEIGHTS_FILE, carried
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.weights.copy import apply_plan, verbatim, verify
 from training.weights.header import shapes
@@ -113,6 +113,7 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
             "parents": [one.weights_sha256 for one in (source, base) if one is not None],
             "transfer": plan.counts(),
             **({"frozen": plan.frozen} if plan.frozen else {}),
+            **carried(source.card),
         },
         dropout=source.dropout,
         prove=prove,

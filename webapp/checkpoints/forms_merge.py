@@ -16,7 +16,7 @@ from webapp.accounts.models import Team, User
 from webapp.checkpoints import merges, selectors
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
 from webapp.datasets.models import DatasetVersion
-from webapp.datasets.selectors import ready_versions
+from webapp.datasets.selectors import ready_texts
 from webapp.jobs.selectors import sentence
 from webapp.runs import references
 from webapp.spec_fields import field_of, show_problems
@@ -103,7 +103,7 @@ class MergeForm(forms.Form):
         self.fields["base"].queryset = Checkpoint.objects.filter(  # type: ignore[attr-defined]
             pk__in=[one.pk for one in (*chosen, *self.more)]
         ).defer(*selectors.HEAVY)
-        versions = ready_versions(user, team)
+        versions = ready_texts(user, team)
         for name in ("target", "source"):
             self.fields[name].queryset = versions  # type: ignore[attr-defined]
         self.spec: MergeSpec | None = None

@@ -34,13 +34,17 @@ SPLIT_NAMES: dict[str, Any] = {
 }
 
 
+#: Kind of data → the histogram in its summary, and what is counted there.
+HISTOGRAMS = {"text": ("lengths", "documents"), "image": ("sides", "images")}
+
+
 @dataclass(frozen=True)
 class Bar:
-    """One range of document lengths; x, y, width, height in units of the viewBox."""
+    """One range of sizes; x, y, width, height in units of the viewBox."""
 
     low: int
     high: int
-    documents: int
+    examples: int
     x: int
     y: int
     width: int
@@ -50,21 +54,21 @@ class Bar:
 
 @dataclass(frozen=True)
 class Split:
+    """A split; ``tokens`` is None for images. The share is of tokens, or of images."""
+
     name: str
     label: Any
-    documents: int
-    tokens: int
-    characters: int
+    examples: int
+    tokens: int | None
     percent: float
 
 
 @dataclass(frozen=True)
 class Class:
-    """A class of labelled texts: documents of each split, in the splits' order, and its share of
-    all documents, 0..1."""
+    """A class: examples of each split, in the splits' order, and its share of all, 0..1."""
 
     name: str
-    documents: list[int]
+    examples: list[int]
     share: float
 
 
@@ -75,34 +79,40 @@ class Progress:
     Attributes:
         phase: What it is doing, in the reader's language.
         fraction: 0..1, None when not known.
-        documents: Read so far.
+        examples: Read so far.
         bytes_per_s: Of the raw file.
         left_s: Seconds left.
     """
 
     phase: str
     fraction: float | None
-    documents: str
+    examples: str
     bytes_per_s: float | None
     left_s: float | None
 
 
 def bars(version: DatasetVersion) -> list[Bar]:
-    """The histogram of tokens a document."""
-    ranges = _framed(version.summary.get("lengths") or [])
-    most = max((row["documents"] for row in ranges), default=0)
+    """The histogram: tokens a document, or the longer side of an image in pixels."""
+    histogram, counted = HISTOGRAMS[version.kind]
+    ranges = _framed(
+        [
+            {"from": row["from"], "to": row["to"], "examples": row[counted]}
+            for row in version.summary.get(histogram) or []
+        ]
+    )
+    most = max((row["examples"] for row in ranges), default=0)
     if not most:
         return []
     step = WIDTH // len(ranges)
     found = []
     for place, row in enumerate(ranges):
-        # A range with any documents shows: at least two units high.
-        height = max(round(row["documents"] / most * (HEIGHT - 20)), 2 if row["documents"] else 0)
+        # A range with any examples shows: at least two units high.
+        height = max(round(row["examples"] / most * (HEIGHT - 20)), 2 if row["examples"] else 0)
         found.append(
             Bar(
                 low=row["from"],
                 high=row["to"] - 1,
-                documents=row["documents"],
+                examples=row["examples"],
                 x=place * step + 2,
                 y=HEIGHT - height,
                 width=min(step - 4, 72),
@@ -120,31 +130,28 @@ def _framed(ranges: list[dict[str, int]]) -> list[dict[str, int]]:
     framed = list(ranges)
     while len(framed) < LEAST_RANGES:
         low, high = framed[0]["from"], framed[-1]["to"]
-        framed.append({"from": high, "to": 2 * high, "documents": 0})
+        framed.append({"from": high, "to": 2 * high, "examples": 0})
         if low > 1 and len(framed) < LEAST_RANGES:
-            framed.insert(0, {"from": low // 2, "to": low, "documents": 0})
+            framed.insert(0, {"from": low // 2, "to": low, "examples": 0})
     return framed
 
 
 def splits(version: DatasetVersion) -> list[Split]:
-    """Documents and tokens of training, validation and test, with the share of tokens."""
+    """Examples of training, validation and test, with their share."""
     rows = version.summary.get("splits") or {}
-    total = sum(row["tokens"] for row in rows.values()) or 1
+    counted = HISTOGRAMS[version.kind][1]
+    weights = [row.get("tokens", row[counted]) for row in rows.values()]
+    total = sum(weights) or 1
     return [
         Split(
-            name,
-            SPLIT_NAMES.get(name, name),
-            row["documents"],
-            row["tokens"],
-            row["characters"],
-            100 * row["tokens"] / total,
+            name, SPLIT_NAMES.get(name, name), row[counted], row.get("tokens"), 100 * weight / total
         )
-        for name, row in rows.items()
+        for (name, row), weight in zip(rows.items(), weights, strict=True)
     ]
 
 
 def classes(version: DatasetVersion) -> list[Class]:
-    """The classes of labelled texts, the largest first; none where there are no labels."""
+    """The classes, the largest first; none where there are no labels."""
     rows = (version.summary.get("labels") or {}).get("classes") or []
     counts = [sum(row[name] for name in SPLIT_NAMES if name in row) for row in rows]
     total = sum(counts) or 1
@@ -175,24 +182,28 @@ def progress(job: Job, size: int) -> Progress:
         elapsed = max((timezone.now() - job.started_at).total_seconds(), 0.001)
         rate = job.fraction * size / elapsed
         left = elapsed * (1 - job.fraction) / job.fraction
-    documents = detail if job.phase == "reading" and detail.isdigit() else ""
-    return Progress(phase, job.fraction, documents, rate, left)
+    examples = detail if job.phase == "reading" and detail.isdigit() else ""
+    return Progress(phase, job.fraction, examples, rate, left)
 
 
 def settings_used(version: DatasetVersion) -> list[tuple[Any, Any]]:
-    """The settings of the check, as they are called in the form."""
-    from webapp.datasets.forms import SETTINGS, SettingsForm
+    """The settings of the check that mattered, as they are called in the form."""
+    from webapp.datasets.forms import IMAGE_SETTINGS, SETTINGS, TEXT_SETTINGS, SettingsForm
 
     form = SettingsForm()
+    left_out = TEXT_SETTINGS if version.kind == "image" else IMAGE_SETTINGS
     rows: list[tuple[Any, Any]] = []
     for name in SETTINGS:
         value = version.job.spec.get(name)
+        if name in left_out or value is None:
+            continue
         field = form.fields[name]
         choices = dict(getattr(field, "choices", []))
         if isinstance(value, bool):
             shown: Any = gettext("yes") if value else gettext("no")
         elif value == "":
-            shown = gettext("none") if name == "label_field" else gettext("automatic")
+            none = name == "label_field" and version.kind == "text"
+            shown = gettext("none") if none else gettext("automatic")
         else:
             shown = choices.get(value, f"{value:g}" if isinstance(value, float) else value)
         rows.append((field.label, shown))

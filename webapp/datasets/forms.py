@@ -8,18 +8,22 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
 
+from training.data.prepare_spec import PrepareSpec
 from training.settings import problems
-from training.spec import PrepareSpec
 from webapp.accounts.models import Team, User
 from webapp.datasets import services, uploads
 from webapp.datasets.models import Dataset, Upload
 from webapp.jobs.selectors import sentence
-from webapp.spec_fields import show_problems, told
+from webapp.spec_fields import field_of, show_problems, told
 
+#: Settings that only this kind of data has.
+TEXT_SETTINGS = ("text_field",)
+IMAGE_SETTINGS = ("folders_are_classes", "longest_px")
 SETTINGS = (
     "format",
-    "text_field",
+    *TEXT_SETTINGS,
     "label_field",
+    *IMAGE_SETTINGS,
     "leave_out_rare",
     "validation_percent",
     "test_percent",
@@ -37,6 +41,7 @@ class SettingsForm(forms.Form):
             ("text", _("plain text: documents between blank lines")),
             ("jsonl", _("JSON Lines: an object a line")),
             ("csv", _("CSV: a header, then a document a row")),
+            ("images", _("images: a ZIP of folders, or of images and a list")),
         ],
         **told(PrepareSpec, "format"),
     )
@@ -52,6 +57,10 @@ class SettingsForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         **told(PrepareSpec, "label_field"),
     )
+    folders_are_classes = forms.BooleanField(
+        required=False, **told(PrepareSpec, "folders_are_classes")
+    )
+    longest_px = field_of(PrepareSpec, "longest_px", required=False)
     leave_out_rare = forms.BooleanField(required=False, **told(PrepareSpec, "leave_out_rare"))
     validation_percent = forms.FloatField(
         widget=forms.NumberInput(attrs={"min": "0.1", "max": "50", "step": "any"}),
@@ -105,7 +114,10 @@ class FileForm(SettingsForm):
             )
             return data
         content = uploads.look(self.arrived)
-        if not content.is_text:
+        format = data.get("format")
+        if format == "images" and not content.is_zip:
+            self.add_error("file", sentence("images_need_zip", {}))
+        elif not content.is_text and not (content.is_zip and format in ("auto", "images")):
             refusal = content.refusal()
             self.add_error("file", sentence(refusal.code, refusal.params))
         return data

@@ -76,6 +76,11 @@ class DatasetVersion(TeamOwned):
         return f"{self.dataset} v{self.number}"
 
     @property
+    def kind(self) -> str:
+        """What it holds, ``text`` or ``image``; known once the job succeeded."""
+        return str(self.summary.get("kind", "text"))
+
+    @property
     def is_ready(self) -> bool:
         # Set together with the manifest, which lists leave in the database.
         return bool(self.sha256)

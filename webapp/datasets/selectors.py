@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 
 from webapp.accounts.models import Team, User
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
@@ -70,14 +70,21 @@ def version_for(user: User) -> QuerySet[DatasetVersion]:
     return rows.select_related("dataset", "dataset__team", "job", "owner", "team")
 
 
-def ready_versions(user: User, team: Team) -> QuerySet[DatasetVersion]:
-    """What a run can be made with: checked versions, each content of a dataset once."""
+def of_texts(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
+    """Those that hold texts, or may turn out to: what a language model learns from."""
+    unknown = Q(summary__kind__isnull=True) & ~Q(job__spec__format="images")
+    return rows.filter(unknown | Q(summary__kind="text"))
+
+
+def ready_texts(user: User, team: Team) -> QuerySet[DatasetVersion]:
+    """What language models are scored on: checked texts, each content of a dataset once."""
     earlier = DatasetVersion.objects.filter(
         dataset=OuterRef("dataset"), sha256=OuterRef("sha256"), number__lt=OuterRef("number")
     )
     rows: QuerySet[DatasetVersion] = DatasetVersion.objects.for_user(user).filter(team=team)
     return (
-        rows.exclude(sha256="")
+        of_texts(rows)
+        .exclude(sha256="")
         .exclude(Exists(earlier))
         .select_related("dataset", "job")
         .defer("preview")

@@ -17,7 +17,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from training.spec import PrepareSpec
+from training.data.prepare_spec import PrepareSpec
 from webapp import storage
 from webapp.accounts import audit
 from webapp.accounts.models import Team, User
@@ -310,10 +310,13 @@ def _prepare(raw: Raw, spec: PrepareSpec, team: Team, owner: User) -> Any:
 
 
 def _same(dataset: Dataset, raw_blake3: str, spec: PrepareSpec) -> DatasetVersion | None:
-    wanted = _settings(spec.model_dump(mode="json"))
+    wanted = _settings(spec)
     versions = dataset.versions.filter(raw_blake3=raw_blake3).select_related("job")
-    return next((row for row in versions if _settings(row.job.spec) == wanted), None)
+    return next(
+        (row for row in versions if _settings(PrepareSpec.model_validate(row.job.spec)) == wanted),
+        None,
+    )
 
 
-def _settings(spec: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in spec.items() if name not in {"path", "filename"}}
+def _settings(spec: PrepareSpec) -> dict[str, Any]:
+    return spec.model_dump(exclude={"path", "filename"})

@@ -11,6 +11,11 @@ urlpatterns = [
     path("uploads/<uuid:pk>", tus.upload, name="upload"),
     path("uploads/<uuid:pk>/discard", views.upload_discard, name="upload_discard"),
     path("versions/<uuid:pk>", views.version, name="version"),
+    path(
+        "versions/<uuid:pk>/images/<slug:split>/<int:offset>-<int:size>",
+        views.image,
+        name="image",
+    ),
     path("versions/<uuid:pk>/again", views.again, name="again"),
     path("versions/<uuid:pk>/cancel", views.cancel, name="cancel"),
     path("<uuid:pk>", views.detail, name="detail"),

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -16,7 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 from webapp.accounts import permissions
 from webapp.accounts.models import Team
 from webapp.accounts.selectors import can_write
-from webapp.datasets import figures, selectors, services
+from webapp.datasets import figures, images, selectors, services
 from webapp.datasets.filters import DEFAULT_SORT, SORTS, DatasetFilter
 from webapp.datasets.forms import (
     SETTINGS,
@@ -209,6 +209,20 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
     if wants_fragment(request):
         template += "#body"
     return render(request, template, context)
+
+
+@require_GET
+def image(request: PortalRequest, pk: Any, split: str, offset: int, size: int) -> HttpResponse:
+    """One image of a version, from where its row says that it lies in the split's file."""
+    row = get_object_or_404(selectors.version_for(request.user), pk=pk)
+    try:
+        content = images.read(row, split, offset, size)
+    except images.NoImage as error:
+        raise Http404 from error
+    response = HttpResponse(content, content_type="image/png")
+    # The address names content that never changes.
+    response["Cache-Control"] = "private, max-age=31536000, immutable"
+    return response
 
 
 @require_http_methods(["GET", "POST"])

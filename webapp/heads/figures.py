@@ -9,7 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from webapp.heads.forms import HEADS, POOLINGS
+from webapp.heads.forms import HEADS, NORMALISATIONS, POOLINGS
 from webapp.heads.models import Head
 
 #: More classes than this make no table of who is taken for whom.
@@ -19,6 +19,7 @@ SIDES: dict[str, str | Promise] = {
     "model": _("this checkpoint"),
     "random": _("the same network with random weights"),
     "tfidf": _("words alone (TF-IDF)"),
+    "pixels": _("raw pixels (logistic regression)"),
     "majority": _("always the commonest class"),
 }
 PHASES: dict[str, str | Promise] = {
@@ -27,9 +28,9 @@ PHASES: dict[str, str | Promise] = {
     "evaluating": _("Fitting and scoring"),
 }
 SPLITS: dict[str, str | Promise] = {
-    "train": _("training text"),
-    "validation": _("validation text"),
-    "test": _("test text"),
+    "train": _("training split"),
+    "validation": _("validation split"),
+    "test": _("test split"),
 }
 
 
@@ -92,18 +93,18 @@ def verdict(report: dict[str, Any]) -> str:
     surely = mine["intervals"]["accuracy"][0]
     if others[best] >= mine["accuracy"]:
         told = gettext(
-            "These features add nothing here: the head is right in %(accuracy)s%% of the texts, "
+            "These features add nothing here: the head is right in %(accuracy)s%% of the examples, "
             "and another classifier in %(other)s%%: %(side)s."
         )
     elif surely <= others[best]:
         told = gettext(
-            "The head is right in %(accuracy)s%% of the texts, the next best in %(other)s%%: "
-            "%(side)s. So few texts do not make that difference certain."
+            "The head is right in %(accuracy)s%% of the examples, the next best in %(other)s%%: "
+            "%(side)s. So few examples do not make that difference certain."
         )
     else:
         told = gettext(
-            "The head is right in %(accuracy)s%% of the texts, %(gain)s points more than the next "
-            "best: %(side)s (%(other)s%%)."
+            "The head is right in %(accuracy)s%% of the examples, %(gain)s points more than the "
+            "next best: %(side)s (%(other)s%%)."
         )
     return told % values
 
@@ -144,10 +145,18 @@ def features(report: dict[str, Any]) -> str:
 def settings_used(head: Head) -> list[tuple[Any, Any]]:
     """The settings, as the form calls them."""
     spec = head.job.spec
+    if head.dataset_version.kind == "image":
+        normalisation = spec.get("normalisation", "auto")
+        own = [
+            (_("Image size (pixels)"), spec.get("image_px") or _("the network's own, or 224")),
+            (_("Normalisation of images"), dict(NORMALISATIONS)[normalisation]),
+        ]
+    else:
+        own = [(_("Longest text (tokens)"), spec["most_tokens"] or _("the model's context"))]
     return [
         (_("Pooling"), dict(POOLINGS).get(spec["pooling"], spec["pooling"])),
         (_("Head"), dict(HEADS).get(spec["head"], spec["head"])),
         (_("Training examples"), spec["examples"] or _("all")),
-        (_("Longest text (tokens)"), spec["most_tokens"] or _("the model's context")),
+        *own,
         (_("Seed"), spec["seed"]),
     ]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from training.backbones.registry import BACKBONES, config_of
 from training.errors import TrainingError
-from training.features.texts import require_pooling
+from training.features.settings import require_kind, require_settings
 from training.methods.feature_matching.frozen_features import FrozenFeaturesSpec
 from training.settings import problems
 from webapp.accounts.models import Team
@@ -19,13 +19,30 @@ from webapp.heads import selectors
 from webapp.jobs.selectors import sentence
 from webapp.spec_fields import show_problems, told
 
-SETTINGS = ("pooling", "head", "examples", "most_tokens", "batch_size", "control", "seed")
+SETTINGS = (
+    "pooling",
+    "head",
+    "examples",
+    "most_tokens",
+    "image_px",
+    "normalisation",
+    "batch_size",
+    "control",
+    "seed",
+)
 POOLINGS = [
-    ("mean", _("mean of the hidden states")),
-    ("max", _("maximum of each dimension")),
+    ("mean", _("mean of all places (of images: global average)")),
+    ("max", _("maximum of all places (of images: global max)")),
     ("mean_max", _("mean and maximum")),
-    ("first", _("first token (BERT's [CLS])")),
-    ("last", _("last token (models that write)")),
+    ("adaptive_max", _("images: maximum of each quarter (adaptive max)")),
+    ("first", _("first token (BERT's [CLS], a vision transformer's class token)")),
+    ("last", _("texts: last token (models that write)")),
+]
+NORMALISATIONS = [
+    ("auto", _("automatic: what the network came with, else ImageNet's")),
+    ("imagenet", _("ImageNet's mean and deviation")),
+    ("inception", _("range -1 to 1")),
+    ("unit", _("range 0 to 1")),
 ]
 HEADS = [
     ("logistic", _("logistic regression (linear probe)")),
@@ -51,18 +68,24 @@ class CheckpointChoice(forms.ModelChoiceField):
 class VersionChoice(forms.ModelChoiceField):
     def label_from_instance(self, obj: Any) -> str:
         count = len(obj.summary["labels"]["classes"])
-        classes = gettext("%(count)s classes") % {"count": count}
-        return f"{obj.dataset.name} v{obj.number} · {classes}"
+        told = (
+            gettext("images, %(count)s classes")
+            if obj.kind == "image"
+            else gettext("texts, %(count)s classes")
+        )
+        return f"{obj.dataset.name} v{obj.number} · {told % {'count': count}}"
 
 
 class HeadForm(forms.Form):
-    """Whose features, of which texts, pooled how, read by what."""
+    """Whose features, of which examples, pooled how, read by what."""
 
     checkpoint = CheckpointChoice(
         queryset=None, label=_("Checkpoint"), help_text=_("Its features are computed; it stays.")
     )
     version = VersionChoice(
-        queryset=None, label=_("Data"), help_text=_("Data with a label column, checked.")
+        queryset=None,
+        label=_("Data"),
+        help_text=_("Texts or images with labels, checked; the checkpoint must read such."),
     )
     pooling = forms.ChoiceField(choices=POOLINGS, **told(FrozenFeaturesSpec, "pooling"))
     head = forms.ChoiceField(choices=HEADS, **told(FrozenFeaturesSpec, "head"))
@@ -76,6 +99,10 @@ class HeadForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     most_tokens = _number("most_tokens", required=False)
+    image_px = _number("image_px", required=False, least=16)
+    normalisation = forms.ChoiceField(
+        choices=NORMALISATIONS, **told(FrozenFeaturesSpec, "normalisation")
+    )
     batch_size = _number("batch_size")
     seed = _number("seed", least=0)
 
@@ -107,10 +134,14 @@ class HeadForm(forms.Form):
     def _check_together(self, data: dict[str, Any]) -> None:
         checkpoint, version = data.get("checkpoint"), data.get("version")
         if checkpoint is not None:
+            config = config_of(checkpoint.config)
             try:
-                require_pooling(config_of(checkpoint.config), self.spec.pooling)
+                if version is not None:
+                    require_kind(config, version.kind)
+                require_settings(config, self.spec)
             except TrainingError as error:
-                self.add_error("pooling", sentence(error.code, error.params))
+                name = "version" if error.code.startswith("features_need") else error.field
+                self.add_error(name, sentence(error.code, error.params))
         if version is not None and self.spec.examples is not None:
             classes = len(version.summary["labels"]["classes"])
             if self.spec.examples < classes:

@@ -35,12 +35,12 @@ def heads_with_data(user: User, version: DatasetVersion) -> QuerySet[Head]:
 
 
 def can_have_head(checkpoint: Checkpoint) -> bool:
-    """Whether it computes features of texts."""
+    """Whether features can be had of it."""
     return checkpoint.architecture in METHOD.backbones
 
 
 def checkpoints_offered(team: Team) -> QuerySet[Checkpoint]:
-    """The team's text models, newest first."""
+    """The team's models that features can be had of, newest first."""
     return Checkpoint.objects.filter(team=team, architecture__in=METHOD.backbones).order_by(
         "-created_at"
     )

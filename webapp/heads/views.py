@@ -68,7 +68,7 @@ def _asked_for(request: PortalRequest) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if like := parse_uuid(request.GET.get("like")):
         head = permissions.get_for_user(selectors.heads_for(request.user), request.user, pk=like)
-        found = {name: head.job.spec[name] for name in SETTINGS}
+        found = {name: head.job.spec[name] for name in SETTINGS if name in head.job.spec}
         found |= {"checkpoint": head.checkpoint_id, "version": head.dataset_version_id}
     for name, field in (("checkpoint", "checkpoint"), ("data", "version")):
         if pk := parse_uuid(request.GET.get(name)):

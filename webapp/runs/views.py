@@ -20,6 +20,7 @@ from training.backbones.gpt2.config import PRESETS
 from webapp.accounts import permissions
 from webapp.accounts.models import Team
 from webapp.datasets.models import DatasetVersion
+from webapp.datasets.selectors import of_texts
 from webapp.htmx import PortalRequest, wants_fragment
 from webapp.jobs.errors import IllegalTransition
 from webapp.jobs.models import Job, State
@@ -156,7 +157,7 @@ def _form_page(
         found = [form.source, *(source for source in found if source.key != form.source.key)]
         chosen = form.source.key
     versions = (
-        DatasetVersion.objects.filter(team=team)
+        of_texts(DatasetVersion.objects.filter(team=team))
         .exclude(job__state__in=[State.FAILED, State.CANCELLED])
         .select_related("dataset", "job")
         .defer("preview", "manifest")

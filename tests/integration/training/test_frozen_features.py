@@ -14,12 +14,13 @@ from tests.small import SMALL, TOKENIZER, loud
 from training.backbones.contract import BackboneConfig
 from training.backbones.registry import model_class
 from training.data.prepare import run as prepare
+from training.data.prepare_spec import PrepareSpec
 from training.errors import TrainingError
 from training.events import EventLog, read_events
 from training.features.heads import load_head
-from training.features.texts import TEXT_POOLINGS, hidden_states, pool, text_features
+from training.features.settings import POOLINGS
+from training.features.texts import hidden_states, pool, text_features
 from training.methods.feature_matching.frozen_features import FrozenFeaturesSpec, work
-from training.spec import PrepareSpec
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
 
 WORDS = {"yes": ["so it goes", "so it went", "and it goes"], "no": ["xyz", "zz yx", "x y z z"]}
@@ -76,7 +77,7 @@ def report(out: Path) -> dict[str, Any]:
 # --- features -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pooling", TEXT_POOLINGS)
+@pytest.mark.parametrize("pooling", POOLINGS["text"])
 def test_pooling_is_that_of_a_plain_loop_over_real_tokens(pooling: Any) -> None:
     hidden = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32)
     mask = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]])
@@ -154,10 +155,10 @@ def test_from_the_command_line_to_the_report(dataset: Path, bert: Path, tmp_path
     assert first["parents"] == [read_checkpoint(bert).weights_sha256]
     assert (first["split"], first["examples"], first["classes"]) == ("test", 40, ["no", "yes"])
     assert set(first["scores"]) == {"model", "random", "tfidf", "majority"}
-    assert first["scores"]["model"]["documents"] == 30
+    assert first["scores"]["model"]["examples"] == 30
     assert first["scores"]["model"]["accuracy"] >= 0.9
     assert first["scores"]["majority"]["accuracy"] == 0.5
-    assert first["features"]["splits"]["train"] == {"texts": 66, "cache": "miss"}
+    assert first["features"]["splits"]["train"] == {"examples": 66, "cache": "miss"}
     shown = first["predictions"]
     assert [one["loss"] for one in shown] == sorted((one["loss"] for one in shown), reverse=True)
     uploaded = [json.loads(line) for line in rows(120).splitlines()]

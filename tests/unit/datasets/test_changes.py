@@ -15,6 +15,7 @@ from webapp.jobs.models import Job, State
 SETTINGS = {
     "format": "auto",
     "text_field": "",
+    "folders_are_classes": "on",
     "validation_percent": "5",
     "test_percent": "5",
     "remove_duplicates": "on",

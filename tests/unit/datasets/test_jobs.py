@@ -6,8 +6,8 @@ import pytest
 
 from tests.factories import Cast, make_upload
 from training.data import prepare
+from training.data.prepare_spec import PrepareSpec
 from training.events import EventLog
-from training.spec import PrepareSpec
 from webapp import storage
 from webapp.datasets import jobs, selectors, services, uploads
 from webapp.datasets.models import DatasetVersion
@@ -43,8 +43,8 @@ def test_a_check_from_upload_to_ready(cast: Cast, tmp_path: Path) -> None:
     assert version.summary["counts"]["documents"] == 200
     assert len(version.preview["documents"]) == 20
     assert storage.blob_exists(version.manifest["train.jsonl"]["blake3"])
-    assert list(selectors.ready_versions(cast.alice, cast.team)) == [version]
-    assert not selectors.ready_versions(cast.mallory, cast.team).exists()
+    assert list(selectors.ready_texts(cast.alice, cast.team)) == [version]
+    assert not selectors.ready_texts(cast.mallory, cast.team).exists()
 
 
 def test_inputs_can_be_asked_for_again(cast: Cast, tmp_path: Path) -> None:
@@ -80,4 +80,4 @@ def test_each_content_of_a_dataset_is_offered_once(cast: Cast) -> None:
     first = make_version(cast)
     make_version(cast, dataset=first.dataset, sha256=first.sha256)
     other = make_version(cast, dataset=first.dataset)
-    assert list(selectors.ready_versions(cast.alice, cast.team)) == [other, first]
+    assert list(selectors.ready_texts(cast.alice, cast.team)) == [other, first]

@@ -48,7 +48,7 @@ def test_labelled_texts_show_their_classes(alice: Client, cast: Cast) -> None:
     assert "2 classes from the column kind" in page
     assert "good &lt;b&gt;" in page
     assert "52.6%" in page
-    assert [(one.name, one.documents, round(one.share, 3)) for one in figures.classes(version)] == [
+    assert [(one.name, one.examples, round(one.share, 3)) for one in figures.classes(version)] == [
         ("good <b>", [90, 5, 5], 0.526),
         ("bad", [81, 5, 4], 0.474),
     ]
@@ -71,7 +71,7 @@ def test_a_preview_shows_each_text_s_label(alice: Client, cast: Cast) -> None:
 def test_one_range_of_lengths_stands_in_a_scale(cast: Cast) -> None:
     only = {"from": 2048, "to": 4096, "documents": 500}
     shown = figures.bars(make_version(cast, summary=make_summary(lengths=[only])))
-    assert [(bar.low, bar.high, bar.documents) for bar in shown] == [
+    assert [(bar.low, bar.high, bar.examples) for bar in shown] == [
         (512, 1023, 0),
         (1024, 2047, 0),
         (2048, 4095, 500),

@@ -1,5 +1,6 @@
 """A head's page, in every state, and the list."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from django.test import Client
 
 from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
-from tests.factories.datasets import make_labelled
+from tests.factories.datasets import make_images, make_labelled
 from tests.factories.heads import make_head, make_report, make_scores
 from webapp.heads import figures
 from webapp.heads.models import Head
@@ -30,7 +31,7 @@ def test_a_fitted_head_shows_its_report(alice: Client, cast: Cast) -> None:
         "Text &lt;i&gt;0&lt;/i&gt;",
         "Show the others",
         "recognised",
-        "100 texts it never saw",
+        "100 examples it never saw",
     ):
         assert text in page
     assert "hx-trigger" not in page
@@ -42,7 +43,7 @@ def test_a_fitted_head_shows_its_report(alice: Client, cast: Cast) -> None:
     ("mine", "other", "sentence", "warns"),
     [
         (0.75, 0.60, "points more than the next best", False),
-        (0.75, 0.72, "So few texts do not make that difference certain", False),
+        (0.75, 0.72, "So few examples do not make that difference certain", False),
         (0.75, 0.75, "These features add nothing here", True),
         (0.60, 0.80, "These features add nothing here", True),
     ],
@@ -64,7 +65,7 @@ def test_a_head_at_work_polls_and_can_be_cancelled(alice: Client, cast: Cast) ->
     head = make_head(cast, job=job)
     page = _get(alice, head)
     assert "Computing features" in page
-    assert "training text, the same network with random weights" in page
+    assert "training split, the same network with random weights" in page
     assert 'value="42"' in page
     assert 'hx-trigger="every 2s"' in page
     fragment = _get(alice, head, **{"HX-Request": "true"})
@@ -162,3 +163,25 @@ def test_checkpoint_and_data_lead_to_their_heads(alice: Client, cast: Cast) -> N
     page = alice.get(f"/data/versions/{head.dataset_version_id}").content.decode()
     assert f"/heads/{head.pk}" in page
     assert f"/heads/new?data={head.dataset_version_id}" in page
+
+
+def test_wrongly_seen_images_are_shown(alice: Client, cast: Cast, tmp_path: Path) -> None:
+    version = make_images(cast, folder=tmp_path)
+    predictions = [
+        {**row, "label": "cat", "predicted": "dog", "probability": 0.9, "loss": 2.0}
+        for row in version.preview["images"]
+    ]
+    scores = make_report()["scores"]
+    scores["pixels"] = scores.pop("tfidf")
+    head = make_head(
+        cast,
+        version=version,
+        spec={"image_px": 96},
+        report=make_report(predictions=predictions, scores=scores),
+    )
+    page = alice.get(f"/heads/{head.pk}").content.decode()
+    assert page.count("<figure>") == 6
+    assert f"/data/versions/{version.pk}/images/train/0-" in page
+    assert "raw pixels" in page
+    assert "Image size (pixels)" in page
+    assert "Longest text" not in page

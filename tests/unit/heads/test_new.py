@@ -1,5 +1,6 @@
 """The form of a new head."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,9 +8,11 @@ from django.test import Client
 
 from tests.factories import Cast, make_version
 from tests.factories.checkpoints import make_checkpoint
-from tests.factories.datasets import make_labelled
+from tests.factories.datasets import make_images, make_labelled
 from tests.factories.heads import make_head
+from training.backbones.contract import BackboneConfig
 from training.backbones.resnet.config import ResNetConfig
+from training.backbones.vit.config import ViTConfig
 from training.methods.feature_matching.frozen_features import FrozenFeaturesSpec
 from webapp.accounts.models import AuditEvent
 from webapp.heads.models import Head
@@ -27,6 +30,8 @@ def fields(cast: Cast, **changed: Any) -> dict[str, Any]:
         "control": "on",
         "name": "",
         "most_tokens": "",
+        "image_px": "",
+        "normalisation": "auto",
         "batch_size": "32",
         "seed": "0",
     } | changed
@@ -57,6 +62,8 @@ def test_a_form_becomes_a_job_with_a_frozen_spec(alice: Client, cast: Cast) -> N
         ("seed", "-1", "Must be 0 or more."),
         ("pooling", "first", "the first token looks at nothing but itself"),
         ("pooling", "sum", "not one of the available choices"),
+        ("pooling", "adaptive_max", "has nothing to pool that way"),
+        ("image_px", "3", "Must be 16 or more."),
         ("head", "forest", "not one of the available choices"),
         ("most_tokens", "x", "Enter a whole number"),
     ],
@@ -81,7 +88,6 @@ def test_fewer_examples_than_classes_are_refused(alice: Client, cast: Cast) -> N
 
 
 def test_only_what_fits_is_offered(alice: Client, cast: Cast) -> None:
-    make_checkpoint(cast, name="Of images", config=ResNetConfig(depths=[1]))
     make_version(cast, name="Without labels")
     make_labelled(cast, name="Mine")
     make_labelled(cast, name="Not ready", state="queued", sha256="")
@@ -91,14 +97,14 @@ def test_only_what_fits_is_offered(alice: Client, cast: Cast) -> None:
     page = alice.get(URL).content.decode()
     for there in ("Mine v1", "Ours · GPT-2"):
         assert there in page
-    for not_there in ("Without labels", "Not ready", "Theirs", "Foreign", "Of images"):
+    for not_there in ("Without labels", "Not ready", "Theirs", "Foreign"):
         assert not_there not in page
 
 
 def test_an_empty_portal_says_what_is_missing(alice: Client) -> None:
     page = alice.get(URL).content.decode()
-    assert "no language model yet" in page
-    assert "no labelled texts yet" in page
+    assert "no checkpoint yet" in page
+    assert "no labelled data yet" in page
 
 
 def test_links_fill_the_form_in(alice: Client, cast: Cast) -> None:
@@ -126,3 +132,42 @@ def test_who_may_only_look_gets_no_form(client: Client, cast: Cast) -> None:
     assert client.get(URL).status_code == 403
     assert client.post(URL, fields(cast)).status_code == 403
     assert not Head.objects.exists()
+
+
+def test_an_image_network_is_fitted_to_images_and_a_language_model_is_not(
+    alice: Client, cast: Cast, tmp_path: Path
+) -> None:
+    images = make_images(cast, folder=tmp_path)
+    network = make_checkpoint(cast, name="Eyes", config=ResNetConfig(depths=[1]))
+    typed = fields(cast, version=str(images.pk), pooling="adaptive_max", image_px="64")
+    answer = alice.post(URL, typed)
+    assert "reads no" not in str(answer.context["form"].errors)
+    assert "sees no images" in " ".join(answer.context["form"].errors["version"])
+    answer = alice.post(URL, typed | {"checkpoint": str(network.pk), "normalisation": "inception"})
+    spec = FrozenFeaturesSpec.model_validate(Head.objects.get().job.spec)
+    assert (spec.pooling, spec.image_px, spec.normalisation) == ("adaptive_max", 64, "inception")
+    assert "images, 2 classes" in alice.get(URL).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("config", "asked", "field", "sentence"),
+    [
+        (ResNetConfig(depths=[1]), {"pooling": "last"}, "pooling", "nothing to pool that way"),
+        (ResNetConfig(depths=[1]), {"pooling": "first"}, "pooling", "has no class token"),
+        (ViTConfig(depth=1), {"image_px": "96"}, "image_px", "224 × 224 pixels and no others"),
+    ],
+)
+def test_what_an_image_network_does_not_have_is_said(
+    alice: Client,
+    cast: Cast,
+    tmp_path: Path,
+    config: BackboneConfig,
+    asked: dict[str, str],
+    field: str,
+    sentence: str,
+) -> None:
+    network = make_checkpoint(cast, config=config)
+    images = make_images(cast, folder=tmp_path)
+    typed = fields(cast, checkpoint=str(network.pk), version=str(images.pk), pooling="mean")
+    answer = alice.post(URL, typed | asked)
+    assert sentence in " ".join(answer.context["form"].errors[field])

@@ -72,6 +72,10 @@ class ViTConfig(ImageConfig):
         return True
 
     @property
+    def fixed_px(self) -> int:
+        return self.image_size
+
+    @property
     def attention_heads(self) -> int:
         return self.heads
 

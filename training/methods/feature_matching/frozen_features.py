@@ -19,17 +19,16 @@ import gc
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 from pydantic import Field
 
-from training.data.labelled import LabelledTexts, class_names, few, labelled_texts
-from training.data.text_tokenizer import TextTokenizer
-from training.data.tokenizers import tokenizer_of
+from training.backbones.registry import BACKBONES
+from training.data.labelled import Labelled, few
 from training.durable import sweep
-from training.errors import TrainingError
 from training.errors import gettext_noop as _
 from training.evaluation import baselines
 from training.evaluation.classification import (
@@ -39,20 +38,19 @@ from training.evaluation.classification import (
 )
 from training.events import EventLog
 from training.features.cache import Cached, cached_features
-from training.features.heads import HeadKind, fit_head, save_head
-from training.features.texts import TextPooling, require_pooling
-from training.hashing import file_hash
+from training.features.heads import Head, HeadKind, fit_head, save_head
+from training.features.material import Material, read_material
+from training.features.settings import FeatureSettings
 from training.methods.contract import WorkMethod
 from training.report import describe_dataset, write_report
-from training.settings import Settings
 from training.spec import CheckpointSpec, DataSpec, DeviceSpec, Seed
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 
-#: Predictions that the report shows, and characters of their texts.
-SHOWN, SHOWN_CHARACTERS = 100, 400
+#: Predictions that the report shows.
+SHOWN = 100
 
 
-class FrozenFeaturesSpec(Settings):
+class FrozenFeaturesSpec(FeatureSettings):
     """One head on frozen features, complete: equal specs give equal heads on a CPU."""
 
     version: Literal[1] = 1
@@ -60,14 +58,6 @@ class FrozenFeaturesSpec(Settings):
     seed: Seed = 0
     data: DataSpec
     source: CheckpointSpec
-    pooling: TextPooling = Field(
-        "mean",
-        title=_("Pooling"),
-        description=_(
-            "How a text's hidden states become one vector: their mean, their maximum, both, the "
-            "first one (BERT's [CLS]) or the last one (models that write)."
-        ),
-    )
     head: HeadKind = Field(
         "logistic",
         title=_("Head"),
@@ -80,21 +70,7 @@ class FrozenFeaturesSpec(Settings):
         None,
         ge=2,
         title=_("Training examples"),
-        description=_("Use only so many labelled texts, each class in its share; empty: all."),
-    )
-    most_tokens: int | None = Field(
-        None,
-        ge=1,
-        le=32_768,
-        title=_("Longest text (tokens)"),
-        description=_("Longer texts are cut; empty: at the model's context."),
-    )
-    batch_size: int = Field(
-        32,
-        ge=1,
-        le=4096,
-        title=_("Batch size"),
-        description=_("Texts computed together."),
+        description=_("Use only so many labelled examples, each class in its share; empty: all."),
     )
     control: bool = Field(
         True,
@@ -104,19 +80,6 @@ class FrozenFeaturesSpec(Settings):
     #: Where features are kept for the next time; empty: in the working directory.
     cache: str = ""
     devices: DeviceSpec = Field(default_factory=DeviceSpec)
-
-
-@dataclass(frozen=True)
-class _Data:
-    """What the head is fitted on, what it is scored on, and the classes' names."""
-
-    names: list[str]
-    train: LabelledTexts
-    scored: LabelledTexts
-    split: str
-
-    def splits(self) -> dict[str, LabelledTexts]:
-        return {"train": self.train, self.split: self.scored}
 
 
 @dataclass
@@ -136,7 +99,7 @@ class _Features:
     def to_json(self) -> dict[str, Any]:
         return {
             "splits": {
-                name: {"texts": len(one.values), "cache": "hit" if one.hit else "miss"}
+                name: {"examples": len(one.values), "cache": "hit" if one.hit else "miss"}
                 for name, one in self.of.items()
             },
             "width": next(iter(self.of.values())).values.shape[1],
@@ -159,43 +122,45 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
         The fields of the ``finished`` event.
 
     Raises:
-        TrainingError: ``dataset_without_labels``, ``features_need_text``, ``pooling_sees_nothing``,
+        TrainingError: See :func:`training.features.material.read_material`;
             ``examples_fewer_than_classes``, ``checkpoint_*``, ``disk_full_writing``.
     """
     started = time.monotonic()
     sweep(out)
     events.emit("phase", name="loading", fraction=None, detail="")
     source = read_checkpoint(Path(spec.source.checkpoint))
-    require_pooling(source.config, spec.pooling)
-    data = _read(spec)
-    chosen = np.arange(len(data.train))
+    material = read_material(source, spec, Path(spec.data.path))
+    labels, names = material.scored.labels, material.names
+    chosen = np.arange(len(material.train))
     if spec.examples is not None:
-        chosen = few(data.train.labels, spec.examples, spec.seed)
+        chosen = few(material.train.labels, spec.examples, spec.seed)
 
-    results: dict[str, dict[str, Any]] = {}
-    features = _compute(spec, source, data, out, events, random=False)
-    head = _fit(spec, data, chosen, features)
-    probabilities = head.predict(features.of[data.split].values)
-    results["model"] = classification_scores(
-        probabilities, data.scored.labels, data.names, spec.seed
-    )
+    predicted: dict[str, Probabilities] = {}
+    features = _compute(spec, material, out, events, random=False)
+    head = _fit(spec, material, chosen, features)
+    predicted["model"] = head.predict(features.of[material.split].values)
     control = None
     if spec.control:
-        control = _compute(spec, source, data, out, events, random=True)
-        other = _fit(spec, data, chosen, control)
-        results["random"] = classification_scores(
-            other.predict(control.of[data.split].values), data.scored.labels, data.names, spec.seed
-        )
+        control = _compute(spec, material, out, events, random=True)
+        other = _fit(spec, material, chosen, control)
+        predicted["random"] = other.predict(control.of[material.split].values)
     events.emit("phase", name="evaluating", fraction=None, detail="")
-    results |= _baselines(spec, data, chosen)
+    predicted |= material.baselines(chosen, spec.seed)
+    predicted["majority"] = baselines.majority(
+        material.train.labels[chosen], len(labels), len(names)
+    )
+    results = {
+        name: classification_scores(one, labels, names, spec.seed)
+        for name, one in predicted.items()
+    }
 
     save_head(
         head,
         out / "head",
         {
-            "classes": data.names,
+            "classes": names,
             "pooling": spec.pooling,
-            "most_tokens": spec.most_tokens,
+            **material.own_key(),
             "weights_sha256": source.weights_sha256,
         },
     )
@@ -208,15 +173,15 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
             "seed": spec.seed,
             "parents": [source.weights_sha256],
             "data": describe_dataset(Path(spec.data.path)),
-            "classes": data.names,
+            "classes": names,
             "examples": len(chosen),
-            "split": data.split,
+            "split": material.split,
             "features": features.to_json(),
             "control": control.to_json() if control is not None else None,
             "head": {"kind": head.kind, "chosen": head.chosen},
             "scores": results,
             "beaten_by": beaten_by(results),
-            "predictions": _shown(data, probabilities),
+            "predictions": _shown(material, predicted["model"]),
         },
     )
     return {"report": "report.json", "result": "head"}
@@ -232,87 +197,39 @@ def beaten_by(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     )
 
 
-def _read(spec: FrozenFeaturesSpec) -> _Data:
-    dataset = Path(spec.data.path)
-    names = class_names(dataset)
-    train = labelled_texts(dataset, "train", names)
-    if not train:
-        raise TrainingError("split_missing", field="data.path", split="train")
-    for split in ("test", "validation"):
-        if scored := labelled_texts(dataset, split, names):
-            return _Data(names, train, scored, split)
-    raise TrainingError("split_missing", field="data.path", split="validation")
-
-
 def _compute(
-    spec: FrozenFeaturesSpec,
-    source: Checkpoint,
-    data: _Data,
-    out: Path,
-    events: EventLog,
-    *,
-    random: bool,
+    spec: FrozenFeaturesSpec, material: Material, out: Path, events: EventLog, *, random: bool
 ) -> _Features:
     """Features of every split; the model is built only if some are not in the cache."""
-    tokenizer = tokenizer_of(source)
     root = Path(spec.cache) if spec.cache else out / "cache"
-    weights = f"random {spec.seed}" if random else source.weights_sha256
+    weights = f"random {spec.seed}" if random else material.source.weights_sha256
     built: list[Any] = []
 
-    def model() -> Any:
+    def compute(examples: Labelled, phase: str) -> np.ndarray:
         if not built:
-            built.append(_model(spec, source, random=random, events=events))
-        return built[0]
+            built.append(_model(spec, material.source, random=random, events=events))
+        return material.features(built[0], examples, _telling(events, phase))
 
     found = _Features()
-    for split, texts in data.splits().items():
+    for split, examples in material.splits.items():
         phase = f"{split}, random weights" if random else split
-        parts = {
-            "weights": weights,
-            "config": source.config.model_dump(mode="json"),
-            "texts": file_hash(texts.file),
-            "tokenizer": tokenizer.sha256,
-            "most_tokens": spec.most_tokens,
-            "pooling": spec.pooling,
-        }
-        found.of[split] = cached_features(
-            root, parts, _computing(spec, model, tokenizer, texts, events, phase)
-        )
+        parts = {"weights": weights, **material.key(examples)}
+        found.of[split] = cached_features(root, parts, partial(compute, examples, phase))
     built.clear()
     gc.collect()
     return found
 
 
-def _computing(
-    spec: FrozenFeaturesSpec,
-    model: Callable[[], Any],
-    tokenizer: TextTokenizer,
-    texts: LabelledTexts,
-    events: EventLog,
-    phase: str,
-) -> Callable[[], np.ndarray]:
-    def compute() -> np.ndarray:
-        from training.features.texts import text_features
+def _telling(events: EventLog, detail: str) -> Callable[[float], None]:
+    told = 0.0
 
-        told = 0.0
+    def tell(fraction: float) -> None:
+        nonlocal told
+        if fraction == 1.0 or time.monotonic() - told > 1:
+            told = time.monotonic()
+            events.emit("phase", name="features", fraction=round(fraction, 4), detail=detail)
 
-        def tell(fraction: float) -> None:
-            nonlocal told
-            if fraction == 1.0 or time.monotonic() - told > 1:
-                told = time.monotonic()
-                events.emit("phase", name="features", fraction=round(fraction, 4), detail=phase)
-
-        return text_features(
-            model(),
-            tokenizer,
-            texts.texts,
-            spec.pooling,
-            most_tokens=spec.most_tokens,
-            batch_size=spec.batch_size,
-            progress=tell,
-        )
-
-    return compute
+    return tell
 
 
 def _model(spec: FrozenFeaturesSpec, source: Checkpoint, *, random: bool, events: EventLog) -> Any:
@@ -328,40 +245,22 @@ def _model(spec: FrozenFeaturesSpec, source: Checkpoint, *, random: bool, events
     return model
 
 
-def _fit(spec: FrozenFeaturesSpec, data: _Data, chosen: np.ndarray, features: _Features) -> Any:
+def _fit(
+    spec: FrozenFeaturesSpec, material: Material, chosen: np.ndarray, features: _Features
+) -> Head:
     return fit_head(
         spec.head,
         features.of["train"].values[chosen],
-        data.train.labels[chosen],
-        len(data.names),
+        material.train.labels[chosen],
+        len(material.names),
         spec.seed,
     )
 
 
-def _shown(data: _Data, probabilities: Probabilities) -> list[dict[str, Any]]:
-    """The predictions with the highest loss, with their texts."""
-    found = worst_predictions(probabilities, data.scored.labels, data.names, SHOWN)
-    for one in found:
-        place = one.pop("place")
-        one |= {
-            "id": data.scored.ids[place],
-            "text": data.scored.texts[place][:SHOWN_CHARACTERS],
-        }
-    return found
-
-
-def _baselines(
-    spec: FrozenFeaturesSpec, data: _Data, chosen: np.ndarray
-) -> dict[str, dict[str, Any]]:
-    train, count = data.train.chosen(chosen), len(data.names)
-    predicted = {
-        "tfidf": baselines.tfidf(train.texts, train.labels, data.scored.texts, count, spec.seed),
-        "majority": baselines.majority(train.labels, len(data.scored), count),
-    }
-    return {
-        name: classification_scores(one, data.scored.labels, data.names, spec.seed)
-        for name, one in predicted.items()
-    }
+def _shown(material: Material, probabilities: Probabilities) -> list[dict[str, Any]]:
+    """The predictions with the highest loss, with what was predicted."""
+    found = worst_predictions(probabilities, material.scored.labels, material.names, SHOWN)
+    return [one | material.shown(one.pop("place")) for one in found]
 
 
 METHOD: Final = WorkMethod(
@@ -371,8 +270,8 @@ METHOD: Final = WorkMethod(
     summary=_(
         "Compute a model's features once, leave the model as it is, and fit a small classifier."
     ),
-    data=("labelled_text",),
-    backbones=("bert", "distilbert", "roberta", "gpt2", "gpt3", "opt"),
+    data=("labelled_text", "labelled_image"),
+    backbones=tuple(BACKBONES),
     settings=FrozenFeaturesSpec,
     example={"data": {"path": "DATASET"}, "source": {"checkpoint": "CHECKPOINT"}},
     work=work,

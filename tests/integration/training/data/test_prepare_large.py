@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from training.data.prepare import run
 from training.events import EventLog
-from training.spec import PrepareSpec
+from training.data.prepare_spec import PrepareSpec
 out = Path(sys.argv[2])
 run(PrepareSpec(path=sys.argv[1]), out, EventLog(out / "events.jsonl"))
 peak = next(x for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x)

@@ -8,9 +8,9 @@ import pytest
 
 from training.data.packing import batch, documents, load_blocks, sequential_batches
 from training.data.prepare import run
+from training.data.prepare_spec import PrepareSpec
 from training.data.tokenizer import Tokenizer
 from training.events import EventLog
-from training.spec import PrepareSpec
 
 SAMPLES = Path(__file__).parents[4] / "samples"
 

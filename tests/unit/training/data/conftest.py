@@ -5,8 +5,8 @@ import json
 import pytest
 
 from training.data.prepare import run
+from training.data.prepare_spec import PrepareSpec
 from training.events import EventLog
-from training.spec import PrepareSpec
 
 
 @pytest.fixture

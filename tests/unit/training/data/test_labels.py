@@ -123,7 +123,7 @@ def test_rows_without_a_label_are_counted_and_left_out(prepared) -> None:
     assert about["labels"]["unlabelled"] == 3
     assert about["counts"]["documents"] == 40
     (said,) = [w for w in about["warnings"] if w["code"] == "warning_unlabelled"]
-    assert said["message"].startswith("3 documents have no label")
+    assert said["message"].startswith("3 examples have no label")
 
 
 def test_numbers_and_truths_are_labels_as_json_writes_them(prepared) -> None:
@@ -140,14 +140,14 @@ def test_rare_classes_are_refused_or_left_out_as_chosen(prepared) -> None:
     with pytest.raises(TrainingError) as caught:
         prepared(content, label_field="label")
     assert caught.value.code == "label_rare"
-    assert caught.value.params | {"label": "once", "documents": 1, "needed": 3, "others": 1} == (
+    assert caught.value.params | {"label": "once", "examples": 1, "needed": 3, "others": 1} == (
         caught.value.params
     )
     about = prepared(content, label_field="label", leave_out_rare=True)
     assert [one["name"] for one in about["labels"]["classes"]] == ["bad", "good"]
     assert about["labels"]["left_out"] == [
-        {"name": "once", "documents": 1},
-        {"name": "twice", "documents": 2},
+        {"name": "once", "examples": 1},
+        {"name": "twice", "examples": 2},
     ]
     labels = {r["label"] for found in read(prepared.out / "dataset").values() for r in found}
     assert labels == {"good", "bad"}

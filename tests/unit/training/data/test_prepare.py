@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training import faults
-from training.data import prepare
-from training.data.prepare import assign, draws, normalise
+from training.data import prepare_texts
+from training.data.prepare_spec import PrepareSpec
+from training.data.prepare_texts import normalise
+from training.data.splits import assign, draws
 from training.data.tokenizer import Tokenizer
 from training.errors import MESSAGES, TrainingError
 from training.events import read_events
 from training.hashing import content_hash
-from training.spec import PrepareSpec
 
 CHINESE = "床前明月光，疑是地上霜。举头望明月，低头思故乡。"
 
@@ -275,8 +276,8 @@ def test_what_is_odd_is_remarked_on(prepared, documents, code):
 
 
 def test_progress_is_told_by_bytes_read_and_ends_with_finished(prepared, monkeypatch):
-    monkeypatch.setattr(prepare, "TELL_EVERY_S", 0)
-    monkeypatch.setattr(prepare, "BATCH_CHARACTERS", 1000)
+    monkeypatch.setattr(prepare_texts, "TELL_EVERY_S", 0)
+    monkeypatch.setattr(prepare_texts, "BATCH_CHARACTERS", 1000)
     prepared(texts(20_000))
     events, _ = read_events(prepared.events)
     fractions = [event["fraction"] for event in events if event.get("name") == "reading"]
@@ -292,7 +293,7 @@ def test_progress_is_told_by_bytes_read_and_ends_with_finished(prepared, monkeyp
 def test_the_report_repeats_the_counts(prepared):
     about = prepared(texts(30))
     report = json.loads((prepared.out / "report.json").read_text())
-    assert report["version"] == 2
+    assert report["version"] == 3
     for key in ("sha256", "counts", "splits", "warnings"):
         assert report[key] == about[key]
 

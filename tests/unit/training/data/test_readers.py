@@ -204,11 +204,11 @@ def test_the_format_is_told_by_content_then_by_name(put, name, content, format):
     assert detect_format(path, name) == format
 
 
-def test_every_format_of_the_spec_has_a_reader():
-    from training.spec import PrepareSpec
+def test_every_format_of_texts_in_the_spec_has_a_reader():
+    from training.data.prepare_spec import PrepareSpec
 
     allowed = PrepareSpec.model_json_schema()["properties"]["format"]["enum"]
-    assert set(allowed) == {"auto", *READERS}
+    assert set(allowed) == {"auto", "images", *READERS}
 
 
 # --- faults -----------------------------------------------------------------------------------

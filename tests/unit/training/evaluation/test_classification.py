@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from sklearn import metrics
+from sklearn.linear_model import LogisticRegression
 
-from training.evaluation.choosing import choose
+from training.evaluation.choosing import choose, logistic_path
 from training.evaluation.classification import (
     area_under_curve,
     classification_scores,
@@ -40,7 +41,7 @@ def test_scores_are_scikit_learn_s(classes: int, seed: int) -> None:
         auc = metrics.roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
     assert found["auc"] == pytest.approx(auc)
     for place, row in enumerate(found["classes"]):
-        assert row["documents"] == (labels == place).sum()
+        assert row["examples"] == (labels == place).sum()
         assert row["recall"] == pytest.approx((predicted[labels == place] == place).mean())
         assert row["precision"] == pytest.approx((labels[predicted == place] == place).mean())
 
@@ -61,7 +62,7 @@ def test_calibration_is_that_of_a_plain_loop() -> None:
         confidence = sum(probabilities[n].max() for n in rows) / len(rows)
         right = sum(probabilities[n].argmax() == labels[n] for n in rows) / len(rows)
         (told,) = [one for one in found["calibration"] if one["from"] == low]
-        assert told["documents"] == len(rows)
+        assert told["examples"] == len(rows)
         assert (told["confidence"], told["accuracy"]) == pytest.approx((confidence, right))
         error += len(rows) / 400 * abs(right - confidence)
     assert found["ece"] == pytest.approx(error)
@@ -111,7 +112,7 @@ def test_the_worst_come_first_and_wrong_ones_before_right_ones() -> None:
 
 
 def test_nothing_to_score_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no documents"):
+    with pytest.raises(ValueError, match="no examples"):
         classification_scores(np.zeros((0, 2)), np.zeros(0, int), NAMES[:2])
 
 
@@ -119,12 +120,13 @@ def test_choosing_looks_at_held_out_examples_only() -> None:
     labels = np.repeat([0, 1], 15)
     seen: dict[float, list[int]] = {1.0: [], 2.0: []}
 
-    def predict(value, fitted, held_out):
+    def predict(fitted, held_out):
         assert not set(fitted) & set(held_out)
         assert set(labels[held_out]) == {0, 1}
-        seen[value] += list(held_out)
         right = np.eye(2)[labels[held_out]]
-        return right if value == 2.0 else right[:, ::-1]
+        for value in (1.0, 2.0):
+            seen[value] += list(held_out)
+            yield right if value == 2.0 else right[:, ::-1]
 
     assert choose([1.0, 2.0], labels, 0, predict) == 2.0
     assert sorted(seen[1.0]) == sorted(seen[2.0]) == list(range(30))
@@ -133,15 +135,27 @@ def test_choosing_looks_at_held_out_examples_only() -> None:
 def test_equally_accurate_values_are_told_apart_by_their_loss() -> None:
     labels = np.repeat([0, 1], 10)
 
-    def predict(value, fitted, held_out):
+    def predict(fitted, held_out):
         right = np.eye(2)[labels[held_out]]
-        return value * right + (1 - value) * (1 - right)
+        return [value * right + (1 - value) * (1 - right) for value in (0.6, 0.9, 0.7)]
 
     assert choose([0.6, 0.9, 0.7], labels, 0, predict) == 0.9
 
 
 def test_with_a_class_of_one_example_the_middle_is_taken() -> None:
-    def predict(value, fitted, held_out):
+    def predict(fitted, held_out):
         raise AssertionError("there is nothing to hold out")
 
     assert choose([1.0, 2.0, 3.0], np.array([0, 0, 1]), 0, predict) == 2.0
+
+
+def test_a_path_of_strengths_predicts_as_each_fit_alone_does() -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 40)
+    values = random.normal(size=(120, 12)) + np.eye(3, 12)[labels]
+    unseen = random.normal(size=(50, 12))
+    strengths = (0.01, 0.1, 1.0)
+    found = list(logistic_path(strengths, values, labels, unseen))
+    for strength, path in zip(strengths, found, strict=True):
+        alone = LogisticRegression(C=strength, tol=1e-8, max_iter=5000).fit(values, labels)
+        assert np.abs(path - alone.predict_proba(unseen)).max() < 0.01

@@ -72,3 +72,22 @@ def test_what_timm_has_no_name_for_is_refused_and_not_written_as_another(
     problem = EXPORTS["huggingface"].problem(config)
     assert problem is not None
     assert "timm" in str(TrainingError(problem[0], **problem[1]))
+
+
+GOOD = {"mean": [0.5, 0.4, 0.3], "std": [1, 0.2, 0.1], "tag": "a1_in1k"}
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (GOOD, {"mean": [0.5, 0.4, 0.3], "std": [1.0, 0.2, 0.1]}),
+        ({"mean": [0.5, 0.4, 0.3]}, None),
+        ({"mean": [0.5], "std": [0.2]}, None),
+        ({"mean": [0.5, 0.4, "x"], "std": [0.2, 0.2, 0.2]}, None),
+        ({"mean": [0.5, 0.4, 0.3], "std": [0.2, 0, 0.2]}, None),
+        ("resnet50.a1_in1k", None),
+    ],
+)
+def test_how_pixels_were_normalised_is_kept_where_it_is_told(told: Any, expected: Any) -> None:
+    payload = {"architecture": "resnet50", "pretrained_cfg": told}
+    assert read_timm(payload, infos(NAMES["resnet50"])).images == expected

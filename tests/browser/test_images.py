@@ -1,0 +1,107 @@
+"""A ZIP of images comes in, is looked at, and a head is fitted on a network's features of it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from safetensors.numpy import save
+
+from tests.browser.story import (
+    CHECKPOINT,
+    JOB_S,
+    drop,
+    overflows,
+    upload,
+    violations,
+    wait_state,
+)
+from tests.factories.images import archive, class_folders, encoded, picture
+from training.backbones.shufflenet.config import PRESETS
+from training.weights.initial import initial_weights
+
+pytestmark = pytest.mark.slow
+
+HEAD = re.compile(r"/heads/[0-9a-f-]{36}$")
+VERSION = re.compile(r"/data/(versions/)?[0-9a-f-]{36}$")
+PHONE = {"width": 390, "height": 844}
+
+
+def drawn(images: Locator) -> int:
+    """How many of the images have arrived and been decoded."""
+    return int(images.evaluate_all("all => all.filter(one => one.naturalWidth > 0).length"))
+
+
+def test_images_are_seen_and_told_apart(page: Page) -> None:
+    config = PRESETS["shufflenet_v2_x0_5"].model_copy(update={"num_classes": 4})
+    weights = dict(initial_weights(config, 0).items())
+    page.goto("/checkpoints/import?tab=folder")
+    drop(page, "[data-drop]", [("model.safetensors", save(weights))])
+    expect(page.locator(".upload-file")).to_have_count(1)
+    page.get_by_label("Name", exact=True).fill("Shuffle")
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.wait_for_url(CHECKPOINT, timeout=JOB_S * 1000)
+    network = page.url
+
+    # One class only cannot be told apart; what was uploaded is kept for other settings.
+    broken = encoded(picture(1))[:150]
+    files = class_folders(20, size=(40, 30)) | {"red/broken.png": broken, "one/1.png": broken}
+    few = archive(files | {"one/2.png": encoded(picture(77))})
+    upload(page, "colours.zip", few, "Colours", test_percent="25", longest_px="32")
+    wait_state(page, "#version", "failed")
+    expect(page.get_by_role("alert")).to_contain_text("The class one has 1 different examples")
+    page.get_by_role("link", name="Check again with other settings").click()
+    page.get_by_label("Leave out rare classes").check()
+    page.get_by_role("button", name=re.compile("Check")).click()
+    page.wait_for_url(VERSION)
+    wait_state(page, "#version", "succeeded")
+
+    classes = page.get_by_role("region", name="Classes", exact=True)
+    expect(classes).to_contain_text("3 classes from the folders")
+    warnings = page.get_by_role("region", name="Worth knowing")
+    expect(warnings).to_contain_text("2 images could not be read")
+    preview = page.get_by_role("region", name="Preview").locator("img")
+    expect(preview).to_have_count(32)
+    preview.last.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('.images img')].every(i => i.complete)")
+    assert drawn(preview) == 32
+    size = preview.first.evaluate("one => [one.naturalWidth, one.naturalHeight]")
+    assert size == [32, 24]
+    assert violations(page) == []
+    page.set_viewport_size(PHONE)
+    assert overflows(page) == []
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+    # Runs learn from text, and are offered none of it.
+    version = page.url
+    page.goto("/runs/new")
+    expect(page.get_by_label("Data", exact=True).get_by_text("Colours")).to_have_count(0)
+    page.goto(version)
+
+    page.get_by_role("link", name="Fit a head").click()
+    page.get_by_label("Checkpoint", exact=True).select_option(network.rsplit("/", 1)[1])
+    page.get_by_label("Pooling", exact=True).select_option("last")
+    page.locator("details.more > summary").click()
+    page.get_by_label("Image size (pixels)", exact=True).fill("48")
+    page.get_by_role("button", name="Fit the head").click()
+    expect(page.locator("#id_pooling_error")).to_contain_text("nothing to pool that way")
+    page.get_by_label("Pooling", exact=True).select_option("adaptive_max")
+    page.get_by_role("button", name="Fit the head").click()
+
+    page.wait_for_url(HEAD)
+    wait_state(page, "#head", "succeeded", timeout_s=2 * JOB_S)
+    verdict = page.get_by_role("region", name="Was it worth it?").first
+    expect(verdict).to_contain_text("15 examples it never saw")
+    # The classes are colours, which pixels alone tell apart.
+    expect(verdict.get_by_role("row", name=re.compile("raw pixels"))).to_contain_text("100.0%")
+    made = page.get_by_role("region", name="How it was made")
+    expect(made).to_contain_text("48")
+    worst = page.get_by_role("region", name="Where it is most wrong").locator("img")
+    expect(worst).to_have_count(15)
+    worst.last.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('.images img')].every(i => i.complete)")
+    assert drawn(worst) == 15
+    assert violations(page) == []
+    page.set_viewport_size(PHONE)
+    assert overflows(page) == []

@@ -1,0 +1,80 @@
+"""How an upload is read and split."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from training.errors import gettext_noop as _
+from training.settings import Settings, field_error
+
+
+class PrepareSpec(Settings):
+    """Check, count and split an upload into a prepared data set (no TensorFlow)."""
+
+    version: Literal[1] = 1
+    path: str
+    #: The name the file had; only its suffix is looked at, and only as a hint.
+    filename: str = ""
+    format: Literal["auto", "text", "jsonl", "csv", "images"] = Field(
+        "auto", title=_("Format"), description=_("Auto looks at the name and the content.")
+    )
+    text_field: str = Field(
+        "",
+        max_length=200,
+        title=_("Text column"),
+        description=_("Column or key that holds the text; empty: found by its name and content."),
+    )
+    label_field: str = Field(
+        "",
+        max_length=200,
+        title=_("Label column"),
+        description=_(
+            "Column or key that holds each example's class. Empty: texts have no labels; images "
+            "have those of the list that comes with them, or of their folders."
+        ),
+    )
+    leave_out_rare: bool = Field(
+        False,
+        title=_("Leave out rare classes"),
+        description=_("Leave out classes with fewer examples than there are splits."),
+    )
+    folders_are_classes: bool = Field(
+        True,
+        title=_("Folders are classes"),
+        description=_("Images without a list of labels have their folder's name as their class."),
+    )
+    longest_px: int = Field(
+        256,
+        ge=8,
+        le=1024,
+        title=_("Longest side (pixels)"),
+        description=_("Larger images are made smaller, in proportion; smaller ones stay."),
+    )
+    validation_percent: float = Field(
+        5,
+        gt=0,
+        le=50,
+        title=_("Validation share (%)"),
+        description=_("Examples held out to watch training."),
+    )
+    test_percent: float = Field(
+        5,
+        ge=0,
+        le=50,
+        title=_("Test share (%)"),
+        description=_("Examples held out for the report; never seen while training."),
+    )
+    remove_duplicates: bool = Field(
+        True,
+        title=_("Remove duplicates"),
+        description=_("Keep one of several with the same content; copies never straddle splits."),
+    )
+    seed: int = Field(0, ge=0, lt=2**31, title=_("Seed"), description=_("Decides the split."))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PrepareSpec:
+        if self.validation_percent + self.test_percent >= 100:
+            raise field_error("nothing_left_to_train", "test_percent")
+        return self

@@ -1,0 +1,261 @@
+"""Texts of an upload: read, counted, split (``docs/formats.md``).
+
+One pass over the upload and one over a copy of its documents. In memory are one batch of texts and
+32 bytes a document: hashes, lengths, the draw that decides its split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import unicodedata
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from training.data.labels import MAX_LABEL, Labels
+from training.data.labels import remarks as label_remarks
+from training.data.prepare_spec import PrepareSpec
+from training.data.readers import Document, Reader, detect_format, open_reader
+from training.data.readers.text import TextReader
+from training.data.remarks import DocumentStatistics, remarks
+from training.data.splits import Division, divide, histogram, splits_of, spread
+from training.data.tokenizer import Tokenizer
+from training.durable import json_bytes
+from training.errors import TrainingError
+from training.events import EventLog
+from training.hashing import file_hash
+
+PREVIEW_DOCUMENTS = 20
+PREVIEW_CHARACTERS = 600
+#: Characters tokenised at a time.
+BATCH_CHARACTERS = 1_000_000
+#: Text whose documents are too few to split is read again, cut finer and finer.
+FINER_CHARACTERS = (200, 40)
+#: Seconds between two events that tell how far the reading is.
+TELL_EVERY_S = 0.5
+
+
+def prepare_texts(spec: PrepareSpec, folder: Path, events: EventLog) -> dict[str, Any]:
+    """Write the splits and the preview.
+
+    Args:
+        spec: Where the upload is, and how it is read and split.
+        folder: Where to.
+        events: Gets ``phase``.
+
+    Returns:
+        What ``dataset.json`` says of texts (``docs/formats.md``).
+
+    Raises:
+        TrainingError: A sentence about the first fault in the file, naming its place.
+    """
+    events.emit("phase", name="reading", fraction=0.0, detail="")
+    found = _read(spec, folder, events)
+    events.emit("phase", name="splitting", fraction=None, detail="")
+    return _split(spec, found, folder)
+
+
+@dataclass
+class _Found:
+    """What reading the upload left: a file of documents and a few numbers about each."""
+
+    reader: Reader
+    blake3: str
+    size: int
+    digests: bytearray = field(default_factory=bytearray)  # 16 bytes a document
+    ids: array[int] = field(default_factory=lambda: array("q"))
+    characters: array[int] = field(default_factory=lambda: array("q"))
+    tokens: array[int] = field(default_factory=lambda: array("q"))
+    statistics: DocumentStatistics = field(default_factory=DocumentStatistics)
+    labels: Labels | None = None
+
+    @property
+    def distinct(self) -> int:
+        return len(np.unique(self.keys()))
+
+    def keys(self) -> npt.NDArray[np.bytes_]:
+        """A hash of each document's normalised text."""
+        return np.frombuffer(bytes(self.digests), "S16")
+
+
+def _read(spec: PrepareSpec, folder: Path, events: EventLog) -> _Found:
+    """Copy the documents to ``documents.jsonl``; plain text is cut finer while they are too few."""
+    path = Path(spec.path)
+    name = spec.filename or path.name
+    needed = len(splits_of(spec))
+    format = detect_format(path, name) if spec.format == "auto" else spec.format
+    reader = open_reader(path, format, spec.text_field, label_field=spec.label_field)
+    found = _read_once(reader, path, folder, events)
+    for enough in FINER_CHARACTERS if format == "text" else ():
+        if found.distinct < needed:
+            found = _read_once(TextReader(path, enough=enough), path, folder, events)
+    if not found.ids and found.labels is not None and found.labels.unlabelled:
+        raise TrainingError("labels_none", field="label_field", column=found.labels.column)
+    if not found.ids:
+        raise TrainingError("documents_all_empty", field="path", empty=found.statistics.empty)
+    if found.distinct < needed:
+        raise TrainingError(
+            "documents_too_few", field="path", documents=found.distinct, needed=needed
+        )
+    return found
+
+
+def _read_once(reader: Reader, path: Path, folder: Path, events: EventLog) -> _Found:
+    found = _Found(reader, file_hash(path), path.stat().st_size)
+    if reader.label_field:
+        found.labels = Labels(reader.label_field)
+    tokenizer = Tokenizer.gpt2()
+    told = time.monotonic()
+    with (folder / "documents.jsonl").open("w", encoding="utf-8", newline="\n") as copy:
+        for batch in _batches(reader, found):
+            texts = [document.text for document in batch]
+            for document, tokens in zip(batch, tokenizer.count_batch(texts), strict=True):
+                normalised = normalise(document.text)
+                found.digests += hashlib.sha256(normalised.encode()).digest()[:16]
+                found.ids.append(document.id)
+                found.characters.append(len(document.text))
+                found.tokens.append(tokens)
+                found.statistics.add(normalised)
+                content: dict[str, Any] = {"id": document.id, "text": document.text}
+                if found.labels is not None and document.label is not None:
+                    found.labels.add(document.label)
+                    content["label"] = document.label
+                copy.write(_line(content))
+            if time.monotonic() - told >= TELL_EVERY_S:
+                told = time.monotonic()
+                events.emit(
+                    "phase",
+                    name="reading",
+                    fraction=round(reader.bytes_read / max(found.size, 1), 4),
+                    detail=str(len(found.ids)),
+                )
+    return found
+
+
+def _batches(reader: Reader, found: _Found) -> Iterator[list[Document]]:
+    """Documents with text in them (and a label, where labels are read), a million characters or so
+    at a time."""
+    statistics, labels = found.statistics, found.labels
+    waiting: list[Document] = []
+    characters = 0
+    for document in reader:
+        text = document.text.strip("\n\r\t \ufeff")
+        if not text.strip():
+            statistics.empty += 1
+            continue
+        if labels is not None and document.label is None:
+            labels.unlabelled += 1
+            continue
+        writable = _writable(text)
+        statistics.replaced += writable != text
+        label = None if document.label is None else _writable(document.label)[:MAX_LABEL]
+        waiting.append(Document(document.id, writable, label))
+        characters += len(text) + 100
+        if characters >= BATCH_CHARACTERS:
+            yield waiting
+            waiting, characters = [], 0
+    if waiting:
+        yield waiting
+
+
+def normalise(text: str) -> str:
+    """What makes two texts the same: their characters in NFC, however the white space runs."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _writable(text: str) -> str:
+    """The text without what UTF-8 (half surrogates) or a database (NUL) cannot hold."""
+    if "\0" not in text:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return text
+    # By way of UTF-16, two escaped halves that stand together become the character they mean.
+    halves = text.replace("\0", "\ufffd").encode("utf-16-le", "surrogatepass")
+    return halves.decode("utf-16-le", "replace")
+
+
+def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
+    """Write the splits and the preview; the copy of the documents goes."""
+    divided = divide(spec, found.keys(), found.labels)
+    tokens, characters = np.array(found.tokens), np.array(found.characters)
+    _write_splits(folder, found, divided)
+    counts = {
+        "documents": len(tokens),
+        "characters": int(characters.sum()),
+        "bytes": found.size,
+        "tokens": int(tokens.sum()),
+        "duplicates": divided.duplicates,
+        "empty": found.statistics.empty,
+    }
+    in_splits = {
+        name: {
+            "documents": int((here := divided.members(number)).sum()),
+            "characters": int(characters[here].sum()),
+            "tokens": int(tokens[here].sum()),
+        }
+        for number, name in enumerate(divided.names)
+    }
+    kept = divided.kept
+    ids = np.array(found.ids)[kept]
+    return {
+        "kind": "text",
+        "format": found.reader.format,
+        "encoding": found.reader.encoding,
+        "text_field": found.reader.text_field,
+        "columns": found.reader.columns,
+        "labels": divided.labels,
+        "seed": spec.seed,
+        "source": {"blake3": found.blake3, "size": found.size, "filename": spec.filename},
+        "counts": counts,
+        "splits": in_splits,
+        "lengths": histogram(tokens[kept], "documents"),
+        "script": found.statistics.han_share,
+        "warnings": [
+            *remarks(found.statistics, counts, tokens[kept], ids, in_splits["train"]),
+            *(label_remarks(divided.labels) if divided.labels is not None else ()),
+        ],
+    }
+
+
+def _write_splits(folder: Path, found: _Found, divided: Division) -> None:
+    kept, splits, names = divided.kept, divided.of, divided.names
+    previewed = set(spread(kept, PREVIEW_DOCUMENTS))
+    preview = []
+    files = [(folder / f"{name}.jsonl").open("wb") for name in names]
+    try:
+        with (folder / "documents.jsonl").open("rb") as copy:
+            for place, line in enumerate(copy):
+                if not kept[place]:
+                    continue
+                files[splits[place]].write(line)
+                if place in previewed:
+                    document = json.loads(line)
+                    preview.append(
+                        {
+                            "id": document["id"],
+                            "split": names[splits[place]],
+                            "text": document["text"][:PREVIEW_CHARACTERS],
+                            **({"label": document["label"]} if "label" in document else {}),
+                            "characters": found.characters[place],
+                            "tokens": found.tokens[place],
+                        }
+                    )
+    finally:
+        for file in files:
+            file.close()
+    (folder / "documents.jsonl").unlink()
+    (folder / "preview.json").write_bytes(json_bytes({"documents": preview}))
+
+
+def _line(content: dict[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n"
