@@ -13,6 +13,7 @@ from tests.browser.story import (
     JOB_S,
     drop,
     overflows,
+    until,
     upload,
     violations,
     wait_state,
@@ -64,8 +65,7 @@ def test_images_are_seen_and_told_apart(page: Page) -> None:
     preview = page.get_by_role("region", name="Preview").locator("img")
     expect(preview).to_have_count(32)
     preview.last.scroll_into_view_if_needed()
-    page.wait_for_function("[...document.querySelectorAll('.images img')].every(i => i.complete)")
-    assert drawn(preview) == 32
+    until(lambda: drawn(preview) == 32, 30, "32 images that are drawn")
     size = preview.first.evaluate("one => [one.naturalWidth, one.naturalHeight]")
     assert size == [32, 24]
     assert violations(page) == []
@@ -97,11 +97,38 @@ def test_images_are_seen_and_told_apart(page: Page) -> None:
     expect(verdict.get_by_role("row", name=re.compile("raw pixels"))).to_contain_text("100.0%")
     made = page.get_by_role("region", name="How it was made")
     expect(made).to_contain_text("48")
+    head = page.url
     worst = page.get_by_role("region", name="Where it is most wrong").locator("img")
     expect(worst).to_have_count(15)
     worst.last.scroll_into_view_if_needed()
-    page.wait_for_function("[...document.querySelectorAll('.images img')].every(i => i.complete)")
-    assert drawn(worst) == 15
+    until(lambda: drawn(worst) == 15, 30, "15 images that are drawn")
     assert violations(page) == []
+    page.set_viewport_size(PHONE)
+    assert overflows(page) == []
+
+    # The map: a point is followed without loading the page, and by its address with it.
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(head)
+    page.get_by_role("link", name="Map and neighbours").click()
+    points = page.locator(".map-points a")
+    expect(points).to_have_count(57)
+    item = page.get_by_role("region", name=re.compile("^Example"))
+    expect(item.locator("img")).to_have_count(9)
+    assert violations(page) == []
+    page.evaluate("window.stays = true")
+    points.nth(40).locator("circle").dispatch_event("click")
+    expect(page).to_have_url(re.compile(r"item=40$"))
+    assert page.evaluate("window.stays") is True
+    shown = item.get_by_role("heading", level=2).inner_text()
+    ring = page.locator("[data-map-ring]")
+    x = ring.get_attribute("cx")
+    item.locator(".images a").first.click()
+    expect(item.get_by_role("heading", level=2)).not_to_have_text(shown)
+    assert ring.get_attribute("cx") != x
+    page.goto(page.url.split("?")[0] + "?item=40")
+    expect(item.get_by_role("heading", level=2)).to_have_text(shown)
+    page.get_by_role("list", name="Classes").get_by_role("link", name=re.compile("red")).click()
+    expect(page.locator(".map-points circle.faded")).to_have_count(38)
+    expect(item.get_by_role("heading", level=2)).to_have_text(shown)
     page.set_viewport_size(PHONE)
     assert overflows(page) == []

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tests.factories.accounts import Cast
@@ -75,12 +79,37 @@ def make_report(**fields: Any) -> dict[str, Any]:
     } | fields
 
 
+def make_map(points: list[dict[str, Any]], classes: list[str]) -> dict[str, Any]:
+    """``map.json`` of these examples, in a row; each is the neighbour of those beside it."""
+    last = len(points) - 1
+    return {
+        "version": 1,
+        "classes": classes,
+        "agreement": 0.625,
+        "points": [
+            {
+                "x": place / last,
+                "y": 0.5,
+                "neighbours": [
+                    [other, 0.9 - 0.1 * (other > place)]
+                    for other in (place - 1, place + 1)
+                    if 0 <= other <= last
+                ],
+                "predicted": classes[0],
+                **point,
+            }
+            for place, point in enumerate(points)
+        ],
+    }
+
+
 def make_head(cast: Cast, **fields: Any) -> Head:
     """A fitted head of Alice's; ``job`` holds fields of its job, ``report`` its report."""
     team, owner = fields.get("team", cast.team), fields.get("owner", cast.alice)
     job = {"kind": "head", "state": State.SUCCEEDED} | fields.pop("job", {})
     done = job["state"] == State.SUCCEEDED
     report = fields.pop("report", make_report())
+    drawn = fields.pop("map", None)
     checkpoint = fields.pop("checkpoint", None) or make_checkpoint(cast, team=team, owner=owner)
     version = fields.pop("version", None) or make_labelled(cast, team=team, owner=owner)
     spec = FrozenFeaturesSpec.model_validate(
@@ -109,11 +138,21 @@ def make_head(cast: Cast, **fields: Any) -> Head:
         scores = report["scores"]["model"]
         values |= {"accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"]}
         values["manifest"] = {"head.json": {"blake3": "ab" * 32, "size": 2}}
+    if drawn is not None:
+        values["manifest"] |= stored({"map.json": json.dumps(drawn)})
     return Head.objects.create(**values | fields)
 
 
-def stored_head(folder: Any) -> storage.Manifest:
+def stored_head(folder: Path) -> storage.Manifest:
     """A head's two files, in the store."""
     (folder / "head.json").write_text("{}")
     (folder / "head.safetensors").write_bytes(b"weights")
     return storage.store_folder(folder)
+
+
+def stored(files: Mapping[str, str]) -> storage.Manifest:
+    """Files in the store."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_text(content)
+        return storage.store_folder(Path(folder))

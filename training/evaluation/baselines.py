@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from training.evaluation.choosing import Places, choose, fit, logistic_path
+from training.evaluation.choosing import Places, choose, fit
 from training.evaluation.classification import Labels, Probabilities
 
 #: Inverse regularisation that is tried.
@@ -45,7 +46,6 @@ def tfidf(
         seed: Of the folds.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
 
     if _mostly_han(train):
         words = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), max_features=MOST_WORDS)
@@ -60,10 +60,19 @@ def tfidf(
         return majority(labels, len(texts), classes)
 
     def predict(fitted: Places, held_out: Places) -> Iterator[Probabilities]:
-        return logistic_path(GRID, known[fitted], labels[fitted], known[held_out])
+        # Few words make quick fits: each is whole here, unlike a head's on dense features.
+        for strength in GRID:
+            model = fit(_logistic(strength), known[fitted], labels[fitted])
+            yield np.asarray(model.predict_proba(known[held_out]))
 
-    model = LogisticRegression(C=choose(GRID, labels, seed, predict), max_iter=1000)
-    return np.asarray(fit(model, known, labels).predict_proba(words.transform(texts)))
+    model = fit(_logistic(choose(GRID, labels, seed, predict)), known, labels)
+    return np.asarray(model.predict_proba(words.transform(texts)))
+
+
+def _logistic(strength: float) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=strength, max_iter=1000)
 
 
 def _mostly_han(texts: Sequence[str]) -> bool:

@@ -90,8 +90,8 @@ class Material(ABC):
         """Predictions without the checkpoint, fitted on the chosen of the training examples."""
 
     @abstractmethod
-    def shown(self, place: int) -> dict[str, Any]:
-        """One of the scored examples, as a report shows it."""
+    def shown(self, split: str, place: int) -> dict[str, Any]:
+        """An example, as a report shows it."""
 
 
 class Texts(Material):
@@ -122,8 +122,8 @@ class Texts(Material):
         texts = self.scored.texts
         return {"tfidf": baselines.tfidf(train.texts, train.labels, texts, count, seed)}
 
-    def shown(self, place: int) -> dict[str, Any]:
-        row = self.scored.rows[place]
+    def shown(self, split: str, place: int) -> dict[str, Any]:
+        row = self.splits[split].rows[place]
         return {"id": row["id"], "text": row["text"][:SHOWN_CHARACTERS]}
 
 
@@ -158,10 +158,10 @@ class Images(Material):
         head = fit_head("logistic", seen, train.labels, len(self.names), seed)
         return {"pixels": head.predict(unseen)}
 
-    def shown(self, place: int) -> dict[str, Any]:
-        row = self.scored.rows[place]
+    def shown(self, split: str, place: int) -> dict[str, Any]:
+        row = self.splits[split].rows[place]
         wanted = ("id", "name", "width", "height", "offset", "size")
-        return {"split": self.split, **{key: row[key] for key in wanted}}
+        return {"split": split, **{key: row[key] for key in wanted}}
 
 
 MATERIALS: dict[str, type[Material]] = {"text": Texts, "image": Images}

@@ -26,6 +26,7 @@ PHASES: dict[str, str | Promise] = {
     "loading": _("Loading"),
     "features": _("Computing features"),
     "evaluating": _("Fitting and scoring"),
+    "mapping": _("Drawing the map"),
 }
 SPLITS: dict[str, str | Promise] = {
     "train": _("training split"),

@@ -28,6 +28,7 @@ SETTINGS = (
     "normalisation",
     "batch_size",
     "control",
+    "map",
     "seed",
 )
 POOLINGS = [
@@ -104,6 +105,7 @@ class HeadForm(forms.Form):
         choices=NORMALISATIONS, **told(FrozenFeaturesSpec, "normalisation")
     )
     batch_size = _number("batch_size")
+    map = forms.BooleanField(required=False, **told(FrozenFeaturesSpec, "map"))
     seed = _number("seed", least=0)
 
     spec: FrozenFeaturesSpec

@@ -39,7 +39,10 @@ def collect(job: Job, out: Path) -> tuple[storage.Manifest, dict[str, float]]:
     feature_cache.keep(out / CACHE)
     mine = report["scores"]["model"]
     scores = {key: float(mine[key]) for key in ("accuracy", "macro_f1")}
-    return storage.store_folder(out / "head"), scores
+    manifest = storage.store_folder(out / "head")
+    if (out / "map").is_dir():
+        manifest |= storage.store_folder(out / "map")
+    return manifest, scores
 
 
 def finish(job: Job, collected: tuple[storage.Manifest, dict[str, float]]) -> None:

@@ -36,3 +36,7 @@ class Head(TeamOwned):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def has_map(self) -> bool:
+        return "map.json" in self.manifest

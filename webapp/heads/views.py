@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -18,7 +18,7 @@ from webapp.accounts import permissions
 from webapp.accounts.selectors import can_write
 from webapp.checkpoints import downloads
 from webapp.checkpoints.actions import Action, act
-from webapp.heads import figures, selectors, services
+from webapp.heads import figures, maps, selectors, services
 from webapp.heads.forms import SETTINGS, HeadForm
 from webapp.heads.models import Head
 from webapp.htmx import PortalRequest, wants_fragment
@@ -103,6 +103,45 @@ def detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
             "split": figures.SPLITS.get(report["split"], report["split"]),
         }
     template = "heads/detail.html" + ("#body" if wants_fragment(request) else "")
+    return render(request, template, context)
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def feature_map(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
+    """The examples laid out by their features; one of them with its neighbours."""
+    head = _get(request, pk)
+    if not head.has_map:
+        raise Http404
+    try:
+        document = maps.read(head)
+    except storage.BlobMissing as error:
+        messages.error(request, sentence("input_missing", {"detail": str(error)}))
+        return redirect("heads:detail", pk)
+    chosen = request.GET.get("class", "")
+    worst = head.job.report.get("predictions") or [{}]
+    first = worst[0].get("point") or 0
+    try:
+        looked_at = maps.item(document, int(request.GET.get("item", first)))
+    except (ValueError, IndexError) as error:
+        raise Http404 from error
+    context: dict[str, Any] = {
+        "head": head,
+        "item": looked_at,
+        "chosen": chosen,
+        "kind": head.dataset_version.kind,
+        "split_label": figures.SPLITS.get(looked_at.point["split"], ""),
+    }
+    template = "heads/map.html#item"
+    if not wants_fragment(request):
+        template = "heads/map.html"
+        context |= {
+            "spots": maps.spots(document, chosen),
+            "legend": maps.legend(document, chosen),
+            "agreement": document["agreement"],
+            "width": maps.WIDTH,
+            "height": maps.HEIGHT,
+        }
     return render(request, template, context)
 
 

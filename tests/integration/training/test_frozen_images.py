@@ -200,6 +200,19 @@ def test_from_images_to_the_report_and_the_second_time_from_the_cache(
         assert one["split"] == "test"
         for key in ("name", "width", "height", "offset", "size"):
             assert one[key] == row[key]
+    drawn = json.loads((tmp_path / "first" / "map" / "map.json").read_text())
+    assert len(drawn["points"]) == 48 + 18
+    assert drawn["classes"] == first["classes"]
+    assert 0 <= drawn["agreement"] <= 1
+    for one in first["predictions"]:
+        point = drawn["points"][one["point"]]
+        for key in ("split", "id", "label", "predicted", "offset"):
+            assert point[key] == one[key]
+    for place, point in enumerate(drawn["points"]):
+        assert 0 <= point["x"] <= 1 >= point["y"] >= 0
+        assert len(point["neighbours"]) == 8
+        assert place not in [other for other, _cosine in point["neighbours"]]
+        assert ("predicted" in point) == (point["split"] == "test")
     _head, about = load_head(tmp_path / "first" / "head")
     assert about["image_px"] == 32
     assert about["mean"] == list(NORMALISATIONS["imagenet"][0])
@@ -218,8 +231,17 @@ def test_every_pooling_of_a_transformer_gives_a_head(
     tmp_path: Path, dataset: Path, vit: Path
 ) -> None:
     for pooling, width in (("first", 16), ("mean", 16), ("max", 16), ("adaptive_max", 64)):
-        told = run(tmp_path / pooling, dataset, vit, pooling=pooling, image_px=None, control=False)
+        told = run(
+            tmp_path / pooling,
+            dataset,
+            vit,
+            pooling=pooling,
+            image_px=None,
+            control=False,
+            map=pooling == "mean",
+        )
         assert told["features"]["width"] == width
+        assert (tmp_path / pooling / "map").exists() == (pooling == "mean")
         assert "random" not in told["scores"]
 
 

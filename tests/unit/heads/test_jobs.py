@@ -13,6 +13,7 @@ from django.test import Client
 from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
 from tests.factories.heads import make_head, make_report, stored_head
+from webapp import storage
 from webapp.heads import feature_cache, jobs
 from webapp.jobs.models import State
 from webapp.jobs.supervisor import work_folder
@@ -96,6 +97,9 @@ def test_the_outcome_is_the_head_s_files_and_scores(
     head = make_head(cast, job={"state": State.RUNNING})
     (tmp_path / "head").mkdir()
     expected = stored_head(tmp_path / "head")
+    (tmp_path / "map").mkdir()
+    (tmp_path / "map" / "map.json").write_text("{}")
+    expected |= storage.store_folder(tmp_path / "map")
     (tmp_path / "report.json").write_text(json.dumps(make_report()))
     entry(tmp_path / "cache", "new", "w")
     collected = jobs.collect(head.job, tmp_path)
@@ -103,6 +107,7 @@ def test_the_outcome_is_the_head_s_files_and_scores(
     head.refresh_from_db()
     assert (head.accuracy, head.macro_f1) == (0.75, 0.74)
     assert head.manifest == expected
+    assert head.has_map
     assert names(feature_cache.folder()) == {"new"}
     assert jobs.name(head.job) == head.name
 

@@ -28,7 +28,7 @@ from pydantic import Field
 
 from training.backbones.registry import BACKBONES
 from training.data.labelled import Labelled, few
-from training.durable import sweep
+from training.durable import durable_folder, json_bytes, sweep
 from training.errors import gettext_noop as _
 from training.evaluation import baselines
 from training.evaluation.classification import (
@@ -39,6 +39,7 @@ from training.evaluation.classification import (
 from training.events import EventLog
 from training.features.cache import Cached, cached_features
 from training.features.heads import Head, HeadKind, fit_head, save_head
+from training.features.map import feature_map
 from training.features.material import Material, read_material
 from training.features.settings import FeatureSettings
 from training.methods.contract import WorkMethod
@@ -77,6 +78,11 @@ class FrozenFeaturesSpec(FeatureSettings):
         title=_("Compare with random weights"),
         description=_("Fit the same head on the same network before it learned anything."),
     )
+    map: bool = Field(
+        True,
+        title=_("Map and neighbours"),
+        description=_("Lay the examples out by their features, and find each one's nearest."),
+    )
     #: Where features are kept for the next time; empty: in the working directory.
     cache: str = ""
     devices: DeviceSpec = Field(default_factory=DeviceSpec)
@@ -111,7 +117,7 @@ class _Features:
 def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str]:
     """Compute or find the features, fit the head, score it beside what it must beat.
 
-    Writes ``head/`` and ``report.json``.
+    Writes ``head/``, ``map/`` if it is asked for, and ``report.json``.
 
     Args:
         spec: Data, source, pooling, head.
@@ -154,6 +160,12 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
         for name, one in predicted.items()
     }
 
+    shown = _shown(material, predicted["model"])
+    if spec.map:
+        events.emit("phase", name="mapping", fraction=None, detail="")
+        _write_map(spec, material, features, predicted["model"], shown, out)
+    for one in shown:
+        one.pop("place")
     save_head(
         head,
         out / "head",
@@ -181,7 +193,7 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
             "head": {"kind": head.kind, "chosen": head.chosen},
             "scores": results,
             "beaten_by": beaten_by(results),
-            "predictions": _shown(material, predicted["model"]),
+            "predictions": shown,
         },
     )
     return {"report": "report.json", "result": "head"}
@@ -260,7 +272,26 @@ def _fit(
 def _shown(material: Material, probabilities: Probabilities) -> list[dict[str, Any]]:
     """The predictions with the highest loss, with what was predicted."""
     found = worst_predictions(probabilities, material.scored.labels, material.names, SHOWN)
-    return [one | material.shown(one.pop("place")) for one in found]
+    return [one | material.shown(material.split, one["place"]) for one in found]
+
+
+def _write_map(
+    spec: FrozenFeaturesSpec,
+    material: Material,
+    features: _Features,
+    probabilities: Probabilities,
+    shown: list[dict[str, Any]],
+    out: Path,
+) -> None:
+    """Write ``map/map.json``, and tell the predictions that are shown where on it they are."""
+    wrong = [one["place"] for one in shown]
+    values = {split: one.values for split, one in features.of.items()}
+    found = feature_map(material, values, probabilities, wrong, spec.seed)
+    places = {(point["split"], point["id"]): at for at, point in enumerate(found["points"])}
+    for one in shown:
+        one["point"] = places[material.split, one["id"]]
+    with durable_folder(out / "map", point="map", what="the map") as temporary:
+        (temporary / "map.json").write_bytes(json_bytes(found))
 
 
 METHOD: Final = WorkMethod(
