@@ -13,6 +13,8 @@ BENCHMARKS = (
     "tensor_statistics",
     "layer_table",
     "published_size",
+    "resnext_step",
+    "feature_cache",
 )
 
 

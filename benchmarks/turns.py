@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 #: What ``serve`` answers when the side is set up.
@@ -21,16 +21,25 @@ READY = "ready"
 class Side:
     """A process started by ``python -m MODULE --side NAME …`` that runs :func:`serve`.
 
+    ``python`` and ``environment`` are those of another virtual environment, where a peer needs it.
+
     Raises:
         RuntimeError: It ended; with what it wrote to standard error.
     """
 
-    def __init__(self, module: str, name: str, *arguments: str) -> None:
+    def __init__(
+        self,
+        module: str,
+        name: str,
+        *arguments: str,
+        python: str = sys.executable,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the side
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, "--side", name, *arguments],
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+            [python, "-m", module, "--side", name, *arguments],
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"} | dict(environment or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

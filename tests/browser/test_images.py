@@ -18,7 +18,7 @@ from tests.browser.story import (
     violations,
     wait_state,
 )
-from tests.factories.images import archive, class_folders, encoded, picture
+from tests.pictures import archive, class_folders, encoded, picture
 from training.backbones.shufflenet.config import PRESETS
 from training.weights.initial import initial_weights
 

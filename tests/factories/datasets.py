@@ -10,8 +10,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from tests.factories.accounts import Cast
-from tests.factories.images import encoded, picture
 from tests.factories.jobs import make_job
+from tests.pictures import encoded, picture
 from training.data.prepare_spec import PrepareSpec
 from webapp import storage
 from webapp.datasets import services

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.factories.images import archive, class_folders
+from tests.pictures import archive, class_folders
 from tests.small import loud
 from training.backbones.contract import BackboneConfig
 from training.backbones.registry import model_class

@@ -9,7 +9,7 @@ from django.test import Client
 
 from tests.factories import Cast, make_version
 from tests.factories.datasets import make_images
-from tests.factories.images import archive, class_folders, encoded, picture
+from tests.pictures import archive, class_folders, encoded, picture
 from webapp.datasets import figures, selectors
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.models import State

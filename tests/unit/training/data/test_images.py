@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.factories.images import archive, class_folders, encoded, picture
+from tests.pictures import archive, class_folders, encoded, picture
 from training.data.image_files import MOST_PIXELS, ImageRefused, read_image, read_png, write_png
 from training.errors import TrainingError
 
