@@ -198,8 +198,8 @@ MESSAGES: dict[str, str] = {
         "Checkpoints, and here plain text, CSV or JSON Lines."
     ),
     "content_table": _(
-        "This is a %(kind)s table, which is not read yet. Export it as CSV or JSON Lines, and "
-        "upload that."
+        "This is a %(kind)s table. Parquet, CSV and JSON Lines are read, when their format is "
+        "chosen or left to be found: save it as one of these."
     ),
     "content_document": _(
         "This is a %(kind)s document. Save it as plain text (UTF-8), and upload that."
@@ -266,6 +266,19 @@ MESSAGES: dict[str, str] = {
     "json_text_not_string": _(
         "In line %(line)d, %(column)s is a JSON %(type)s and not a string. Write it in quotes, or "
         "choose another text column."
+    ),
+    "parquet_needed": _("This is no Parquet file. Choose its format, or let it be found."),
+    "parquet_broken": _(
+        "This Parquet file is damaged or did not arrive whole (%(detail)s). Write it again and "
+        "upload it again."
+    ),
+    "parquet_text_not_string": _(
+        "The column %(column)s holds values of the type %(type)s and no text. Choose another "
+        "column."
+    ),
+    "parquet_label_not_simple": _(
+        "The column %(column)s holds values of the type %(type)s, which are no labels. Choose a "
+        "column of text, numbers or truth values."
     ),
     "csv_fields": _(
         "Row %(row)d, in line %(line)d, has %(found)d fields where the header has %(expected)d. "

@@ -17,7 +17,7 @@ class PrepareSpec(Settings):
     path: str
     #: The name the file had; only its suffix is looked at, and only as a hint.
     filename: str = ""
-    format: Literal["auto", "text", "jsonl", "csv", "images"] = Field(
+    format: Literal["auto", "text", "jsonl", "csv", "parquet", "images"] = Field(
         "auto", title=_("Format"), description=_("Auto looks at the name and the content.")
     )
     text_field: str = Field(

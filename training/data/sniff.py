@@ -81,6 +81,10 @@ class Content:
     def is_zip(self) -> bool:
         return self.kind == "ZIP"
 
+    @property
+    def is_parquet(self) -> bool:
+        return self.kind == "Parquet"
+
     def refusal(self) -> TrainingError:
         """The error that says what the file is instead of text."""
         return TrainingError(self.code, field="path", kind=self.kind)

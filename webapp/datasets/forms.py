@@ -41,6 +41,7 @@ class SettingsForm(forms.Form):
             ("text", _("plain text: documents between blank lines")),
             ("jsonl", _("JSON Lines: an object a line")),
             ("csv", _("CSV: a header, then a document a row")),
+            ("parquet", _("Parquet: a document a row")),
             ("images", _("images: a ZIP of folders, or of images and a list")),
         ],
         **told(PrepareSpec, "format"),
@@ -115,9 +116,13 @@ class FileForm(SettingsForm):
             return data
         content = uploads.look(self.arrived)
         format = data.get("format")
+        binary = content.is_zip or content.is_parquet
+        fits = format in ("auto", "images" if content.is_zip else "parquet")
         if format == "images" and not content.is_zip:
             self.add_error("file", sentence("images_need_zip", {}))
-        elif not content.is_text and not (content.is_zip and format in ("auto", "images")):
+        elif format == "parquet" and not content.is_parquet:
+            self.add_error("file", sentence("parquet_needed", {}))
+        elif not content.is_text and not (binary and fits):
             refusal = content.refusal()
             self.add_error("file", sentence(refusal.code, refusal.params))
         return data

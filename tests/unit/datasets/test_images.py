@@ -125,6 +125,12 @@ def fields(content: bytes, name: str = "animals.zip", **changed: Any) -> dict[st
     } | changed
 
 
+@pytest.mark.parametrize("format", ["auto", "parquet"])
+def test_parquet_is_taken(alice: Client, cast: Cast, format: str) -> None:
+    alice.post("/data/new", fields(b"PAR1" + bytes(40), "a.parquet", format=format))
+    assert DatasetVersion.objects.get().job.spec["format"] == format
+
+
 @pytest.mark.parametrize("format", ["auto", "images"])
 def test_a_zip_is_taken_and_waits_for_its_check(alice: Client, cast: Cast, format: str) -> None:
     answer = alice.post("/data/new", fields(archive(class_folders(3)), format=format))
@@ -139,6 +145,8 @@ def test_a_zip_is_taken_and_waits_for_its_check(alice: Client, cast: Cast, forma
     [
         (b"One.\n\nTwo.\n", "a.txt", "images", "Images come in a ZIP archive"),
         (archive(class_folders(3)), "a.zip", "text", "This is a ZIP archive and not text"),
+        (archive(class_folders(3)), "a.zip", "parquet", "This is no Parquet file"),
+        (b"PAR1" + bytes(40), "a.parquet", "csv", "This is a Parquet table"),
         (encoded(picture(0)), "a.png", "auto", "This is one picture (PNG)"),
     ],
 )

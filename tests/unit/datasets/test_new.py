@@ -78,7 +78,7 @@ def test_after_an_error_nothing_typed_and_nothing_sent_is_lost(alice: Client) ->
         ("test_percent", "-1", "Must be 0"),
         ("test_percent", "abc", "Enter a number"),
         ("seed", str(2**31), "Must be less than"),
-        ("format", "parquet", "parquet is not one of the available choices"),
+        ("format", "word", "word is not one of the available choices"),
     ],
 )
 def test_what_is_out_of_range_is_said_at_its_field(

@@ -14,6 +14,7 @@ from training.data.readers.base import Document, Reader
 from training.data.readers.csv import CsvReader
 from training.data.readers.detect import detect_format
 from training.data.readers.jsonl import JsonlReader
+from training.data.readers.parquet import ParquetReader
 from training.data.readers.text import TextReader
 
 __all__ = ["READERS", "Document", "Reader", "detect_format", "iter_documents", "open_reader"]
@@ -22,6 +23,7 @@ READERS: dict[str, type[Reader]] = {
     "text": TextReader,
     "jsonl": JsonlReader,
     "csv": CsvReader,
+    "parquet": ParquetReader,
 }
 
 

@@ -9,6 +9,8 @@ from pathlib import Path, PurePath
 
 from training.data.readers.csv import sniff_delimiter
 from training.data.readers.lines import Lines
+from training.data.sniff import HEAD_BYTES, Content, sniff
+from training.errors import TrainingError
 
 BY_SUFFIX = {
     ".jsonl": "jsonl",
@@ -24,20 +26,30 @@ BY_SUFFIX = {
 
 
 def detect_format(path: Path, filename: str) -> str:
-    """``text``, ``jsonl`` or ``csv``.
+    """``text``, ``jsonl``, ``csv`` or ``parquet``.
 
-    A line that is a JSON object is JSON Lines, whatever the name; otherwise the suffix decides, and
-    without a known one whether the first lines look like a table.
+    Parquet begins with its name. A line that is a JSON object is JSON Lines, whatever the name;
+    otherwise the suffix decides, and without a known one whether the first lines look like a table.
 
     Raises:
-        TrainingError: The file is missing, empty or not text.
+        TrainingError: The file is missing, empty, or neither text nor Parquet.
     """
+    if _head(path).is_parquet:
+        return "parquet"
     beginning = list(islice((line for line in Lines(path) if line.strip()), 20))
     if beginning and _is_object(beginning[0]):
         return "jsonl"
     if found := BY_SUFFIX.get(PurePath(filename).suffix.lower()):
         return found
     return "csv" if _is_table(path, beginning) else "text"
+
+
+def _head(path: Path) -> Content:
+    try:
+        with path.open("rb") as file:
+            return sniff(file.read(HEAD_BYTES))
+    except FileNotFoundError as error:
+        raise TrainingError("file_missing", field="path") from error
 
 
 def _is_object(line: str) -> bool:
