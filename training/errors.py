@@ -426,6 +426,10 @@ MESSAGES: dict[str, str] = {
     "warning_image_duplicates": _(
         "%(duplicates)d of %(images)d images (%(percent)d %%) are copies of others, pixel by pixel."
     ),
+    "warning_images_unlabelled": _(
+        "The images have no labels. To tell classes apart, put them into a folder for each class, "
+        "or a manifest.csv with the columns file_name and label beside them."
+    ),
     "warning_own_splits": _(
         "The archive's own division into training and test images was not kept: the splits are "
         "made anew, with every class in each."

@@ -248,6 +248,8 @@ def _remarks(
         )
     if archive.ignored:
         said.append(remark("warning_files_ignored", files=archive.ignored))
+    if divided.labels is None:
+        said.append(remark("warning_images_unlabelled"))
     if archive.own_splits:
         said.append(remark("warning_own_splits"))
     if found.animated:

@@ -28,6 +28,11 @@ PHASES: dict[str, str | Promise] = {
     "evaluating": _("Fitting and scoring"),
     "mapping": _("Drawing the map"),
 }
+FITTED: dict[str, str | Promise] = {
+    "model": SIDES["model"],
+    "random": SIDES["random"],
+    "baselines": _("what it must beat"),
+}
 SPLITS: dict[str, str | Promise] = {
     "train": _("training split"),
     "validation": _("validation split"),
@@ -59,7 +64,9 @@ class Cell:
 
 
 def detail(told: str) -> str:
-    """What a phase is about: a split, maybe of the network with random weights."""
+    """What a phase is about: what is fitted, or a split, maybe of the one with random weights."""
+    if told in FITTED:
+        return str(FITTED[told])
     split, random, _rest = told.partition(", random weights")
     if split not in SPLITS:
         return told

@@ -76,6 +76,19 @@ def test_a_head_at_work_polls_and_can_be_cancelled(alice: Client, cast: Cast) ->
     assert head.job.requested == "cancel"
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("model", 'Fitting and scoring <span class="soft">this checkpoint'),
+        ("random", "the same network with random weights"),
+        ("baselines", "what it must beat"),
+    ],
+)
+def test_while_it_fits_it_says_what(alice: Client, cast: Cast, told: str, shown: str) -> None:
+    job = {"state": State.RUNNING, "phase": "evaluating", "live": {"detail": told}}
+    assert shown in _get(alice, make_head(cast, job=job))
+
+
 def test_a_failed_head_says_why_and_offers_another_try(alice: Client, cast: Cast) -> None:
     job = {"state": State.FAILED, "error_code": "dataset_without_labels"}
     head = make_head(cast, job=job)

@@ -143,14 +143,16 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
 
     predicted: dict[str, Probabilities] = {}
     features = _compute(spec, material, out, events, random=False)
+    _tell_fitting(events, "model")
     head = _fit(spec, material, chosen, features)
     predicted["model"] = head.predict(features.of[material.split].values)
     control = None
     if spec.control:
         control = _compute(spec, material, out, events, random=True)
+        _tell_fitting(events, "random")
         other = _fit(spec, material, chosen, control)
         predicted["random"] = other.predict(control.of[material.split].values)
-    events.emit("phase", name="evaluating", fraction=None, detail="")
+    _tell_fitting(events, "baselines")
     predicted |= material.baselines(chosen, spec.seed)
     predicted["majority"] = baselines.majority(
         material.train.labels[chosen], len(labels), len(names)
@@ -255,6 +257,11 @@ def _model(spec: FrozenFeaturesSpec, source: Checkpoint, *, random: bool, events
     model = model_class(source.config.architecture)(source.config)
     model.load_named(initial_weights(source.config, spec.seed) if random else source.tensors())
     return model
+
+
+def _tell_fitting(events: EventLog, what: str) -> None:
+    """With many classes and wide features a fit takes a minute: say whose it is."""
+    events.emit("phase", name="evaluating", fraction=None, detail=what)
 
 
 def _fit(

@@ -131,6 +131,7 @@ def test_images_that_the_list_leaves_out_are_counted_and_so_are_its_rows_without
 def test_images_without_class_folders_have_no_labels(prepared, names) -> None:
     about = prepared(archive({name: encoded(picture(n)) for n, name in enumerate(names)}), "u.zip")
     assert about["labels"] is None
+    assert "warning_images_unlabelled" in [one["code"] for one in about["warnings"]]
     assert all(
         "label" not in row for found in rows(prepared.out / "dataset").values() for row in found
     )
