@@ -73,6 +73,10 @@ def test_images_are_seen_and_told_apart(page: Page) -> None:
     assert overflows(page) == []
     page.set_viewport_size({"width": 1280, "height": 900})
 
+    page.goto("/")
+    expect(page.get_by_role("listitem").filter(has_text="Colours")).to_contain_text("61 images")
+    page.go_back()
+
     # Runs learn from text, and are offered none of it.
     version = page.url
     page.goto("/runs/new")

@@ -60,7 +60,7 @@ def test_a_picture_named_txt_is_refused_at_the_file_and_what_was_typed_stays(pag
     choose(page, "notes.txt", _png())
     page.locator("[name=description]").fill("Typed before")
     page.get_by_role("button", name="Check and count it").click()
-    expect(page.locator("#file-error")).to_contain_text("a picture (PNG) and not text")
+    expect(page.locator("#file-error")).to_contain_text("This is one picture (PNG)")
     expect(page.locator("[name=description]")).to_have_value("Typed before")
     expect(page.locator("[name=name]")).to_have_value("notes")
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
 
 from training.data.prepare_spec import PrepareSpec
+from training.data.sniff import Content
 from training.settings import problems
 from webapp.accounts.models import Team, User
 from webapp.datasets import services, uploads
@@ -116,13 +117,11 @@ class FileForm(SettingsForm):
             return data
         content = uploads.look(self.arrived)
         format = data.get("format")
-        binary = content.is_zip or content.is_parquet
-        fits = format in ("auto", "images" if content.is_zip else "parquet")
         if format == "images" and not content.is_zip:
             self.add_error("file", sentence("images_need_zip", {}))
         elif format == "parquet" and not content.is_parquet:
             self.add_error("file", sentence("parquet_needed", {}))
-        elif not content.is_text and not (binary and fits):
+        elif not content.is_text and not _is_read(content, format, self.arrived.filename):
             refusal = content.refusal()
             self.add_error("file", sentence(refusal.code, refusal.params))
         return data
@@ -141,6 +140,18 @@ class FileForm(SettingsForm):
             .filter(pk=data["upload"], owner=self.user, team=self.team)
             .first()
         )
+
+
+def _is_read(content: Content, format: str | None, filename: str) -> bool:
+    """Whether a file that is no text is one of the others that are read.
+
+    Word's, Excel's and many other files are ZIP archives too: unless images are asked for, the name
+    must say that it is meant as one.
+    """
+    if content.is_zip:
+        named = filename.lower().endswith(".zip")
+        return format == "images" or (format == "auto" and named)
+    return content.is_parquet and format in ("auto", "parquet")
 
 
 class AboutForm(forms.Form):

@@ -17,6 +17,7 @@ from training.settings import PROBLEMS, Problem, problems
 from training.spec import RunSpec
 from webapp.accounts.models import Team
 from webapp.datasets.models import DatasetVersion
+from webapp.datasets.selectors import of_texts
 from webapp.runs import fields, references
 from webapp.runs.sources import Source, source_of
 from webapp.runs.spec_yaml import YamlRefused, read_yaml, to_yaml
@@ -118,7 +119,7 @@ class RunForm:
             pk = UUID(self.values["data"])
         except ValueError:
             return None
-        rows = DatasetVersion.objects.filter(team=self.team, pk=pk)
+        rows = of_texts(DatasetVersion.objects.filter(team=self.team, pk=pk))
         return rows.select_related("dataset", "job").first()
 
     @cached_property

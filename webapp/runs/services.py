@@ -15,6 +15,7 @@ from webapp.accounts import audit
 from webapp.accounts.models import Team, User
 from webapp.checkpoints.services import tag_named
 from webapp.datasets.models import DatasetVersion
+from webapp.datasets.selectors import of_texts
 from webapp.jobs.models import Job, State
 from webapp.jobs.services import job_create
 from webapp.runs import references
@@ -129,8 +130,8 @@ def default_name(version: DatasetVersion, source: Source | None) -> str:
 
 def _data(spec: RunSpec, team: Team) -> DatasetVersion:
     kind, pk = references.read(spec.data.path)
-    rows = DatasetVersion.objects.filter(team=team, pk=pk).select_related("dataset", "job")
-    version = rows.first() if kind == "dataset" else None
+    rows = of_texts(DatasetVersion.objects.filter(team=team, pk=pk))
+    version = rows.select_related("dataset", "job").first() if kind == "dataset" else None
     if version is None:
         raise RunRefused(spec.data.path)
     return version

@@ -13,6 +13,7 @@ from tests.pictures import archive, class_folders, encoded, picture
 from webapp.datasets import figures, selectors
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.models import State
+from webapp.runs.models import Run
 
 
 def page_of(client: Client, version: DatasetVersion) -> str:
@@ -146,6 +147,7 @@ def test_a_zip_is_taken_and_waits_for_its_check(alice: Client, cast: Cast, forma
         (b"One.\n\nTwo.\n", "a.txt", "images", "Images come in a ZIP archive"),
         (archive(class_folders(3)), "a.zip", "text", "This is a ZIP archive and not text"),
         (archive(class_folders(3)), "a.zip", "parquet", "This is no Parquet file"),
+        (archive(class_folders(3)), "a.docx", "auto", "This is a ZIP archive and not text"),
         (b"PAR1" + bytes(40), "a.parquet", "csv", "This is a Parquet table"),
         (encoded(picture(0)), "a.png", "auto", "This is one picture (PNG)"),
     ],
@@ -162,3 +164,42 @@ def test_what_cannot_be_read_so_is_refused_at_once(
 def test_the_list_counts_images(alice: Client, cast: Cast, tmp_path: Path) -> None:
     make_images(cast, folder=tmp_path)
     assert "1,094" in alice.get("/data/").content.decode()
+
+
+def test_every_page_that_shows_data_shows_images_too(
+    alice: Client, cast: Cast, tmp_path: Path
+) -> None:
+    version = make_images(cast, folder=tmp_path)
+    home = alice.get("/").content.decode()
+    assert "1094 images" in home
+    for address in (
+        "/data/",
+        f"/data/{version.dataset_id}",
+        f"/data/{version.dataset_id}/add",
+        f"/data/{version.dataset_id}/edit",
+        f"/data/versions/{version.pk}/again",
+        "/runs/",
+        "/runs/new",
+        f"/runs/new?data={version.pk}",
+        "/heads/",
+        f"/heads/new?data={version.pk}",
+        "/checkpoints/",
+        "/playground/",
+    ):
+        answer = alice.get(address)
+        assert answer.status_code == 200, address
+    cast.alice.is_staff = cast.alice.is_superuser = True
+    cast.alice.save()
+    for address in (
+        "/admin/datasets/datasetversion/",
+        f"/admin/datasets/datasetversion/{version.pk}/change/",
+    ):
+        assert alice.get(address).status_code == 200, address
+
+
+def test_a_run_of_images_is_refused_at_its_data(alice: Client, cast: Cast, tmp_path: Path) -> None:
+    version = make_images(cast, folder=tmp_path)
+    answer = alice.post("/runs/new", {"data": str(version.pk), "how": "scratch"})
+    assert answer.status_code == 422
+    assert answer.context["form"].errors["data"]
+    assert not Run.objects.exists()
