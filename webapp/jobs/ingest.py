@@ -60,6 +60,7 @@ class Reader:
         # Events up to here come from earlier attempts: they prove nothing about this one.
         self._backlog = self.path.stat().st_size if self.path.exists() else 0
         self._marker = folder / "attempt"
+        self._marked: int | None = None
         self._restart = self._is_another_log()
         if self._restart:
             self.offset = 0
@@ -70,7 +71,9 @@ class Reader:
         That is so when an attempt in between ran on another host, or the folder was removed. The
         file in the folder is complete in itself, so the row is then filled from it anew.
         """
-        last_here = int(self._marker.read_text()) if self._marker.exists() else 0
+        # Empty after a lost host: then nobody knows whose the file is, and it is read anew.
+        told = self._marker.read_text() if self._marker.exists() else ""
+        last_here = int(told) if told.isdecimal() else 0
         return last_here != self.job.attempt - 1 or self._backlog < self.job.events_offset
 
     def last_on_disk(self) -> dict[str, Any]:
@@ -104,9 +107,17 @@ class Reader:
             # again, since rows and points are keyed.
             self._write(part, offset if is_last else self.offset, attempt, fresh)
             self._restart = False
-        self._marker.write_text(str(attempt))
+        self._mark(attempt)
         self.offset = offset
         self.last = events[-1]
+
+    def _mark(self, attempt: int) -> None:
+        """Leave in the folder which attempt read last; whole, since a worker may be killed here."""
+        if self._marked != attempt:
+            temporary = self._marker.with_name(f"{self._marker.name}.new")
+            temporary.write_text(str(attempt))
+            temporary.replace(self._marker)
+            self._marked = attempt
 
     def _write(self, events: list[dict[str, Any]], offset: int, attempt: int, fresh: bool) -> None:
         fields, rows, voided = self._sorted(events)
