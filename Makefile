@@ -2,6 +2,8 @@
 # ARGS is passed on: make test ARGS="tests/unit -k spec", make run ARGS="--port 9000".
 
 ARGS ?=
+# Two processes share the tests, each file whole; PROCESSES= runs them in one.
+PROCESSES ?= -n 2 --no-loadscope-reorder
 PY := .venv/bin/python
 # Translations are compiled by Babel, so that a machine without GNU gettext can run the portal.
 CATALOGUES := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/*.po))
@@ -21,7 +23,7 @@ run: venv catalogues ## start the portal with everything it needs, and print a s
 	@$(PY) manage.py portal $(ARGS)
 
 test: venv-dev catalogues ## run all tests, with a real broker and real TensorFlow
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest $(PROCESSES) $(ARGS)
 
 check: venv-dev catalogues ## lint, formatting, types, migrations, deployment settings
 	$(PY) -m ruff check .

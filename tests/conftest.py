@@ -13,10 +13,13 @@ import pytest
 import redis
 from django.test import Client
 from django.utils import translation
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.factories import Cast, make_cast
 from webapp.jobs import broker as broker_module
 from webapp.jobs.processes import end_group
+
+BROWSER = "tests/browser/"
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("graft", deadline=None)
@@ -84,3 +87,17 @@ def alice(client: Client, cast: Cast) -> Client:
     """Alice's browser, without a script."""
     client.force_login(cast.alice)
     return client
+
+
+class ByFile(LoadScopeScheduling):
+    """Hands a file's tests out together, and all that share the browser's portal."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return BROWSER if file.startswith(BROWSER) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """How ``make test`` shares the tests among processes."""
+    return ByFile(config, log)

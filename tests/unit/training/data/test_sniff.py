@@ -35,7 +35,7 @@ def zipped() -> bytes:
         (pickle.dumps({"a": [1, 2]}, 0), "content_pickle", "pickle"),
         (b"cposix\nsystem\n(S'id'\ntR.", "content_pickle", "pickle"),
         (zipped(), "content_archive", "ZIP"),
-        (gzip.compress(b"text"), "content_archive", "gzip"),
+        (gzip.compress(b"text", mtime=0), "content_archive", "gzip"),
         (bytes(257) + b"ustar\x0000", "content_archive", "tar"),
         (b"\x89PNG\r\n\x1a\n" + bytes(20), "content_image", "PNG"),
         (b"\xff\xd8\xff\xe0" + bytes(20), "content_image", "JPEG"),
