@@ -66,9 +66,9 @@ def ours(folder: Path, _name: str) -> Work:
     import itertools
 
     from training.backbones.gpt2.model import GPT2
+    from training.command_specs import GenerateSpec
     from training.data.tokenizer import Tokenizer
     from training.engine.generate import Generator
-    from training.spec import GenerateSpec
     from training.weights.checkpoint import read_checkpoint
 
     checkpoint = read_checkpoint(folder)

@@ -33,6 +33,7 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from training import stopping
+from training.command_specs import COMMANDS
 from training.durable import full_disk
 from training.errors import (
     EXIT_DIFFERENT,
@@ -44,7 +45,6 @@ from training.errors import (
 )
 from training.events import EventLog, read_events
 from training.settings import Settings, problems
-from training.spec import COMMANDS
 from training.version import code_version
 
 EXIT_CRASHED = 1
@@ -299,21 +299,16 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _estimate(options: argparse.Namespace) -> int:
-    estimating = import_module("training.estimate")
     spec = read_spec(options.spec, "run")
-    if spec.method in import_module("training.methods.registry").WORK_METHODS:
+    method = import_module("training.methods.registry").LOOP_METHODS.get(spec.method)
+    if method is None:
         raise TrainingError("estimate_not_possible", field="method", method=spec.method)
     config = spec.model
     if config is None:
         read = import_module("training.weights.checkpoint").read_checkpoint
         config = read(Path(spec.source.checkpoint)).config
-        import_module("training.methods.registry").METHODS[spec.method].require_trained(config)
-    elif spec.tokenizer.kind == "train":
-        config = config.model_copy(update={"vocab_size": spec.tokenizer.vocabulary_size})
-    elif spec.tokenizer.kind == "gpt2":
-        config = config.model_copy(update={"vocab_size": 50_257})
-    speed = estimating.assumed_speed(len(os.sched_getaffinity(0)))
-    _print_json(estimating.estimate(spec, config, speed).to_json())
+        method.require_trained(config)
+    _print_json(method.estimate(spec, config).to_json())
     return EXIT_DONE
 
 

@@ -57,6 +57,10 @@ MESSAGES: dict[str, str] = {
     "sequence_too_long_for_source": _(
         "The source's context holds %(context)s tokens at most. Choose a shorter sequence."
     ),
+    "text_needs_tokenizer": _(
+        "A network that reads text needs a tokenizer: start from a source, or name a checkpoint "
+        "whose tokenizer is used."
+    ),
     "vocabulary_too_small": _(
         "The model has %(vocabulary)s rows for %(tokens)s tokens of the tokenizer."
     ),

@@ -11,6 +11,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import GPT2Config
 from training.spec import RunSpec
 
@@ -34,8 +35,8 @@ class Estimate:
         trainable: Those that training changes.
         memory: Parts: process, weights, gradients, optimizer, best, activations, logits.
         memory_bytes: Their sum.
-        tokens: Seen over the whole run.
-        flops: Floating-point operations of the whole run, evaluation included.
+        tokens: Seen over the whole run; examples, where the method counts these.
+        flops: Floating-point operations of the whole run, evaluation included; 0: not known.
         seconds: At the speed given; None without one.
         disk_bytes: The states kept and the checkpoint.
     """
@@ -113,6 +114,43 @@ def estimate(
         flops=flops,
         seconds=None if not flops_per_s else flops / flops_per_s,
         disk_bytes=states + 4 * parameters,
+    )
+
+
+def estimate_classifier(
+    spec: Any, config: BackboneConfig, examples_per_s: float | None = None
+) -> Estimate:
+    """What is known of a classifier's run without building it.
+
+    The memory is that of the weights and what training keeps of each: what a network computes on
+    the way comes on top, and depends on the architecture and the size of the images.
+
+    Args:
+        spec: A :class:`training.methods.task_related.classification.ClassificationSpec`.
+        config: Its network.
+        examples_per_s: As measured before, for ``seconds``.
+    """
+    training = spec.training
+    parameters = config.parameter_count()
+    head = sum(one.size for one in config.tensors() if one.trained and one.block == "head")
+    trainable = head if training.policy == "head" else parameters
+    memory = {
+        "process": PROCESS_BYTES,
+        "weights": 4 * parameters,
+        "gradients": 4 * trainable * (2 if training.accumulation > 1 else 1),
+        "optimizer": 8 * trainable,
+        "best": 4 * trainable,
+    }
+    examples = training.steps * training.batch_size * training.accumulation
+    return Estimate(
+        parameters=parameters,
+        trainable=trainable,
+        memory=memory,
+        memory_bytes=sum(memory.values()),
+        tokens=examples,
+        flops=0.0,
+        seconds=examples / examples_per_s if examples_per_s else None,
+        disk_bytes=2 * 12 * trainable + 8 * trainable + 4 * parameters,
     )
 
 

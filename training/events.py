@@ -25,7 +25,7 @@ FORMAT_VERSION = 1
 #: kind → its fields, in one line each. The reader must ignore fields and kinds it does not know.
 KINDS: dict[str, str] = {
     "started": "pid, host, code_version, command; for runs also devices, precision, parameters "
-    "{total, trainable}, total_steps",
+    "{total, trainable}, total_steps, counts (tokens or examples: what progress's tokens are)",
     "resumed": "step: every metric and sample with a larger step is void and will come again",
     "phase": "name (loading, tokenizing, building, copying, evaluating, training, saving, "
     "downloading, reading, checking, splitting, verifying …), fraction 0..1 or null, detail; while "

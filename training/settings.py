@@ -37,6 +37,11 @@ PROBLEMS: dict[str, str] = {
         "A model whose values stay keeps its own vocabulary too; do not choose another."
     ),
     "model_missing": _("Choose a model, or a source whose architecture is used."),
+    "policy_without_source": _(
+        "Without a source there is nothing that could stay as it is: train everything."
+    ),
+    "norms_without_source": _("There are no statistics of a source to normalise by."),
+    "l2_sp_without_source": _("There is no source to pull the weights towards."),
     "tokenizer_without_source": _("There is no source to take a tokenizer from."),
     "sequence_longer_than_context": _("The model's context holds %(context)s tokens at most."),
     "heads_do_not_divide": _("The width must be a multiple of the number of heads (%(heads)s)."),

@@ -20,10 +20,10 @@ from safetensors.numpy import load_file, save_file
 from tests.parity.fixtures import TEXTS, TOLERANCE, weights
 from tests.parity.text import CASES, FOLDERS, OUTPUTS, comparable, inputs
 from training.backbones.contract import BackboneConfig
+from training.command_specs import ImportSpec
 from training.data.tokenizer import Tokenizer
 from training.events import EventLog
 from training.interop import importing
-from training.spec import ImportSpec
 from training.weights.card import CARD_FILE
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 

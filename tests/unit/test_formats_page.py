@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from training.__main__ import WORKERS
+from training.command_specs import AboutSpec, ExportSpec, GenerateSpec, PushSpec
 from training.estimate import Estimate
-from training.spec import AboutSpec, ExportSpec, GenerateSpec, PushSpec
 
 PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
 WORKING = PAGE.split("## A working directory")[1].split("\n## ")[0]

@@ -26,10 +26,10 @@ from tests.factories.checkpoints import make_import
 from tests.factories.heads import make_head
 from tests.factories.playground import make_generation
 from tests.factories.runs import make_run, make_source
+from training.command_specs import COMMANDS
 from training.errors import MESSAGES
 from training.methods.registry import METHODS
 from training.settings import PROBLEMS
-from training.spec import COMMANDS
 from training.weights.plan import REASONS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -34,13 +34,18 @@ class NamedModel(keras.Model):
             trainable: Which of them training may change; default: all but running statistics.
         """
         self.named_variables = {}
+        self._followed = []
         for spec in specs:
             self.named_variables[spec.name] = self.add_weight(
                 shape=spec.shape,
                 initializer="zeros",
                 trainable=spec.trained and (trainable is None or trainable(spec)),
+                # Each replica assigns what its own part of the batch says.
+                aggregation="none" if spec.trained else "mean",
                 name=spec.name.replace(".", "_"),
             )
+            if not spec.trained:
+                self._followed.append(spec.name)
         self.built = True
 
     def load_named(self, tensors: Mapping[str, np.ndarray]) -> None:
@@ -66,6 +71,15 @@ class NamedModel(keras.Model):
     def trainable_names(self) -> list[str]:
         """Names of what training changes, in a fixed order."""
         return [name for name, v in self.named_variables.items() if v.trainable]
+
+    def train_only(self, names: Collection[str]) -> None:
+        """Let training change these, and nothing else."""
+        for name, variable in self.named_variables.items():
+            variable.trainable = name in names
+
+    def followed_names(self) -> list[str]:
+        """Names of the running statistics, which follow what training sees."""
+        return list(self._followed)
 
     def value(self, name: str) -> Any:
         """A variable's tensor, for use in the network."""

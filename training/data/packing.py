@@ -1,4 +1,4 @@
-"""Documents as sequences of equal length, and in which order a run sees them.
+"""Documents as sequences of equal length.
 
 The text of a split is one stream: end-of-text, first document, end-of-text, second document,
 end-of-text … Every token but the very first is predicted from those before it, exactly once an
@@ -8,14 +8,12 @@ epoch, so that a loss per token is comparable whatever the sequence length:
                  one being the first input of the next
     no packing:  each document, with end-of-text on both sides, is cut on its own and padded
 
-Order is computed from (seed, epoch) and batches from (seed, step): a resumed run needs no position
-but its step, and no generator hides state.
+In which order a run sees them stands in :mod:`training.data.order`.
 """
 
 from __future__ import annotations
 
 import errno
-import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -26,6 +24,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from training.data.order import rows_of_batch, spread_batches
 from training.data.tokenizer import Tokenizer
 from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
@@ -132,45 +131,18 @@ def load_blocks(
     return blocks
 
 
-@functools.lru_cache(maxsize=4)
-def order(seed: int, epoch: int, n: int) -> npt.NDArray[np.int64]:
-    """The permutation of 0 … n − 1 in which an epoch sees its blocks (read-only)."""
-    generator = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64)))
-    found = generator.permutation(n)
-    found.flags.writeable = False
-    return found
-
-
 def batch(blocks: Blocks, seed: int, step_index: int, batch_size: int) -> Batch:
-    """Batch number ``step_index`` (from 0) of an endless run; epochs follow without a seam.
-
-    With gradient accumulation, count micro-batches: ``step * accumulation + part``.
-    """
-    places = np.arange(step_index * batch_size, (step_index + 1) * batch_size)
-    epochs, positions = places // blocks.count, places % blocks.count
-    rows = np.empty(batch_size, np.int64)
-    for epoch in np.unique(epochs):
-        here = epochs == epoch
-        rows[here] = order(seed, int(epoch), blocks.count)[positions[here]]
-    return blocks.take(rows)
+    """Batch number ``step_index`` of an endless run; see :func:`rows_of_batch`."""
+    return blocks.take(rows_of_batch(seed, step_index, batch_size, blocks.count))
 
 
 def sequential_batches(
     blocks: Blocks, batch_size: int, limit: int | None = None
 ) -> Iterator[Batch]:
-    """Batches for evaluation, each of the same shape; rows that fill up the last have mask 0.
-
-    Args:
-        limit: Most batches. When it leaves blocks out, those taken are spread evenly over the
-            split, so that a look sees all of it and not only its first documents.
-    """
-    count = blocks.count if limit is None else min(blocks.count, limit * batch_size)
-    rows = np.arange(count) * blocks.count // max(count, 1)
-    for start in range(0, count, batch_size):
-        chosen = rows[start : start + batch_size]
-        missing = batch_size - len(chosen)
-        inputs, targets, mask = blocks.take(np.concatenate([chosen, np.zeros(missing, np.int64)]))
-        mask[len(chosen) :] = 0
+    """Batches for evaluation, each of the same shape; rows that fill up the last have mask 0."""
+    for rows, real in spread_batches(blocks.count, batch_size, limit):
+        inputs, targets, mask = blocks.take(rows)
+        mask[real:] = 0
         yield inputs, targets, mask
 
 

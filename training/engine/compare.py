@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from training.command_specs import ProbeSpec
 from training.engine.devices import configure, default_threads
 from training.errors import TrainingError
 from training.events import EventLog
 from training.report import write_report
-from training.spec import DeviceSpec, ProbeSpec
+from training.spec import DeviceSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 
 #: Sequences in a probe batch, and their most tokens.

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from training.command_specs import EvaluateSpec, ScoringSpec
 from training.durable import sweep
 from training.engine.devices import configure, default_threads
 from training.engine.precision import choose
@@ -21,18 +22,9 @@ from training.engine.resources import Watch, require_memory
 from training.errors import TrainingError
 from training.estimate import estimate
 from training.events import EventLog
-from training.methods.registry import LOOP_METHODS
+from training.methods.self_supervised.causal_lm import LoadedText
 from training.report import describe_dataset, write_report
-from training.spec import (
-    DataSpec,
-    DeviceSpec,
-    EvaluateSpec,
-    RunSpec,
-    ScoringSpec,
-    SourceSpec,
-    TokenizerSpec,
-    TrainingSpec,
-)
+from training.spec import DataSpec, DeviceSpec, RunSpec, SourceSpec, TokenizerSpec, TrainingSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 
 
@@ -68,12 +60,12 @@ class Judge:
                 sequence_length=min(spec.sequence_length, context), batch_size=spec.batch_size
             ),
         )
-        loaded = LOOP_METHODS[spec.method].load_split(run, out, events, spec.split)
+        loaded = LoadedText(run, out, events, (spec.split,))
         events.emit("phase", name="loading", fraction=None, detail="TensorFlow")
         devices = configure(DeviceSpec(), default_threads())
         if devices.kind == "cpu":
             require_memory(estimate(run, loaded.config, trainable_tensors=[]).memory_bytes)
-        precision = choose(run.training.precision, kind=devices.kind, width=loaded.config.n_embd)
+        precision = choose(run.training.precision, kind=devices.kind, width=loaded.width)
         task: Any = loaded.build(
             compute_dtype=precision, fused=True, strategy=devices.strategy, events=events
         )

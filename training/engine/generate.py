@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from training.command_specs import GenerateSpec
 from training.data.tokenizer import StreamDecoder, Tokenizer
-from training.spec import GenerateSpec
 
 #: Lengths that prompts are padded to and that caches have, besides the model's whole context.
 LENGTHS = (16, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384)

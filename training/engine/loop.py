@@ -9,6 +9,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ import tensorflow as tf
 from training import stopping
 from training.engine import state
 from training.engine.optimizer import AdamW
+from training.engine.phases import Phase, first_steps, phase_at
 from training.engine.schedule import learning_rate
 from training.engine.scoring import Scorer
 from training.errors import TrainingError
 from training.events import EventLog
 from training.faults import fault_point
-from training.spec import RunSpec
+from training.methods.contract import LoopSpec, Task
 from training.weights.tensors import LazyTensors
 
 #: Seconds between two ``progress`` events, and how far back their rate looks.
@@ -46,8 +48,8 @@ class Loop:
 
     def __init__(
         self,
-        spec: RunSpec,
-        task: Any,
+        spec: LoopSpec,
+        task: Task,
         strategy: Any,
         position: state.Position,
         events: EventLog,
@@ -57,12 +59,15 @@ class Loop:
         self.position, self.events, self.root = position, events, root
         named = task.model.named_variables
         self.trained = {name: named[name].value for name in task.model.trainable_names()}
+        #: What training changes: those, and the running statistics that follow the batches'.
+        self.kept = self.trained | {name: named[name].value for name in task.model.followed_names()}
         with strategy.scope():
-            self.optimizer = AdamW(self.trained, spec.training)
+            self.optimizer = AdamW(
+                self.trained, spec.training, task.rates, first_steps(task.phases)
+            )
         self.best: Mapping[str, np.ndarray] | None = None
         self.saved_step = -1
-        # Nothing here needs autograph, which would read the sources and take a second.
-        self._step = tf.function(self._traced_step, autograph=False)
+        self._steps: dict[Phase, Any] = {}
         self._scorer = Scorer(task)
         self._earlier_s, self._started = position.elapsed_s, time.monotonic()
         self._recent: deque[tuple[float, int, int]] = deque()
@@ -72,7 +77,7 @@ class Loop:
 
     def restore(self, saved: state.Saved) -> None:
         """Take up a saved state."""
-        for name, variable in self.trained.items():
+        for name, variable in self.kept.items():
             variable.assign(saved.weights[name])
         self.optimizer.load_named(saved.optimizer)
         self.best = None if saved.best is None else {n: np.array(v) for n, v in saved.best.items()}
@@ -122,7 +127,8 @@ class Loop:
         self._progress(force=step == 1 or last)
         if last or step % evaluation.every == 0:
             self._look()
-        if last or step % evaluation.sample_every == 0:
+        every = self.task.sample_every
+        if every is not None and (last or step % every == 0):
             self._samples()
         if not last and step % evaluation.checkpoint_every == 0:
             self._save()
@@ -135,7 +141,7 @@ class Loop:
         batches = [self.task.batch(first + part) for part in range(accumulation)]
         stacked = [np.stack(arrays) for arrays in zip(*batches, strict=True)]
         with self.strategy.scope():
-            loss, norm, tokens = self._step(
+            loss, norm, tokens = self._step_in(phase_at(self.task.phases, step))(
                 self._shared(stacked),
                 tf.constant(first, tf.int32),
                 tf.constant(rate, tf.float32),
@@ -143,17 +149,25 @@ class Loop:
             )
         return shortest(loss), shortest(norm), int(tokens)
 
+    def _step_in(self, phase: Phase) -> Any:
+        """The compiled step of a phase."""
+        if phase not in self._steps:
+            # Nothing here needs autograph, which would read the sources and take a second.
+            self._steps[phase] = tf.function(partial(self._traced_step, phase), autograph=False)
+        return self._steps[phase]
+
     def _shared(self, stacked: list[np.ndarray]) -> Any:
         """Each replica's rows, [accumulation, rows, …]; filled up with rows that do not count."""
         replicas = self.strategy.num_replicas_in_sync
         if replicas == 1:
             return tuple(tf.constant(array) for array in stacked)
-        missing = -stacked[0].shape[1] % replicas
-        parts = []
-        for array in stacked:
-            # Zeros: of the mask too, which is what keeps these rows from counting.
-            fill = np.zeros([array.shape[0], missing, *array.shape[2:]], array.dtype)
-            parts.append(np.split(np.concatenate([array, fill], 1), replicas, axis=1))
+        rows = stacked[0].shape[1]
+        # Rows that are there again, since batch norms look at all of them; the mask, which stands
+        # last, keeps them from counting.
+        places = np.resize(np.arange(rows), rows + -rows % replicas)
+        filled = [array[:, places] for array in stacked]
+        filled[-1][:, rows:] = 0
+        parts = [np.split(array, replicas, axis=1) for array in filled]
 
         def of_replica(context: Any) -> tuple[Any, ...]:
             number = context.replica_id_in_sync_group
@@ -161,35 +175,42 @@ class Loop:
 
         return self.strategy.experimental_distribute_values_from_function(of_replica)
 
-    def _traced_step(self, parts: Any, first: Any, rate: Any, step: Any) -> tuple[Any, Any, Any]:
+    def _traced_step(
+        self, phase: Phase, parts: Any, first: Any, rate: Any, step: Any
+    ) -> tuple[Any, Any, Any]:
         """Gradients on every replica, their sum, one update."""
-        total, tokens, gradients = self.strategy.run(self._on_replica, args=(parts, first))
+        total, tokens, gradients = self.strategy.run(self._on_replica, args=(phase, parts, first))
         sum_up = tf.distribute.ReduceOp.SUM
         total = self.strategy.reduce(sum_up, total, axis=None)
         tokens = self.strategy.reduce(sum_up, tokens, axis=None)
-        variables = list(self.trained.values())
+        variables = [self.trained[name] for name in phase.names]
         gradients = self.strategy.extended.batch_reduce_to(
             sum_up, list(zip(gradients, variables, strict=True))
         )
-        norm = self.optimizer.apply(gradients, tokens, rate, step)
+        norm = self.optimizer.apply(phase.names, gradients, tokens, rate, step)
         return total / tf.maximum(tokens, 1.0), norm, tokens
 
-    def _on_replica(self, parts: Any, first: Any) -> tuple[Any, Any, list[Any]]:
+    def _on_replica(self, phase: Phase, parts: Any, first: Any) -> tuple[Any, Any, list[Any]]:
         """Sums over the accumulated micro-batches of one replica."""
         context = tf.distribute.get_replica_context()
         replicas, replica = context.num_replicas_in_sync, context.replica_id_in_sync_group
-        variables = [self.task.model.named_variables[name].value for name in self.trained]
+        variables = [self.task.model.named_variables[name].value for name in phase.names]
 
         def micro(part: Any) -> tuple[Any, Any, list[Any]]:
             draw = (first + part) * replicas + replica
             seed = tf.stack([tf.constant(self.spec.seed, tf.int32), draw])
-            found = self.task.gradients([array[part] for array in parts], seed, variables)
-            loss, tokens, gradients = found
+            batch = [array[part] for array in parts]
+            loss, tokens, gradients = self.task.gradients(batch, seed, variables, phase)
             return loss, tokens, [tf.convert_to_tensor(g) for g in gradients]
 
         count = self.spec.training.accumulation
         if count == 1:
             return micro(0)
+        if replicas > 1 and self.task.model.followed_names():
+            # Replicas average their running statistics, which they cannot within a loop.
+            losses, counts, found = zip(*map(micro, range(count)), strict=True)
+            gradients = [tf.add_n(parts) for parts in zip(*found, strict=True)]
+            return tf.add_n(losses), tf.add_n(counts), gradients
         zeros = [tf.zeros(variable.shape, tf.float32) for variable in variables]
 
         def body(part: Any, loss: Any, tokens: Any, sums: list[Any]) -> tuple[Any, ...]:
@@ -257,7 +278,7 @@ class Loop:
         self.events.emit("metric", step=step, values=values)
         if self.position.best is None or loss < self.position.best["validation_loss"]:
             self.position.best = {"step": step, "validation_loss": loss}
-            self.best = {name: variable.numpy() for name, variable in self.trained.items()}
+            self.best = {name: variable.numpy() for name, variable in self.kept.items()}
 
     def _samples(self) -> None:
         for sample in self.task.samples():
@@ -303,7 +324,7 @@ class Loop:
         training = self.spec.training
         epoch, index = self.task.epoch(position.step * training.batch_size * training.accumulation)
         position.data = {"epoch": epoch, "index": index}
-        weights, slots = _copied_out(self.trained), _copied_out(self.optimizer.slots)
+        weights, slots = _copied_out(self.kept), _copied_out(self.optimizer.slots)
         folder = state.save(self.root, position, weights, slots, self.best)
         self.saved_step = position.step
         path = f"{self.root.name}/{folder.name}"

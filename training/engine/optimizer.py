@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from training.spec import TrainingSpec
+from training.spec import OptimisationSpec
 
 
 class AdamW:
@@ -29,11 +29,21 @@ class AdamW:
     Args:
         variables: What is trained, by name: ``tf.Variable``, mirrored or not.
         training: Betas, epsilon, decay and clipping.
+        rates: Name → learning rate as a multiple of the run's; 1 where it is missing.
+        first_steps: Name → the step at which it is trained first; 1 where it is missing. Its
+            averages begin at zero there, and are corrected for that from there on.
     """
 
-    def __init__(self, variables: Mapping[str, Any], training: TrainingSpec) -> None:
+    def __init__(
+        self,
+        variables: Mapping[str, Any],
+        training: OptimisationSpec,
+        rates: Mapping[str, float] | None = None,
+        first_steps: Mapping[str, int] | None = None,
+    ) -> None:
         self.variables = dict(variables)
         self.training = training
+        self.rates, self.first_steps = rates or {}, first_steps or {}
         self._strategy = tf.distribute.get_strategy()
         self.slots: dict[str, Any] = {}
         for name, variable in self.variables.items():
@@ -57,12 +67,15 @@ class AdamW:
         for name, slot in self.slots.items():
             slot.assign(values[name])
 
-    def apply(self, gradients: Sequence[Any], tokens: Any, rate: Any, step: Any) -> Any:
-        """Update every variable; call it in a graph, in cross-replica context.
+    def apply(
+        self, names: Sequence[str], gradients: Sequence[Any], tokens: Any, rate: Any, step: Any
+    ) -> Any:
+        """Update variables; call it in a graph, in cross-replica context.
 
         Args:
-            gradients: Of the *summed* loss, summed over replicas, in the variables' order.
-            tokens: Real tokens that the sum ran over, float32 scalar.
+            names: Which; the others and their slots stay as they are.
+            gradients: Of the *summed* loss, summed over replicas, in the names' order.
+            tokens: Real tokens (or examples) that the sum ran over, float32 scalar.
             rate: Learning rate, float32 scalar.
             step: The update's number from 1, float32 scalar.
 
@@ -75,12 +88,18 @@ class AdamW:
         factor = 1.0 / tokens
         if self.training.clip_norm is not None:
             factor *= tf.minimum(1.0, self.training.clip_norm / tf.maximum(norm, 1e-30))
-        power_1 = tf.pow(self.training.beta_1, step)
-        power_2 = tf.pow(self.training.beta_2, step)
-        for (name, variable), gradient in zip(self.variables.items(), gradients, strict=True):
-            slots = self.slots[f"{name}.m"], self.slots[f"{name}.v"]
+        for name, gradient in zip(names, gradients, strict=True):
             self._strategy.extended.update(
-                variable, self._update, args=(*slots, gradient, factor, rate, power_1, power_2)
+                self.variables[name],
+                self._update,
+                args=(
+                    self.slots[f"{name}.m"],
+                    self.slots[f"{name}.v"],
+                    gradient,
+                    factor,
+                    rate * self.rates.get(name, 1.0),
+                    step - (self.first_steps.get(name, 1) - 1.0),
+                ),
             )
         return norm
 
@@ -92,9 +111,10 @@ class AdamW:
         gradient: Any,
         factor: Any,
         rate: Any,
-        power_1: Any,
-        power_2: Any,
+        step: Any,
     ) -> None:
+        power_1 = tf.pow(self.training.beta_1, step)
+        power_2 = tf.pow(self.training.beta_2, step)
         decay = self.training.weight_decay
         if decay and len(variable.shape) >= 2:
             variable.assign(variable * (1.0 - rate * decay))

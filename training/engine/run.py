@@ -18,10 +18,10 @@ from training.engine.precision import choose
 from training.engine.resources import Watch, require_memory
 from training.events import EventLog, read_events
 from training.faults import fault_point
+from training.methods.contract import Task
 from training.methods.registry import LOOP_METHODS, WORK_METHODS
 from training.report import write_report
 from training.settings import spec_sha256
-from training.spec import RunSpec
 from training.version import code_version
 
 #: Most points of a curve in the report.
@@ -68,7 +68,7 @@ def run(spec: Any, out: Path, events: EventLog) -> dict[str, Any]:
         devices = configure(spec.devices, threads)
         if devices.kind == "cpu":
             require_memory(loaded.needed_memory())
-        precision = choose(spec.training.precision, kind=devices.kind, width=loaded.config.n_embd)
+        precision = choose(spec.training.precision, kind=devices.kind, width=loaded.width)
         task = loaded.build(
             compute_dtype=precision,
             fused=len(devices.names) == 1,
@@ -84,6 +84,7 @@ def run(spec: Any, out: Path, events: EventLog) -> dict[str, Any]:
             devices=devices.names,
             precision=precision,
             parameters=task.parameters,
+            counts=task.counts,
             total_steps=spec.training.steps,
         )
         if task.weights_event is not None:
@@ -119,17 +120,18 @@ def _trained_before(out: Path) -> bool:
 
 
 def _finish(
-    spec: RunSpec, task: Any, loop: Any, devices: Any, precision: str, out: Path, events: EventLog
+    spec: Any, task: Task, loop: Any, devices: Any, precision: str, out: Path, events: EventLog
 ) -> dict[str, Any]:
     """With the best weights: scores, samples, checkpoint, report."""
     position = loop.position
     best: Mapping[str, np.ndarray] = loop.best
-    for name, variable in loop.trained.items():
+    for name, variable in loop.kept.items():
         variable.assign(best[name])
     duration = loop.elapsed_s
     with stopping.deferred():
         after = loop.evaluate_for_report()
         samples_after = list(task.samples())
+        more = task.report(events)
     digest = position.spec_sha256
     made_by = {
         "command": "run",
@@ -154,6 +156,7 @@ def _finish(
         "seed": spec.seed,
         "steps": position.step,
         "tokens": position.tokens,
+        "counts": task.counts,
         "parameters": task.parameters,
         "devices": devices.names,
         "precision": precision,
@@ -164,6 +167,7 @@ def _finish(
         "samples": {"before": samples_before, "after": samples_after},
         "weights": task.weights_event,
         "environment": environment(devices.threads),
+        **more,
     }
     write_report(out, spec.method, spec, duration, found)
     shutil.rmtree(out / "cache", ignore_errors=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from training.spec import TrainingSpec
+from training.spec import OptimisationSpec
 
 
-def learning_rate(training: TrainingSpec, step: int) -> float:
+def learning_rate(training: OptimisationSpec, step: int) -> float:
     """Learning rate of an update.
 
     Rises linearly to the peak over the warm-up, then falls to ``final_learning_rate`` times the

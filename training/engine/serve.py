@@ -26,10 +26,11 @@ import psutil
 from pydantic import ValidationError
 
 from training.backbones.registry import BACKBONES
+from training.command_specs import GenerateSpec
 from training.engine.devices import configure, default_threads
 from training.errors import TrainingError
 from training.settings import problems
-from training.spec import DeviceSpec, GenerateSpec
+from training.spec import DeviceSpec
 from training.weights.checkpoint import read_checkpoint
 
 KEPT = 3

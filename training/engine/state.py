@@ -34,7 +34,7 @@ class Position:
 
     Attributes:
         step: Updates done.
-        tokens: Real tokens trained on.
+        tokens: Real tokens trained on; examples, where the task counts these.
         seed: The run's.
         spec_sha256: Of the frozen spec; another spec's state is never continued.
         elapsed_s: Time spent training, earlier processes' included.

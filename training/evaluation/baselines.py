@@ -6,7 +6,7 @@
   chosen by cross-validation, as a head's is.
 
 Of images, the same logistic regression that is a head reads raw pixels
-(:func:`training.features.images.raw_pixels`).
+(:func:`training.data.pixels.raw_pixels`).
 """
 
 from __future__ import annotations

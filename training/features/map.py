@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.labelled import Places, few
+from training.evaluation.beside import shown
 from training.evaluation.classification import Probabilities
 from training.features.material import Material
 
@@ -110,9 +111,9 @@ def feature_map(
     for split, places in chosen.items():
         for place in places.tolist():
             point = len(points)
-            shown = material.shown(split, place)
-            if "text" in shown:
-                shown["text"] = shown["text"][:SHOWN_CHARACTERS]
+            example = shown(material.kind, split, material.splits[split].rows[place])
+            if "text" in example:
+                example["text"] = example["text"][:SHOWN_CHARACTERS]
             told = {
                 "split": split,
                 "label": material.names[labels[point]],
@@ -122,7 +123,7 @@ def feature_map(
                     [int(other), round(float(alike), 4)]
                     for other, alike in zip(nearest[point], cosine[point], strict=True)
                 ],
-                **shown,
+                **example,
             }
             if split == material.split:
                 told["predicted"] = material.names[int(probabilities[place].argmax())]

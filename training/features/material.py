@@ -6,20 +6,18 @@ A method works on any kind of data through :class:`Material`; a further kind is 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from training.backbones.image_config import ImageConfig
-from training.data.labelled import Labelled, Places, class_names, labelled_split, read_about
+from training.data.labelled import Labelled, class_names, labelled_split, read_about
+from training.data.pixels import ANY_PX, statistics_of
 from training.data.tokenizers import tokenizer_of
 from training.errors import TrainingError
-from training.evaluation import baselines
-from training.evaluation.classification import Probabilities
-from training.features.heads import fit_head
-from training.features.images import ANY_PX, image_features, raw_pixels, statistics_of
+from training.features.images import image_features
 from training.features.settings import (
     FeatureSettings,
     ImagePooling,
@@ -30,9 +28,6 @@ from training.features.settings import (
 from training.hashing import file_hash
 from training.weights.checkpoint import Checkpoint
 
-#: Characters of a text that a report shows.
-SHOWN_CHARACTERS = 400
-
 Progress = Callable[[float], None]
 
 
@@ -42,6 +37,7 @@ class Material(ABC):
     Attributes:
         source: The checkpoint.
         settings: How its features are taken.
+        kind: Of the data, ``text`` or ``image``.
         names: The classes.
         train: What is fitted on.
         scored: What is scored on.
@@ -52,7 +48,7 @@ class Material(ABC):
         self, source: Checkpoint, settings: FeatureSettings, dataset: Path, about: dict[str, Any]
     ) -> None:
         self.source, self.settings = source, settings
-        self.names = class_names(about)
+        self.kind, self.names = str(about["kind"]), class_names(about)
         train = labelled_split(dataset, "train", about)
         if not train:
             raise TrainingError("split_missing", field="data.path", split="train")
@@ -85,14 +81,6 @@ class Material(ABC):
     def features(self, model: Any, examples: Labelled, progress: Progress) -> np.ndarray:
         """Features of a split, float32 [examples, width]; TensorFlow is running."""
 
-    @abstractmethod
-    def baselines(self, chosen: Places, seed: int) -> Mapping[str, Probabilities]:
-        """Predictions without the checkpoint, fitted on the chosen of the training examples."""
-
-    @abstractmethod
-    def shown(self, split: str, place: int) -> dict[str, Any]:
-        """An example, as a report shows it."""
-
 
 class Texts(Material):
     """Texts and a language model."""
@@ -116,15 +104,6 @@ class Texts(Material):
             batch_size=self.settings.batch_size,
             progress=progress,
         )
-
-    def baselines(self, chosen: Places, seed: int) -> Mapping[str, Probabilities]:
-        train, count = self.train.chosen(chosen), len(self.names)
-        texts = self.scored.texts
-        return {"tfidf": baselines.tfidf(train.texts, train.labels, texts, count, seed)}
-
-    def shown(self, split: str, place: int) -> dict[str, Any]:
-        row = self.splits[split].rows[place]
-        return {"id": row["id"], "text": row["text"][:SHOWN_CHARACTERS]}
 
 
 class Images(Material):
@@ -151,17 +130,6 @@ class Images(Material):
             batch_size=self.settings.batch_size,
             progress=progress,
         )
-
-    def baselines(self, chosen: Places, seed: int) -> Mapping[str, Probabilities]:
-        train = self.train.chosen(chosen)
-        seen, unseen = (raw_pixels(map(split.pixels, split.rows)) for split in (train, self.scored))
-        head = fit_head("logistic", seen, train.labels, len(self.names), seed)
-        return {"pixels": head.predict(unseen)}
-
-    def shown(self, split: str, place: int) -> dict[str, Any]:
-        row = self.splits[split].rows[place]
-        wanted = ("id", "name", "width", "height", "offset", "size")
-        return {"split": split, **{key: row[key] for key in wanted}}
 
 
 MATERIALS: dict[str, type[Material]] = {"text": Texts, "image": Images}

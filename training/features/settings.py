@@ -9,6 +9,7 @@ from pydantic import Field
 from training.backbones.contract import BackboneConfig
 from training.backbones.image_config import ImageConfig
 from training.backbones.registry import BACKBONES
+from training.data.pixels import Normalisation
 from training.errors import TrainingError
 from training.errors import gettext_noop as _
 from training.settings import Settings
@@ -17,7 +18,6 @@ Kind = Literal["text", "image"]
 TextPooling = Literal["mean", "max", "mean_max", "first", "last"]
 ImagePooling = Literal["mean", "max", "mean_max", "adaptive_max", "first"]
 Pooling = Literal["mean", "max", "mean_max", "adaptive_max", "first", "last"]
-Normalisation = Literal["auto", "imagenet", "inception", "unit"]
 
 #: What may be asked of a model that reads this kind of data.
 POOLINGS: dict[Kind, tuple[str, ...]] = {

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from training.command_specs import ExportSpec
 from training.durable import durable_folder, json_bytes, sweep
 from training.errors import TrainingError
 from training.events import EventLog
@@ -23,7 +24,6 @@ from training.interop.exports.signature import OUTPUT, PROBE_SEED, Input, probe
 from training.interop.forms import opening
 from training.interop.model_card import write_readme
 from training.report import write_report
-from training.spec import ExportSpec
 from training.version import code_version
 from training.weights.checkpoint import TOKENIZER_FILES, Checkpoint, read_checkpoint
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from training.command_specs import ImportSpec
 from training.durable import sweep
 from training.errors import TrainingError
 from training.events import EventLog
@@ -19,7 +20,6 @@ from training.interop import hub, keras_files
 from training.interop.huggingface import ForeignModel, check_finite, list_files, read_folder
 from training.report import write_report
 from training.settings import spec_sha256
-from training.spec import ImportSpec
 from training.version import code_version
 from training.weights.checkpoint import write_checkpoint
 

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from training.backbones.registry import BACKBONES
+from training.command_specs import AboutSpec
 from training.interop.forms import opening
-from training.spec import AboutSpec
 from training.weights.checkpoint import Checkpoint
 from training.weights.tasks import task_of
 

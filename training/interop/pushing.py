@@ -22,6 +22,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
+from training.command_specs import PushSpec
 from training.durable import reporting_full_disk, sweep
 from training.errors import TrainingError
 from training.events import EventLog
@@ -29,7 +30,6 @@ from training.interop import hub
 from training.interop.exporting import check_possible, write_proved
 from training.interop.model_card import write_readme
 from training.report import write_report
-from training.spec import PushSpec
 from training.weights.checkpoint import read_checkpoint
 
 FOLDER = "upload"

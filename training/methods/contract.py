@@ -11,35 +11,72 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from training.backbones.contract import BackboneConfig
+from training.engine.phases import Phase
 from training.errors import TrainingError
+from training.estimate import Estimate
 from training.events import EventLog
 from training.settings import Settings
-from training.spec import RunSpec
+from training.spec import DataSpec, DeviceSpec, LookSpec, OptimisationSpec, SourceSpec
 
 Batch = tuple[np.ndarray, ...]
 
 
+class LoopSpec(Protocol):
+    """What the engine reads of the spec of any method that its loop trains."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def data(self) -> DataSpec: ...
+    @property
+    def source(self) -> SourceSpec | None: ...
+    @property
+    def training(self) -> OptimisationSpec: ...
+    @property
+    def evaluation(self) -> LookSpec: ...
+    @property
+    def devices(self) -> DeviceSpec: ...
+
+
 class Task(Protocol):
-    """A model with its data, ready to train; TensorFlow is running."""
+    """A model with its data, ready to train; TensorFlow is running.
+
+    Attributes:
+        model: A :class:`training.backbones.named.NamedModel`.
+        parameters: ``total`` and ``trainable``.
+        weights_event: What was copied from the source, with its proof; None: there is none.
+        counts: What the mask of a batch counts.
+        phases: Which weights are trained when.
+        rates: Tensor name → its learning rate as a multiple of the run's; 1 where it is missing.
+        sample_every: Steps between two samples; None: it makes none.
+    """
 
     model: Any
     parameters: dict[str, int]
     weights_event: dict[str, Any] | None
+    counts: Literal["tokens", "examples"]
+    phases: tuple[Phase, ...]
+    rates: Mapping[str, float]
+    sample_every: int | None
 
     def batch(self, index: int) -> Batch:
-        """Micro-batch number ``index`` from 0, the same at every call."""
+        """Micro-batch number ``index`` from 0, the same at every call; its mask stands last."""
         ...
 
     def epoch(self, sequences: int) -> tuple[int, int]:
         """Epoch and index within it after so many sequences."""
         ...
 
-    def gradients(self, batch: Any, seed: Any, variables: list[Any]) -> tuple[Any, Any, list[Any]]:
+    def gradients(
+        self, batch: Any, seed: Any, variables: list[Any], phase: Phase
+    ) -> tuple[Any, Any, list[Any]]:
         """In a graph: summed loss, what it is summed over, gradients of the sum."""
         ...
 
@@ -59,6 +96,10 @@ class Task(Protocol):
         """What the model makes at the moment, for people: ``{prompt, text}``."""
         ...
 
+    def report(self, events: EventLog) -> dict[str, Any]:
+        """With the best weights: what else this method's report says."""
+        ...
+
     def write(
         self, folder: Path, best: Mapping[str, np.ndarray], about: dict[str, Any]
     ) -> dict[str, Any]:
@@ -67,9 +108,17 @@ class Task(Protocol):
 
 
 class Loaded(Protocol):
-    """Data and configuration, before TensorFlow is imported."""
+    """Data and configuration, before TensorFlow is imported.
+
+    Attributes:
+        config: The model.
+        width: Of its matrix products; 0: whatever it is, bfloat16 is not worth it.
+    """
 
     config: Any
+
+    @property
+    def width(self) -> int: ...
 
     def needed_memory(self) -> int:
         """Bytes that training will take."""
@@ -93,6 +142,7 @@ class Method:
         backbones: Architectures it trains.
         settings: Its spec.
         example: Fields that a spec cannot do without, to be edited.
+        checkpoints: Dotted paths of the fields that name a checkpoint.
     """
 
     name: str
@@ -103,6 +153,7 @@ class Method:
     backbones: tuple[str, ...]
     settings: type[Settings]
     example: Mapping[str, Any]
+    checkpoints: tuple[str, ...]
 
     def require_trained(self, config: BackboneConfig) -> None:
         """Refuse a source whose architecture it does not train.
@@ -126,11 +177,13 @@ class LoopMethod(Method):
 
     Attributes:
         load: Reads data and configuration.
-        load_split: The same for scoring weights on one split alone.
+        twin: A transfer's spec and its source's configuration → the same run without the source.
+        estimate: A spec, and the configuration of its model or source → what it will take.
     """
 
-    load: Callable[[RunSpec, Path, EventLog], Loaded]
-    load_split: Callable[[RunSpec, Path, EventLog, str], Loaded]
+    load: Callable[[Any, Path, EventLog], Loaded]
+    twin: Callable[[Any, Any], Any]
+    estimate: Callable[[Any, Any], Estimate]
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from training.command_specs import MERGES_WITH_BASE, MergeScoringSpec, MergeSpec
 from training.data.tokenizers import tokenizer_of
 from training.durable import sweep
 from training.events import EventLog
 from training.report import describe_dataset, write_report
 from training.settings import spec_sha256
-from training.spec import MERGES_WITH_BASE, MergeScoringSpec, MergeSpec
 from training.version import code_version
 from training.weights.card import carried
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from training.command_specs import StatisticsSpec
 from training.durable import sweep, write_json
 from training.errors import TrainingError
 from training.events import EventLog
 from training.settings import spec_sha256
-from training.spec import StatisticsSpec
 from training.version import code_version
 from training.weights.card import WEIGHTS_FILE
 from training.weights.header import TensorInfo, read_header

@@ -16,6 +16,7 @@ from typing import Any
 
 from training.backbones.contract import BackboneConfig
 from training.backbones.registry import BACKBONES
+from training.command_specs import CopySpec
 from training.data.packing import documents
 from training.data.text_tokenizer import TextTokenizer
 from training.data.tokenizer import Tokenizer
@@ -25,7 +26,6 @@ from training.errors import TrainingError
 from training.events import EventLog
 from training.report import write_report
 from training.settings import spec_sha256
-from training.spec import CopySpec
 from training.version import code_version
 from training.weights.card import WEIGHTS_FILE, carried
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint

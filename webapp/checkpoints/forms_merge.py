@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
 
 from training.backbones.registry import config_of
+from training.command_specs import MergeScoringSpec, MergeSpec, ScoredDataSpec
 from training.settings import problems
-from training.spec import MergeScoringSpec, MergeSpec, ScoredDataSpec
 from webapp.accounts.models import Team, User
 from webapp.checkpoints import merges, selectors
 from webapp.checkpoints.models import Checkpoint, CheckpointImport

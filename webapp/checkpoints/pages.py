@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from training.backbones.registry import BACKBONES, config_of
-from training.spec import TRAINED
+from training.methods.registry import LOOP_METHODS
 from webapp.accounts.selectors import can_write
 from webapp.checkpoints import downloads, layers, merges, selectors
 from webapp.checkpoints.forms import DescribeForm
@@ -34,7 +34,9 @@ def detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
         "changes": selectors.stage_changes(checkpoint),
         "also": selectors.also_in_production(checkpoint, request.user),
         **layers_context(request, checkpoint, request.GET.get("block", ""), start_of(request)),
-        "trained": checkpoint.architecture in TRAINED,
+        "trained": any(
+            checkpoint.architecture in method.backbones for method in LOOP_METHODS.values()
+        ),
         # None for an architecture that a newer version of the portal knew.
         "backbone": BACKBONES.get(checkpoint.architecture),
         "model": config_of(checkpoint.config) if checkpoint.architecture in BACKBONES else None,

@@ -11,15 +11,8 @@ from django.db.models.functions import Now
 
 from training.backbones.contract import BackboneConfig
 from training.backbones.registry import config_of
-from training.spec import (
-    CopySpec,
-    ImportSpec,
-    MergeSpec,
-    ProbeSpec,
-    SourceSpec,
-    StatisticsSpec,
-    TokenizerSpec,
-)
+from training.command_specs import CopySpec, ImportSpec, MergeSpec, ProbeSpec, StatisticsSpec
+from training.spec import SourceSpec, TokenizerSpec
 from training.weights.plan_settings import PlanSettings
 from training.weights.tasks import task_of
 from webapp import storage

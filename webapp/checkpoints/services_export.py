@@ -6,8 +6,8 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from training.backbones.registry import BACKBONES, config_of
+from training.command_specs import AboutSpec, ExportSpec
 from training.interop.exports import EXPORTS
-from training.spec import AboutSpec, ExportSpec
 from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.checkpoints.models import Checkpoint, CheckpointExport

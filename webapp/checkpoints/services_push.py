@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from training.spec import PushSpec
+from training.command_specs import PushSpec
 from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.checkpoints import sealing

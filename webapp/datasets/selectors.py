@@ -76,6 +76,11 @@ def of_texts(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
     return rows.filter(unknown | Q(summary__kind="text"))
 
 
+def labelled(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
+    """Those whose examples have labels, checked and ready."""
+    return rows.filter(summary__labels__classes__isnull=False).exclude(sha256="")
+
+
 def ready_texts(user: User, team: Team) -> QuerySet[DatasetVersion]:
     """What language models are scored on: checked texts, each content of a dataset once."""
     earlier = DatasetVersion.objects.filter(

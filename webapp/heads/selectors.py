@@ -8,6 +8,7 @@ from training.methods.feature_matching.frozen_features import METHOD
 from webapp.accounts.models import Team, User
 from webapp.checkpoints.models import Checkpoint
 from webapp.datasets.models import DatasetVersion
+from webapp.datasets.selectors import labelled
 from webapp.heads.models import Head
 
 #: Heads that the page of a checkpoint or of data lists.
@@ -49,8 +50,7 @@ def checkpoints_offered(team: Team) -> QuerySet[Checkpoint]:
 def versions_offered(team: Team) -> QuerySet[DatasetVersion]:
     """The team's labelled data that is ready, newest first."""
     return (
-        DatasetVersion.objects.filter(team=team, summary__labels__classes__isnull=False)
-        .exclude(sha256="")
+        labelled(DatasetVersion.objects.filter(team=team))
         .select_related("dataset")
         .defer("preview", "manifest")
         .order_by("-created_at")

@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from webapp import storage
+from webapp import classifiers, storage
 from webapp.accounts import permissions
 from webapp.accounts.selectors import can_write
 from webapp.checkpoints import downloads
@@ -96,9 +96,9 @@ def detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         context |= {
             "report": report,
             "mine": report["scores"]["model"],
-            "verdict": figures.verdict(report),
-            "sides": figures.sides(report),
-            "confusion": figures.confusion(report),
+            "verdict": classifiers.verdict(report),
+            "sides": classifiers.sides(report),
+            "confusion": classifiers.confusion(report),
             "features": figures.features(report),
             "split": figures.SPLITS.get(report["split"], report["split"]),
         }

@@ -9,8 +9,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
 
+from training.command_specs import GenerateSpec
 from training.settings import problems
-from training.spec import GenerateSpec
 from webapp.accounts.models import Team, User
 from webapp.checkpoints.models import Checkpoint
 from webapp.checkpoints.selectors import language_models

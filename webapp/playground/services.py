@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
-from training.spec import GenerateSpec
+from training.command_specs import GenerateSpec
 from webapp.accounts import audit
 from webapp.accounts.models import Team, User
 from webapp.checkpoints.models import Checkpoint

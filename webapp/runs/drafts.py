@@ -13,7 +13,7 @@ from training.weights.planner import make_plan
 from webapp.accounts.models import Team, User
 from webapp.checkpoints.plans import CopyPreview
 from webapp.runs.estimates import Outlook, hosts, outlook
-from webapp.runs.forms import RunForm
+from webapp.runs.form import RunForm
 from webapp.runs.models import Run
 from webapp.runs.services import run_create
 
@@ -75,14 +75,13 @@ def _plan(form: RunForm) -> CopyPreview | None:
     patterns = [
         line.strip() for line in form.values["source.reinitialise"].splitlines() if line.strip()
     ]
-    same = form.values["tokenizer.kind"] == "source"
     try:
         plan = make_plan(
             config,
             form.source.config,
             form.source.shapes,
-            same_tokenizer=same,
-            reinitialise=patterns,
+            same_tokenizer=form.same_tokenizer,
+            reinitialise=[*patterns, *form.afresh],
         )
     except TrainingError as error:
         form.refuse("source.reinitialise", _(MESSAGES[error.code]) % error.params)

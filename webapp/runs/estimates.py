@@ -6,6 +6,7 @@ import math
 import os
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import psutil
 from django.conf import settings
@@ -13,8 +14,16 @@ from django.db.models.functions import Now
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import GPT2Config
-from training.estimate import Estimate, assumed_speed, estimate, flops_per_token
+from training.backbones.registry import config_of
+from training.estimate import (
+    Estimate,
+    assumed_speed,
+    estimate,
+    estimate_classifier,
+    flops_per_token,
+)
 from training.spec import RunSpec, trained_config
 from webapp.accounts.models import Team
 from webapp.jobs.models import State, Worker
@@ -45,11 +54,13 @@ class Outlook:
         estimate: What the run takes.
         measured: Whether its time rests on past runs here, rather than on an assumption.
         memory_available: Bytes of the largest machine that could take it.
+        at_least: Whether what the network computes on the way comes on top of the memory.
     """
 
     estimate: Estimate
     measured: bool
     memory_available: int
+    at_least: bool = False
 
     @property
     def fits(self) -> bool:
@@ -66,8 +77,16 @@ class Outlook:
         return self.estimate.memory_bytes / self.memory_available
 
 
-def outlook(spec: RunSpec, config: GPT2Config, team: Team) -> Outlook:
+def outlook(spec: Any, config: BackboneConfig, team: Team) -> Outlook:
     """Time and memory of a run before it starts."""
+    if not isinstance(config, GPT2Config):
+        rate = measured_examples_per_s(spec, config, team)
+        return Outlook(
+            estimate=estimate_classifier(spec, config, rate),
+            measured=rate is not None,
+            memory_available=memory_available(),
+            at_least=True,
+        )
     speed = measured_speed(spec, config, team)
     return Outlook(
         estimate=estimate(spec, config, speed or assumed_speed(os.cpu_count() or 1)),
@@ -76,12 +95,38 @@ def outlook(spec: RunSpec, config: GPT2Config, team: Team) -> Outlook:
     )
 
 
+def measured_examples_per_s(spec: Any, config: BackboneConfig, team: Team) -> float | None:
+    """Of the newest past run that trained the same weights of the same network alike; else None.
+
+    Steps of a frozen backbone take a third of the others' time, so runs of another policy, or with
+    images of another size, say nothing.
+    """
+    wanted = (config.parameter_count(), spec.training.policy, spec.inputs.image_px)
+    past = (
+        Run.objects.filter(team=team, method=spec.method, job__state=State.SUCCEEDED)
+        .filter(checkpoint__architecture=config.architecture)
+        .select_related("job", "checkpoint")
+        .only("job__spec", "job__report", "checkpoint__config")
+        .order_by("-created_at")[:PAST_RUNS]
+    )
+    for run in past:
+        old, report = run.job.spec, run.job.report
+        assert run.checkpoint is not None
+        count = config_of(run.checkpoint.config).parameter_count()
+        if (count, old["training"]["policy"], old["inputs"]["image_px"]) != wanted:
+            continue
+        if report.get("duration_s") and report.get("tokens"):
+            return float(report["tokens"] / report["duration_s"])
+    return None
+
+
 def measured_speed(spec: RunSpec, config: GPT2Config, team: Team) -> float | None:
     """FLOP/s of the past run whose model is nearest in size; small ones never reach the peak."""
     wanted = math.log(flops_per_token(config, spec.training.sequence_length))
     best: tuple[float, float] | None = None
     past = (
-        Run.objects.filter(team=team, job__state=State.SUCCEEDED, checkpoint__isnull=False)
+        Run.objects.filter(team=team, method=spec.method, job__state=State.SUCCEEDED)
+        .filter(checkpoint__isnull=False)
         .select_related("job", "checkpoint")
         .only("job__spec", "job__report", "checkpoint__config")
         .order_by("-created_at")[:PAST_RUNS]

@@ -1,23 +1,22 @@
-"""How the settings of a run are laid out; what they mean stands in ``training.spec`` alone.
+"""How the settings of a spec become inputs; what they mean stands in the spec's model alone.
 
-Titles, help, ranges, choices and defaults are read from the pydantic models. Here is only the
-order, which settings most people never touch, and the few widgets that differ from the obvious.
+Titles, help, ranges, choices and defaults are read from the pydantic models. A :class:`Layout` adds
+only the order, which settings most people never touch, and the few widgets that differ from the
+obvious; :mod:`webapp.runs.layouts` has one for each method.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-
-from training.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -35,89 +34,6 @@ class Section:
     title: str | Promise
     paths: tuple[str, ...]
     advanced: tuple[str, ...] = ()
-
-
-SECTIONS: dict[str, Section] = {
-    section.key: section
-    for section in (
-        Section(
-            "model",
-            _("Model"),
-            ("model.n_layer", "model.n_embd", "model.n_head", "model.n_positions"),
-            (
-                "model.n_inner",
-                "model.activation_function",
-                "model.layer_norm_epsilon",
-                "model.tie_word_embeddings",
-                "model.scale_attn_weights",
-                "model.scale_attn_by_inverse_layer_idx",
-            ),
-        ),
-        Section("tokenizer", _("Tokenizer"), ("tokenizer.kind", "tokenizer.vocabulary_size")),
-        Section(
-            "training",
-            _("Training"),
-            (
-                "training.steps",
-                "training.batch_size",
-                "training.sequence_length",
-                "training.learning_rate",
-                "training.warmup_steps",
-                "training.dropout",
-            ),
-            (
-                "training.accumulation",
-                "training.packing",
-                "training.schedule",
-                "training.final_learning_rate",
-                "training.weight_decay",
-                "training.clip_norm",
-                "training.beta_1",
-                "training.beta_2",
-                "training.epsilon",
-                "training.precision",
-                "seed",
-            ),
-        ),
-        Section(
-            "lora",
-            _("LoRA"),
-            ("training.lora.rank", "training.lora.alpha", "training.lora.targets"),
-        ),
-        Section(
-            "evaluation",
-            _("Evaluation and samples"),
-            ("evaluation.every", "evaluation.sample_every", "evaluation.prompts"),
-            ("evaluation.batches", "evaluation.checkpoint_every", "evaluation.sample_tokens"),
-        ),
-        Section("devices", _("Devices"), ("devices.kind", "devices.count")),
-    )
-}
-
-#: Settings shown as one line of text each.
-LINES = frozenset({"evaluation.prompts", "source.reinitialise"})
-
-#: What a choice is called, where its value alone says too little.
-CHOICES: dict[str, dict[str, str | Promise]] = {
-    "tokenizer.kind": {
-        "gpt2": _("GPT-2's published vocabulary"),
-        "train": _("trained on this data set"),
-        "source": _("the source's own"),
-        "checkpoint": _("of the same source as its transfer"),
-    },
-    "method": {"causal_lm": _("causal language modelling")},
-    "training.schedule": {
-        "cosine": _("cosine"),
-        "linear": _("linear"),
-        "constant": _("constant"),
-    },
-    "training.precision": {"auto": _("automatic")},
-    "devices.kind": {
-        "auto": _("automatic"),
-        "cpu": _("processor"),
-        "gpu": _("graphics card"),
-    },
-}
 
 
 @dataclass
@@ -152,14 +68,137 @@ class Setting:
         return self.path.replace(".", "-")
 
 
-@cache
-def info(path: str) -> FieldInfo:
-    """The schema's entry of a dotted path.
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The settings of one method's spec, as a form has them.
 
-    Raises:
-        KeyError: There is no such setting.
+    Attributes:
+        spec: The pydantic model.
+        groups: In the order of the page.
+        apart: Settings that stand elsewhere on the page.
+        lines: Settings entered as one line of text each.
+        choice_names: What a choice is called, where its value alone says too little.
     """
-    model: type[BaseModel] = RunSpec
+
+    spec: type[BaseModel]
+    groups: tuple[Section, ...]
+    apart: tuple[str, ...] = ()
+    lines: frozenset[str] = frozenset()
+    choice_names: Mapping[str, Mapping[str, str | Promise]] = field(default_factory=dict)
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """Every setting that the form has an input for."""
+        found = [path for group in self.groups for path in group.paths + group.advanced]
+        return (*found, *self.apart)
+
+    def info(self, path: str) -> FieldInfo:
+        """The schema's entry of a dotted path.
+
+        Raises:
+            KeyError: There is no such setting.
+        """
+        return _info(self.spec, path)
+
+    def widget(self, path: str) -> str:
+        """What a setting is entered with."""
+        if path in self.lines:
+            return "lines"
+        (kind,) = _options(self.info(path).annotation)
+        if kind is bool:
+            return "checkbox"
+        if get_origin(kind) is list:
+            return "checkboxes"
+        if get_origin(kind) is Literal:
+            return "select"
+        return {int: "integer", float: "number"}.get(kind, "text")
+
+    def nullable(self, path: str) -> bool:
+        """Whether the setting may be left empty."""
+        annotation = self.info(path).annotation
+        return get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation)
+
+    def choices(self, path: str) -> list[tuple[str, str]]:
+        """The values to choose from, with their names."""
+        (kind,) = _options(self.info(path).annotation)
+        if get_origin(kind) is list:
+            (kind,) = get_args(kind)
+        if get_origin(kind) is not Literal:
+            return []
+        names = self.choice_names.get(path, {})
+        return [(str(value), str(names.get(str(value), value))) for value in get_args(kind)]
+
+    def default(self, path: str) -> Any:
+        """The schema's default, as the form writes it."""
+        return self.written(path, self.info(path).get_default(call_default_factory=True))
+
+    def written(self, path: str, value: Any) -> Any:
+        """A value of a spec as the form shows it: text, yes or no, or several texts."""
+        match self.widget(path):
+            case "checkbox":
+                return bool(value)
+            case "lines":
+                return "\n".join(str(item) for item in value or [])
+            case "checkboxes":
+                return [str(item) for item in value or []]
+        if isinstance(value, float):
+            return f"{value:.12g}"
+        return "" if value is None else str(value)
+
+    def typed(self, path: str, value: Any) -> Any:
+        """An input's text as pydantic takes it: empty is None where the setting allows that."""
+        match self.widget(path):
+            case "checkbox" | "checkboxes":
+                return value
+            case "lines":
+                return [line.strip() for line in str(value).splitlines() if line.strip()]
+        text = str(value).strip()
+        if not text and self.nullable(path):
+            return None
+        number = {"integer": int, "number": float}.get(self.widget(path))
+        try:
+            return number(text) if number else text
+        except ValueError:
+            return text  # pydantic says what is wrong with it
+
+    def range_text(self, path: str) -> str:
+        """The bounds as people read them, empty where there are none."""
+        low = high = None
+        open_low = open_high = False
+        for bound in self.info(path).metadata:
+            low = getattr(bound, "ge", getattr(bound, "gt", low))
+            high = getattr(bound, "le", getattr(bound, "lt", high))
+            open_low |= hasattr(bound, "gt")
+            open_high |= hasattr(bound, "lt")
+        if self.widget(path) not in {"integer", "number"}:
+            return ""
+        lower = "" if low is None else (f"> {low:,g}" if open_low else f"{low:,g}")
+        upper = "" if high is None else (f"< {_large(high)}" if open_high else _large(high))
+        if lower and upper:
+            return f"{lower} … {upper}"
+        if lower and not open_low:
+            return gettext("from %(low)s") % {"low": lower}
+        return lower or upper
+
+    def setting(self, path: str, value: Any = None, errors: list[str] | None = None) -> Setting:
+        """A setting with what was typed and what is wrong with it."""
+        found = self.info(path)
+        return Setting(
+            path=path,
+            widget=self.widget(path),
+            title=gettext(found.title or path.rpartition(".")[2]),
+            help=gettext(found.description) if found.description else "",
+            range=self.range_text(path),
+            choices=self.choices(path),
+            default=self.default(path) if not found.is_required() else "",
+            value=value,
+            errors=errors or [],
+        )
+
+
+@cache
+def _info(spec: type[BaseModel], path: str) -> FieldInfo:
+    model = spec
     *parents, last = path.split(".")
     for part in parents:
         found = _model(model.model_fields[part].annotation)
@@ -183,99 +222,5 @@ def _options(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
-@cache
-def widget(path: str) -> str:
-    """What a setting is entered with."""
-    if path in LINES:
-        return "lines"
-    (kind,) = _options(info(path).annotation)
-    if kind is bool:
-        return "checkbox"
-    if get_origin(kind) is list:
-        return "checkboxes"
-    if get_origin(kind) is Literal:
-        return "select"
-    return {int: "integer", float: "number"}.get(kind, "text")
-
-
-def nullable(path: str) -> bool:
-    """Whether the setting may be left empty."""
-    annotation = info(path).annotation
-    return get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation)
-
-
-def choices(path: str) -> list[tuple[str, str]]:
-    """The values to choose from, with their names."""
-    (kind,) = _options(info(path).annotation)
-    if get_origin(kind) is list:
-        (kind,) = get_args(kind)
-    if get_origin(kind) is not Literal:
-        return []
-    names = CHOICES.get(path, {})
-    return [(str(value), str(names.get(str(value), value))) for value in get_args(kind)]
-
-
-def default(path: str) -> Any:
-    """The schema's default, as the form writes it."""
-    return written(path, info(path).get_default(call_default_factory=True))
-
-
-def written(path: str, value: Any) -> Any:
-    """A value of a spec as the form shows it: text, yes or no, or several texts."""
-    match widget(path):
-        case "checkbox":
-            return bool(value)
-        case "lines":
-            return "\n".join(str(item) for item in value or [])
-        case "checkboxes":
-            return [str(item) for item in value or []]
-    if isinstance(value, float):
-        return f"{value:.12g}"
-    return "" if value is None else str(value)
-
-
-def range_text(path: str) -> str:
-    """The bounds as people read them, empty where there are none."""
-    low = high = None
-    open_low = open_high = False
-    for bound in info(path).metadata:
-        low = getattr(bound, "ge", getattr(bound, "gt", low))
-        high = getattr(bound, "le", getattr(bound, "lt", high))
-        open_low |= hasattr(bound, "gt")
-        open_high |= hasattr(bound, "lt")
-    if widget(path) not in {"integer", "number"}:
-        return ""
-    lower = "" if low is None else (f"> {low:,g}" if open_low else f"{low:,g}")
-    upper = "" if high is None else (f"< {_large(high)}" if open_high else _large(high))
-    if lower and upper:
-        return f"{lower} … {upper}"
-    if lower and not open_low:
-        return gettext("from %(low)s") % {"low": lower}
-    return lower or upper
-
-
 def _large(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
-
-
-def setting(path: str, value: Any = None, errors: list[str] | None = None) -> Setting:
-    """A setting with what was typed and what is wrong with it."""
-    found = info(path)
-    return Setting(
-        path=path,
-        widget=widget(path),
-        title=gettext(found.title or path.rpartition(".")[2]),
-        help=gettext(found.description) if found.description else "",
-        range=range_text(path),
-        choices=choices(path),
-        default=default(path) if not found.is_required() else "",
-        value=value,
-        errors=errors or [],
-    )
-
-
-@cache
-def paths() -> tuple[str, ...]:
-    """Every setting that the form has an input for."""
-    found = [path for section in SECTIONS.values() for path in section.paths + section.advanced]
-    return (*found, "source.reinitialise")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from training.methods.registry import LOOP_METHODS
 from webapp.checkpoints.folders import StoredFolder, store_checkpoint
 from webapp.checkpoints.models import Checkpoint
 from webapp.checkpoints.services import checkpoint_create
@@ -26,12 +27,10 @@ def name(job: Job) -> str:
 def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Put the data and the source into the folder and return the spec with their paths."""
     spec["data"]["path"] = place_files(spec["data"]["path"], folder / "data")
-    if spec.get("source"):
-        spec["source"]["checkpoint"] = place_files(spec["source"]["checkpoint"], folder / "source")
-    if spec["tokenizer"].get("checkpoint"):
-        spec["tokenizer"]["checkpoint"] = place_files(
-            spec["tokenizer"]["checkpoint"], folder / "tokenizer"
-        )
+    for path in LOOP_METHODS[spec["method"]].checkpoints:
+        part, _dot, field = path.partition(".")
+        if (spec.get(part) or {}).get(field):
+            spec[part][field] = place_files(spec[part][field], folder / part)
     return spec
 
 

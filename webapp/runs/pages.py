@@ -12,6 +12,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from training.backbones.registry import BACKBONES
+from webapp import classifiers
 from webapp.accounts import selectors as accounts
 from webapp.accounts.models import Membership, Team
 from webapp.checkpoints.lineage import Lineage, lineage
@@ -20,6 +22,7 @@ from webapp.jobs.models import State
 from webapp.jobs.selectors import error_sentence
 from webapp.runs import selectors
 from webapp.runs.curves import METRICS
+from webapp.runs.forms import form_class
 from webapp.runs.models import Run
 from webapp.runs.selectors import DEFAULT_SORT, SORTS, Filters
 from webapp.runs.settings_diff import changed, side_by_side
@@ -39,13 +42,35 @@ PHASES: dict[str, str | Promise] = {
     "training": gettext_lazy("training"),
     "saving": gettext_lazy("saving"),
 }
+#: What is counted while a run trains: what one reads of its speed, and of all that it saw.
+COUNTED: dict[str, tuple[str | Promise, str | Promise]] = {
+    "tokens": (gettext_lazy("Tokens per second"), gettext_lazy("Tokens seen")),
+    "examples": (gettext_lazy("Examples per second"), gettext_lazy("Examples seen")),
+}
 
 #: Scores of a report: key, title, places, whether a larger one is better.
-SCORES: tuple[tuple[str, str | Promise, int, bool], ...] = (
-    ("loss", gettext_lazy("loss per token"), 3, False),
-    ("perplexity", gettext_lazy("perplexity"), 1, False),
-    ("accuracy", gettext_lazy("accuracy"), 3, True),
-)
+Scores = tuple[tuple[str, str | Promise, int, bool], ...]
+SCORES: dict[str, Scores] = {
+    "causal_lm": (
+        ("loss", gettext_lazy("loss per token"), 3, False),
+        ("perplexity", gettext_lazy("perplexity"), 1, False),
+        ("accuracy", gettext_lazy("accuracy"), 3, True),
+    ),
+    "classification": (
+        ("loss", gettext_lazy("loss per example"), 3, False),
+        ("accuracy", gettext_lazy("accuracy"), 3, True),
+    ),
+}
+HELD_OUT: dict[str, dict[str, str | Promise]] = {
+    "causal_lm": {
+        "validation": gettext_lazy("validation text"),
+        "test": gettext_lazy("test text"),
+    },
+    "classification": {
+        "validation": gettext_lazy("validation split"),
+        "test": gettext_lazy("test split"),
+    },
+}
 
 
 # --- the list -------------------------------------------------------------------------------------
@@ -117,6 +142,7 @@ def live_context(run: Run, user: Any) -> dict[str, Any]:
         "tokens_per_s": tokens / duration if duration and tokens else live.get("tokens_per_s"),
         "steps_per_s": steps / duration if duration and steps else live.get("steps_per_s"),
         "eta": live.get("eta_s"),
+        "per_second": COUNTED[counts_of(run)][0],
         "memory": live.get("rss_bytes"),
         "processor": live.get("cpu_percent"),
         "gpus": live.get("gpus") or [],
@@ -126,6 +152,11 @@ def live_context(run: Run, user: Any) -> dict[str, Any]:
         "seq": selectors.last_seq(run),
         "outcome_key": _outcome_key(run),
     }
+
+
+def counts_of(run: Run) -> str:
+    """What the run's progress counts."""
+    return "tokens" if run.method == "causal_lm" else "examples"
 
 
 def _outcome_key(run: Run) -> str:
@@ -163,21 +194,20 @@ class ScoreRow:
 
 
 def score_rows(run: Run) -> list[ScoreRow]:
-    """The report's scores on held-out text; none before the run has ended well."""
+    """The report's scores on what it never saw; none before the run has ended well."""
     report = run.job.report or {}
     before, after = report.get("before") or {}, report.get("after") or {}
     twin = selectors.twin_of(run)
     of_twin = ((twin.job.report or {}).get("after") or {}) if twin else {}
-    splits = {"validation": _("validation text"), "test": _("test text")}
     rows = []
-    for split, name in splits.items():
+    for split, name in HELD_OUT[run.method].items():
         if not after.get(split):
             continue
-        for key, title, places, rising in SCORES:
+        for key, title, places, rising in SCORES[run.method]:
             old, new = (before.get(split) or {}).get(key), after[split].get(key)
             better = None if old is None or new is None or old == new else (new > old) == rising
             other = (of_twin.get(split) or {}).get(key)
-            rows.append(ScoreRow(name, str(title), places, old, new, other, better))
+            rows.append(ScoreRow(str(name), str(title), places, old, new, other, better))
     return rows
 
 
@@ -197,7 +227,9 @@ def detail_context(run: Run, user: Any) -> dict[str, Any]:
             "audit": selectors.audit_events(run),
             "derived": selectors.derived_runs(run)[:10],
             "lineage": _lineage(run, user),
-            "model": selectors.model_of(run),
+            "model": (model := selectors.model_of(run)),
+            "architecture": model and BACKBONES[model.architecture],
+            "makes_samples": "sample_every" in run.job.spec["evaluation"],
             "chart": chart([run, selectors.twin_of(run)], pair=True),
             "metrics": metric_choices(pair=True),
         }
@@ -284,6 +316,9 @@ def report_context(run: Run, user: Any) -> dict[str, Any]:
         "report": report,
         "twin": twin,
         "texts": _texts(shown, twin),
+        "seen": COUNTED[counts_of(shown)][1],
+        "writes": shown.method == "causal_lm",
+        **_classified(shown, twin),
         "chart": chart([shown, twin], pair=True),
         "metrics": metric_choices(pair=True),
         "changed": changed(shown.job.spec),
@@ -291,6 +326,22 @@ def report_context(run: Run, user: Any) -> dict[str, Any]:
         "elapsed": selectors.elapsed_s(shown.job),
         "environment": report.get("environment") or {},
         "plan": _plan(shown),
+    }
+
+
+def _classified(run: Run, twin: Run | None) -> dict[str, Any]:
+    """What a classifier's report shows; nothing for another's."""
+    report = run.job.report or {}
+    if not (report.get("scores") or {}).get("model"):
+        return {}
+    report = classifiers.with_twin(report, twin.job.report if twin else None)
+    return {
+        "report": report,
+        "mine": report["scores"]["model"],
+        "worth": classifiers.verdict(report),
+        "sides": classifiers.sides(report),
+        "confusion": classifiers.confusion(report),
+        "scored_split": HELD_OUT[run.method].get(report["split"], report["split"]),
     }
 
 
@@ -306,14 +357,14 @@ def _plan(run: Run) -> CopyPreview | None:
     if source is None or model is None:
         return None
     known = of_checkpoint(source)
-    spec = run.job.spec
+    form = form_class(run.method).from_spec(run.job.spec, run.team)
     try:
         plan = make_plan(
             model,
             known.config,
             known.shapes,
-            same_tokenizer=spec["tokenizer"]["kind"] == "source",
-            reinitialise=(spec.get("source") or {}).get("reinitialise") or (),
+            same_tokenizer=form.same_tokenizer,
+            reinitialise=[*form.payload()["source"]["reinitialise"], *form.afresh],
         )
     except TrainingError:
         return None
@@ -373,14 +424,19 @@ def _score_table(runs: list[Run]) -> list[dict[str, Any]]:
         row(_("best validation loss"), 3, [run.best_validation_loss for run in runs], False),
         row(_("at step"), 0, [run.best_step for run in runs], None),
     ]
-    for split, name in (("validation", _("validation text")), ("test", _("test text"))):
-        for key, title, places, rising in SCORES:
-            values = [
-                (((run.job.report or {}).get("after") or {}).get(split) or {}).get(key)
-                for run in runs
-            ]
-            if any(value is not None for value in values):
-                rows.append(row(f"{title}, {name}", places, values, rising))
+    methods = dict.fromkeys(run.method for run in runs)
+    known = {
+        (split, key): (name, title, places, rising)
+        for method in methods
+        for split, name in HELD_OUT[method].items()
+        for key, title, places, rising in SCORES[method]
+    }
+    for (split, key), (name, title, places, rising) in known.items():
+        values = [
+            (((run.job.report or {}).get("after") or {}).get(split) or {}).get(key) for run in runs
+        ]
+        if any(value is not None for value in values):
+            rows.append(row(f"{title}, {name}", places, values, rising))
     durations = [(run.job.report or {}).get("duration_s") for run in runs]
     rows.append(row(_("training time (s)"), 0, durations, None))
     return rows

@@ -11,8 +11,8 @@ from django.db.models import F, FloatField, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
-from training.backbones.gpt2.config import GPT2Config
-from training.spec import trained_config
+from training.backbones.contract import BackboneConfig
+from training.backbones.registry import config_of
 from webapp.accounts.models import AuditEvent, Tag, User
 from webapp.datasets.models import Dataset
 from webapp.jobs.models import Job, JobEvent, State
@@ -352,10 +352,10 @@ def derived_runs(run: Run) -> QuerySet[Any]:
     return Run.objects.filter(made, team_id=run.team_id).select_related("job")
 
 
-def model_of(run: Run) -> GPT2Config | None:
+def model_of(run: Run) -> BackboneConfig | None:
     """The model, as far as it is known."""
     if run.checkpoint is not None:
-        return trained_config(run.checkpoint.config)
+        return config_of(run.checkpoint.config)
     from webapp.runs.sources import run_config
 
     try:

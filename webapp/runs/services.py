@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext
 
 from training.backbones.gpt2.config import PRESETS
 from training.evaluation.transfer_gain import transfer_gain
+from training.methods.contract import LoopSpec
+from training.methods.registry import LOOP_METHODS
+from training.settings import Settings
 from training.spec import DataSpec, EvaluationSpec, RunSpec, SourceSpec, TokenizerSpec, TrainingSpec
-from training.twin import scratch_twin
 from webapp.accounts import audit
 from webapp.accounts.models import Team, User
 from webapp.checkpoints.services import tag_named
 from webapp.datasets.models import DatasetVersion
-from webapp.datasets.selectors import of_texts
 from webapp.jobs.models import Job, State
 from webapp.jobs.services import job_create
 from webapp.runs import references
+from webapp.runs.data import learnable
+from webapp.runs.form import at
 from webapp.runs.models import Run
 from webapp.runs.sources import Source, source_of
 
@@ -34,7 +38,7 @@ class RunRefused(Exception):
 def run_create(
     *,
     name: str,
-    spec: RunSpec,
+    spec: Any,
     owner: User,
     team: Team,
     twin: bool = False,
@@ -47,7 +51,8 @@ def run_create(
 
     Args:
         name: For people; empty: made from data and source.
-        spec: Complete; data and source as ``store:`` references of the same team.
+        spec: Of any method that the loop trains, complete; data and source as ``store:``
+            references of the same team.
         owner: Who asked.
         team: Whose it is.
         twin: Also make the twin: same data, tokens, seed and steps, no source. Ignored for a run
@@ -59,14 +64,14 @@ def run_create(
         RunRefused: A reference names nothing that this team has.
     """
     version = _data(spec, team)
-    source = _source(spec.source.checkpoint, team) if spec.source else None
-    words = _source(spec.tokenizer.checkpoint, team) if spec.tokenizer.checkpoint else None
+    source = _source(spec.source.checkpoint, team, spec.method) if spec.source else None
+    others = _other_checkpoints(spec, team)
     if spec.source is not None and source is not None:
         # A run that has its checkpoint by now is named by that.
         named = spec.source.model_copy(update={"checkpoint": source.reference})
         spec = spec.model_copy(update={"source": named})
     name = name or default_name(version, source)
-    run = _make(name, spec, version, source, _waits_for(version, source, words), owner, team)
+    run = _make(name, spec, version, source, _waits_for(version, source, *others), owner, team)
     run.notes = notes
     run.save(update_fields=["notes"])
     run.tags.set([tag_named(team, word) for word in dict.fromkeys(tags)])
@@ -78,13 +83,13 @@ def run_create(
     return run
 
 
-def _make_twin(run: Run, spec: RunSpec, version: DatasetVersion, source: Source) -> Run:
+def _make_twin(run: Run, spec: Any, version: DatasetVersion, source: Source) -> Run:
     twin = _make(
         gettext("%(run)s · scratch twin") % {"run": run.name[:140]},
-        scratch_twin(spec, source.config),
+        LOOP_METHODS[spec.method].twin(spec, source.config),
         version,
         None,
-        # The source as well: its tokenizer is the twin's.
+        # The source as well: its tokenizer (or its normalisation) is the twin's.
         _waits_for(version, source),
         run.owner,
         run.team,
@@ -97,7 +102,7 @@ def _make_twin(run: Run, spec: RunSpec, version: DatasetVersion, source: Source)
 
 def _make(
     name: str,
-    spec: RunSpec,
+    spec: Any,
     version: DatasetVersion,
     source: Source | None,
     after: list[Job],
@@ -128,17 +133,25 @@ def default_name(version: DatasetVersion, source: Source | None) -> str:
     return f"{source.name[:80]} → {version.dataset.name[:70]}"
 
 
-def _data(spec: RunSpec, team: Team) -> DatasetVersion:
+def _data(spec: LoopSpec, team: Team) -> DatasetVersion:
     kind, pk = references.read(spec.data.path)
-    rows = of_texts(DatasetVersion.objects.filter(team=team, pk=pk))
+    rows = learnable(team, spec.method).filter(pk=pk)
     version = rows.select_related("dataset", "job").first() if kind == "dataset" else None
     if version is None:
         raise RunRefused(spec.data.path)
     return version
 
 
-def _source(reference: str, team: Team) -> Source:
-    source = source_of(reference, team)
+def _other_checkpoints(spec: Settings, team: Team) -> list[Source]:
+    """What the spec names beside its source: whose tokenizer it takes, say."""
+    values = spec.model_dump(mode="json")
+    method = values["method"]
+    named = [at(values, path) for path in LOOP_METHODS[method].checkpoints]
+    return [_source(one, team, method) for one in named[1:] if one]
+
+
+def _source(reference: str, team: Team, method: str) -> Source:
+    source = source_of(reference, team, method)
     if source is None:
         raise RunRefused(reference)
     return source

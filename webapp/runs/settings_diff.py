@@ -8,12 +8,21 @@ from typing import Any
 
 from django.utils.translation import gettext
 
-from training.spec import RunSpec
-from webapp.runs import fields
+from webapp.runs.fields import Layout
+from webapp.runs.layouts import CAUSAL_LM, LAYOUTS
 
 _ABSENT = object()
 #: Told on the page in words, with links.
-_ELSEWHERE = ("data.path", "source.checkpoint", "tokenizer.checkpoint", "version", "method")
+_ELSEWHERE = frozenset(
+    {
+        "data.path",
+        "source.checkpoint",
+        "tokenizer.checkpoint",
+        "inputs.checkpoint",
+        "version",
+        "method",
+    }
+)
 #: A model's size has no default worth telling; it is said in one line.
 _IN_WORDS = frozenset(
     f"model.{name}" for name in ("n_layer", "n_embd", "n_head", "n_positions", "vocab_size")
@@ -37,31 +46,44 @@ class Row:
     differs: bool
 
 
-def flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def layout_of(spec: Mapping[str, Any]) -> Layout:
+    """How the settings of a spec's method are laid out."""
+    return LAYOUTS.get(spec.get("method", ""), CAUSAL_LM)
+
+
+def flat(spec: Mapping[str, Any]) -> dict[str, Any]:
     """``{"training.steps": 400, …}``; parts that are None are left out."""
+    return _flat(spec, layout_of(spec), "")
+
+
+def _flat(spec: Mapping[str, Any], layout: Layout, prefix: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in spec.items():
         path = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            found |= flat(value, f"{path}.")
-        elif value is not None or path in fields.paths():
+            found |= _flat(value, layout, f"{path}.")
+        elif value is not None or path in layout.paths:
             found[path] = value
     return found
 
 
-def title(path: str) -> str:
-    """What a setting is called."""
-    try:
-        return gettext(fields.info(path).title or path)
-    except KeyError:
-        return path
+def title(path: str, layouts: Sequence[Layout] = (CAUSAL_LM,)) -> str:
+    """What a setting is called, by the first method that has such."""
+    for layout in layouts:
+        try:
+            return gettext(layout.info(path).title or path)
+        except (KeyError, AttributeError):
+            continue
+    return path
 
 
 def side_by_side(specs: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Every setting of any of the specs, in the schema's order."""
     flats = [flat(spec) for spec in specs]
     paths = list(dict.fromkeys(path for settings in flats for path in settings))
-    order = {path: number for number, path in enumerate(fields.paths())}
+    layouts = list(dict.fromkeys(layout_of(spec) for spec in specs))
+    known = dict.fromkeys(path for layout in layouts for path in layout.paths)
+    order = {path: number for number, path in enumerate(known)}
     paths.sort(key=lambda path: order.get(path, -1))
     rows = []
     for path in paths:
@@ -71,7 +93,7 @@ def side_by_side(specs: Sequence[Mapping[str, Any]]) -> list[Row]:
         rows.append(
             Row(
                 path,
-                title(path),
+                title(path, layouts),
                 [None if value is _ABSENT else value for value in values],
                 any(_same(value) != _same(values[0]) for value in values),
             )
@@ -86,7 +108,8 @@ def _same(value: Any) -> Any:
 
 def changed(spec: Mapping[str, Any]) -> list[tuple[Row, Any]]:
     """The settings that are not at their default, with the default; for one run's page."""
-    base = flat(RunSpec.model_validate(_with_defaults(spec)).model_dump(mode="json"))
+    defaults = layout_of(spec).spec.model_validate(_with_defaults(spec))
+    base = flat(defaults.model_dump(mode="json"))
     found = []
     for row in side_by_side([spec]):
         default = base.get(row.path)
@@ -97,9 +120,9 @@ def changed(spec: Mapping[str, Any]) -> list[tuple[Row, Any]]:
 
 def _with_defaults(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The least that makes a spec: its data and source, all else left out."""
-    least: dict[str, Any] = {"data": spec["data"]}
+    least: dict[str, Any] = {"data": spec["data"], "method": spec["method"]}
     if spec.get("model"):
-        least["model"] = {}
+        least["model"] = {"architecture": spec["model"].get("architecture", "gpt2")}
     if spec.get("source"):
         least["source"] = {"checkpoint": spec["source"]["checkpoint"]}
     if (spec.get("training") or {}).get("lora"):

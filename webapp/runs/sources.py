@@ -7,8 +7,11 @@ from typing import Any
 
 from django.db.models import Q
 
-from training.backbones.gpt2.config import PRESETS, GPT2Config
-from training.spec import TRAINED, trained_config
+from training.backbones.contract import BackboneConfig
+from training.backbones.gpt2.config import PRESETS
+from training.backbones.registry import BACKBONES, config_of
+from training.methods.registry import LOOP_METHODS
+from training.methods.task_related.classification import with_classes
 from webapp.accounts.models import Team
 from webapp.checkpoints.models import Checkpoint
 from webapp.jobs.models import ENDED, State
@@ -31,7 +34,7 @@ class Source:
 
     reference: str
     name: str
-    config: GPT2Config
+    config: BackboneConfig
     shapes: dict[str, tuple[int, ...]]
     checkpoint: Checkpoint | None = None
     run: Run | None = None
@@ -45,15 +48,22 @@ class Source:
     def parameters(self) -> int:
         return self.config.parameter_count()
 
+    @property
+    def title(self) -> str:
+        """What the architecture is called."""
+        return BACKBONES[self.config.architecture].title
 
-def source_of(reference: str, team: Team) -> Source | None:
-    """The source that a reference names, when this team has it and it can still become one."""
+
+def source_of(reference: str, team: Team, method: str) -> Source | None:
+    """The source that a reference names, when this team has it, it can still become one, and the
+    method trains such."""
     try:
         kind, pk = references.read(reference)
     except ValueError:
         return None
     if kind == "checkpoint":
-        checkpoint = Checkpoint.objects.filter(team=team, pk=pk, architecture__in=TRAINED).first()
+        trained = LOOP_METHODS[method].backbones
+        checkpoint = Checkpoint.objects.filter(team=team, pk=pk, architecture__in=trained).first()
         return of_checkpoint(checkpoint) if checkpoint else None
     if kind == "run":
         run = (
@@ -61,15 +71,20 @@ def source_of(reference: str, team: Team) -> Source | None:
             .select_related("job", "checkpoint", "source_checkpoint", "dataset_version__dataset")
             .first()
         )
-        return of_run(run) if run else None
+        return _trained_by(method, of_run(run)) if run else None
     return None
+
+
+def _trained_by(method: str, source: Source | None) -> Source | None:
+    known = source is not None and source.config.architecture in LOOP_METHODS[method].backbones
+    return source if known else None
 
 
 def of_checkpoint(checkpoint: Checkpoint) -> Source:
     return Source(
         reference=references.write("checkpoint", checkpoint.pk),
         name=checkpoint.name,
-        config=trained_config(checkpoint.config),
+        config=config_of(checkpoint.config),
         shapes={item["name"]: tuple(item["shape"]) for item in checkpoint.tensors},
         checkpoint=checkpoint,
     )
@@ -91,28 +106,37 @@ def of_run(run: Run) -> Source | None:
     )
 
 
-def run_config(run: Run) -> GPT2Config:
-    """The model that a run trains, its vocabulary as the engine will set it."""
-    return spec_config(run.job.spec, run.team)
+def run_config(run: Run) -> BackboneConfig:
+    """The model that a run trains: its vocabulary as the engine will set it, or its classes.
+
+    Raises:
+        ValueError: Its source ended without a checkpoint.
+    """
+    if run.method == "classification":
+        labels = run.dataset_version.summary["labels"]["classes"]
+        config = _base_config(run.job.spec, run.team, run.method)
+        return with_classes(config, [str(one["name"]) for one in labels])
+    return _language_model(run.job.spec, run.team, run.method)
 
 
-def spec_config(spec: dict[str, Any], team: Team) -> GPT2Config:
-    """The model of a spec: its own, or its source's; as many rows as the tokenizer has tokens."""
-    tokenizer = spec["tokenizer"]
-    source = spec.get("source")
-    of_source = source_of(source["checkpoint"], team) if source else None
+def _base_config(spec: dict[str, Any], team: Team, method: str) -> BackboneConfig:
+    """The model of a spec: its own, or its source's."""
     if spec.get("model"):
-        config = trained_config(spec["model"])
-    elif of_source is not None:
-        config = of_source.config
-    else:
+        return config_of(spec["model"])
+    source = source_of(spec["source"]["checkpoint"], team, method) if spec.get("source") else None
+    if source is None:
         raise ValueError("neither model nor source")
+    return source.config
+
+
+def _language_model(spec: dict[str, Any], team: Team, method: str) -> BackboneConfig:
+    """The same with as many rows as the tokenizer has tokens."""
+    config, tokenizer = _base_config(spec, team, method), spec["tokenizer"]
+    named = {"source": spec.get("source"), "checkpoint": tokenizer}.get(tokenizer["kind"])
     match tokenizer["kind"]:
-        case "source":
-            rows = of_source.config.vocab_size if of_source else config.vocab_size
-        case "checkpoint":
-            other = source_of(tokenizer["checkpoint"], team)
-            rows = other.config.vocab_size if other else config.vocab_size
+        case "source" | "checkpoint":
+            other = source_of(named["checkpoint"], team, method) if named else None
+            rows = other.config.vocabulary if other else config.vocabulary
         case "gpt2":
             rows = PRESETS["gpt2"].vocab_size
         case _:
@@ -120,8 +144,9 @@ def spec_config(spec: dict[str, Any], team: Team) -> GPT2Config:
     return config.model_copy(update={"vocab_size": rows})
 
 
-def search(team: Team, words: str, limit: int = 12) -> list[Source]:
-    """Checkpoints, then runs on their way to one, whose names contain the words; newest first.
+def search(team: Team, words: str, method: str, limit: int = 12) -> list[Source]:
+    """Checkpoints that a method trains, then runs on their way to one, whose names contain the
+    words; newest first.
 
     Archived checkpoints are left out: whoever wants one comes from its page.
     """
@@ -134,12 +159,12 @@ def search(team: Team, words: str, limit: int = 12) -> list[Source]:
         .select_related("job", "source_checkpoint", "team", "dataset_version__dataset")
     )
     checkpoints = (
-        Checkpoint.objects.filter(named, team=team, architecture__in=TRAINED)
+        Checkpoint.objects.filter(named, team=team, architecture__in=LOOP_METHODS[method].backbones)
         .exclude(stage=Checkpoint.Stage.ARCHIVED)
         .defer("card", "manifest")
     )
     found = [of_checkpoint(one) for one in checkpoints.order_by("-created_at")[:limit]]
     for run in runs.order_by("-created_at")[: limit - len(found)]:
-        if (source := of_run(run)) is not None:
+        if (source := _trained_by(method, of_run(run))) is not None:
             found.append(source)
     return found

@@ -21,6 +21,15 @@ class YamlRefused(ValueError):
     """The sentence says what is wrong with pasted YAML."""
 
 
+def method_of(text: str) -> str | None:
+    """The method that a pasted spec names; None where it names none, or cannot be read."""
+    try:
+        method = read_yaml(text).get("method")
+    except YamlRefused:
+        return None
+    return method if isinstance(method, str) else None
+
+
 def read_yaml(text: str) -> dict[str, Any]:
     """A pasted spec.
 

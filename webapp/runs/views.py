@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -19,8 +20,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from training.backbones.gpt2.config import PRESETS
 from webapp.accounts import permissions
 from webapp.accounts.models import Team
-from webapp.datasets.models import DatasetVersion
-from webapp.datasets.selectors import of_texts
 from webapp.htmx import PortalRequest, wants_fragment
 from webapp.jobs.errors import IllegalTransition
 from webapp.jobs.models import Job, State
@@ -28,12 +27,15 @@ from webapp.jobs.selectors import log_lines
 from webapp.jobs.services import job_cancel, job_pause, job_resume, job_retry
 from webapp.keys import parse_uuid
 from webapp.runs import curves as run_curves
-from webapp.runs import estimates, fields, pages, selectors, services
+from webapp.runs import estimates, pages, selectors, services
 from webapp.runs import sources as run_sources
 from webapp.runs.drafts import draft, start
-from webapp.runs.forms import SCRATCH, TRANSFER, RunForm, preset_values, source_values
+from webapp.runs.form import SCRATCH, TRANSFER, RunForm
+from webapp.runs.form_causal_lm import CausalLMForm, preset_values
+from webapp.runs.forms import FORMS, form_class
+from webapp.runs.layouts import METHODS
 from webapp.runs.models import Run
-from webapp.runs.spec_yaml import to_yaml
+from webapp.runs.spec_yaml import method_of, to_yaml
 
 #: Data versions offered in the form: the newest.
 MOST_VERSIONS = 200
@@ -57,7 +59,7 @@ def run_list(request: PortalRequest) -> HttpResponse:
     context |= {
         "choices": selectors.filter_choices(request.user),
         "states": State.choices,
-        "methods": fields.choices("method"),
+        "methods": METHODS.items(),
     }
     return render(request, "runs/list.html", context)
 
@@ -71,12 +73,13 @@ def new(request: PortalRequest) -> HttpResponse:
     team = _team(request)
     if request.method == "GET":
         return _form_page(request, _prefilled(request, team))
-    form = RunForm.from_post(request.POST, team)
+    form = _posted(request, team)
     match request.POST.get("action", "start"):
         case "yaml":
-            form = RunForm.from_yaml(request.POST.get("yaml", ""), form)
-        case "preset" if form.values["preset"] in PRESETS:
-            form = RunForm(form.values | preset_values(form.values["preset"]), team)
+            text = request.POST.get("yaml", "")
+            form = form_class(method_of(text) or form.method).from_yaml(text, form)
+        case "preset" if form.values.get("preset") in PRESETS:
+            form = CausalLMForm(form.values | preset_values(form.values["preset"]), team)
         case "check":
             form.submitted = False
         case _:
@@ -92,7 +95,7 @@ def new(request: PortalRequest) -> HttpResponse:
 def check(request: PortalRequest) -> HttpResponse:
     """Errors, estimate, plan and YAML of what has been typed so far; changes nothing."""
     permissions.check_can_write(request.user, request.team)
-    form = RunForm.from_post(request.POST, _team(request), submitted=False)
+    form = _posted(request, _team(request), submitted=False)
     checked = draft(form)
     context = {"draft": checked, "form": form, "oob": True}
     return render(request, "runs/new.html#checked", context)
@@ -103,9 +106,14 @@ def sources(request: PortalRequest) -> HttpResponse:
     """Checkpoints and runs to start from, by name."""
     permissions.check_can_write(request.user, request.team)
     team = _team(request)
-    found = run_sources.search(team, request.GET.get("source_search", ""))
-    chosen = request.GET.get("source", "")
-    context = {"sources": found, "chosen": chosen, "search": request.GET.get("source_search", "")}
+    method = form_class(request.GET.get("method")).method
+    words = request.GET.get("source_search", "")
+    context = {
+        "sources": run_sources.search(team, words, method),
+        "chosen": request.GET.get("source", ""),
+        "search": words,
+        "method": method,
+    }
     return render(request, "runs/new.html#sources", context)
 
 
@@ -115,33 +123,42 @@ def _team(request: PortalRequest) -> Team:
     return request.team
 
 
+def _posted(request: PortalRequest, team: Team, *, submitted: bool = True) -> RunForm:
+    return form_class(request.POST.get("method")).from_post(request.POST, team, submitted=submitted)
+
+
 def _prefilled(request: PortalRequest, team: Team) -> RunForm:
-    """The form as a link asks for it: ``?data=``, ``?source=`` (a checkpoint's or a run's id),
-    ``?like=`` (a run whose settings are taken)."""
+    """The form as a link asks for it: ``?method=``, ``?data=``, ``?source=`` (a checkpoint's or a
+    run's id), ``?like=`` (a run whose settings are taken)."""
     query = request.GET
     if like := parse_uuid(query.get("like")):
         run = permissions.get_for_user(Run.objects.select_related("job"), request.user, pk=like)
-        form = RunForm.from_spec(run.job.spec, team)
+        form = form_class(run.method).from_spec(run.job.spec, team)
         form.values["twin"] = hasattr(run, "twin")
         form.values["name"] = run.name
     else:
-        form = RunForm({}, team)
+        form = form_class(query.get("method") or _method_for(query, team)).of(team)
     if pk := parse_uuid(query.get("data")):
         form.values["data"] = str(pk)
     if pk := parse_uuid(query.get("source")):
         for kind in ("checkpoint", "run"):
-            source = run_sources.source_of(f"store:{kind}/{pk}", team)
+            source = run_sources.source_of(f"store:{kind}/{pk}", team, form.method)
             if source is not None:
-                form.values |= {"how": TRANSFER, "source": f"{kind}/{pk}"}
-                if not like:
-                    form.values |= source_values(source)
-                form.values |= {"tokenizer.kind": "source", "architecture": "source"}
+                form.choose_source(source, f"{kind}/{pk}", keep=bool(like))
                 break
     elif query.get("how") in {SCRATCH, TRANSFER}:
-        form.values["how"] = query["how"]
-        if query["how"] == TRANSFER:
-            form.values["tokenizer.kind"] = "source"
+        form.choose_how(query["how"])
     return form
+
+
+def _method_for(query: Mapping[str, str], team: Team) -> str | None:
+    """The first method that trains the source which a link names."""
+    if pk := parse_uuid(query.get("source")):
+        for method in FORMS:
+            for kind in ("checkpoint", "run"):
+                if run_sources.source_of(f"store:{kind}/{pk}", team, method) is not None:
+                    return method
+    return None
 
 
 def _form_page(
@@ -151,14 +168,13 @@ def _form_page(
     if checked is None:
         checked = draft(form)
     chosen = form.values["source"]
-    found = run_sources.search(team, "")
+    found = run_sources.search(team, "", form.method)
     if form.source is not None:
         # What is chosen stands first, even when it is an old one.
         found = [form.source, *(source for source in found if source.key != form.source.key)]
         chosen = form.source.key
     versions = (
-        of_texts(DatasetVersion.objects.filter(team=team))
-        .exclude(job__state__in=[State.FAILED, State.CANCELLED])
+        form.offered.exclude(job__state__in=[State.FAILED, State.CANCELLED])
         .select_related("dataset", "job")
         .defer("preview", "manifest")
         .order_by("-created_at")[:MOST_VERSIONS]
@@ -170,6 +186,8 @@ def _form_page(
         "sources": found,
         "chosen": chosen,
         "search": "",
+        "method": form.method,
+        "methods": [(name, METHODS[name]) for name in FORMS],
         "presets": [
             (name, config.parameter_count(), json.dumps(preset_values(name)))
             for name, config in PRESETS.items()

@@ -13,10 +13,10 @@ from tests.small import SMALL, TOKENIZER
 from training.backbones.contract import BackboneConfig
 from training.backbones.registry import BACKBONES
 from training.backbones.vit.config import ViTConfig
+from training.command_specs import ProbeSpec
 from training.engine import compare
 from training.errors import TrainingError
 from training.events import EventLog
-from training.spec import ProbeSpec
 from training.weights.checkpoint import write_checkpoint
 from training.weights.initial import initial_tensors
 

@@ -14,21 +14,15 @@ from training.backbones.contract import BackboneConfig
 from training.backbones.registry import model_class
 from training.backbones.resnet.config import ResNetConfig
 from training.backbones.vit.config import ViTConfig
+from training.command_specs import CopySpec
+from training.data.pixels import NORMALISATIONS, RAW_PX, fitted, raw_pixels, statistics_of
 from training.data.prepare import run as prepare
 from training.data.prepare_spec import PrepareSpec
 from training.errors import TrainingError
 from training.events import EventLog, read_events
 from training.features.heads import load_head
-from training.features.images import (
-    NORMALISATIONS,
-    RAW_PX,
-    fitted,
-    image_features,
-    raw_pixels,
-    statistics_of,
-)
+from training.features.images import image_features
 from training.methods.feature_matching.frozen_features import FrozenFeaturesSpec, work
-from training.spec import CopySpec
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
 from training.weights.transfer import run as transfer
 

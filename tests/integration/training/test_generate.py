@@ -5,10 +5,10 @@ import sys
 import numpy as np
 import pytest
 
+from training.command_specs import GenerateSpec
 from training.data.tokenizer import Tokenizer
 from training.engine.generate import Generator, _HeldBack, choose
 from training.engine.serve import Warm, open_generator
-from training.spec import GenerateSpec
 from training.weights.checkpoint import read_checkpoint
 
 

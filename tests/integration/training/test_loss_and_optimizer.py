@@ -66,6 +66,7 @@ def test_adamw_follows_the_reference(clip):
         gradients = {n: random.normal(size=v.shape).astype(np.float32) for n, v in values.items()}
         rate = 0.05 / step
         norm = apply(
+            list(values),
             [tf.constant(g * tokens) for g in gradients.values()],
             tf.constant(tokens),
             tf.constant(rate),
@@ -76,11 +77,36 @@ def test_adamw_follows_the_reference(clip):
         assert np.abs(variable.numpy() - plain.values[name]).max() < 1e-5
 
 
+def test_a_weight_that_is_trained_later_and_slower_begins_its_averages_then():
+    start = np.array([[1.0, -2.0], [3.0, 0.5]], np.float32)
+    training = TrainingSpec(weight_decay=0.1, clip_norm=None)
+    late = {"early": tf.Variable(start), "late": tf.Variable(start)}
+    ours = AdamW(late, training, {"late": 0.25}, {"early": 1, "late": 4})
+    alone = reference.AdamW({"late": start}, training)
+    for step in range(1, 9):
+        gradient = np.full([2, 2], 0.1 * step, np.float32) * np.sign(start)
+        names = ["early", "late"] if step >= 4 else ["early"]
+        ours.apply(
+            names,
+            [tf.constant(gradient)] * len(names),
+            tf.constant(1.0),
+            tf.constant(0.02),
+            tf.constant(float(step)),
+        )
+        if step < 4:
+            assert np.array_equal(late["late"].numpy(), start)
+            assert not ours.slots["late.m"].numpy().any()
+        else:
+            alone.apply({"late": gradient}, 0.02 * 0.25)
+    assert np.abs(late["late"].numpy() - alone.values["late"]).max() < 1e-6
+    assert not np.allclose(late["early"].numpy(), late["late"].numpy(), atol=1e-3)
+
+
 def test_biases_and_norms_do_not_decay():
     variables = {"matrix": tf.Variable(tf.ones([2, 2])), "bias": tf.Variable(tf.ones([2]))}
     optimizer = AdamW(variables, TrainingSpec(weight_decay=0.5))
     zeros = [tf.zeros([2, 2]), tf.zeros([2])]
-    optimizer.apply(zeros, tf.constant(1.0), tf.constant(0.1), tf.constant(1.0))
+    optimizer.apply(list(variables), zeros, tf.constant(1.0), tf.constant(0.1), tf.constant(1.0))
     assert np.allclose(variables["matrix"].numpy(), 0.95)
     assert np.allclose(variables["bias"].numpy(), 1.0)
 
@@ -89,7 +115,7 @@ def test_slots_are_saved_and_loaded_by_name():
     variables = {"a": tf.Variable(tf.ones([2, 2])), "b": tf.Variable(tf.ones([2, 2]))}
     optimizer = AdamW(variables, TrainingSpec())
     one = [tf.ones([2, 2]), 2 * tf.ones([2, 2])]
-    optimizer.apply(one, tf.constant(1.0), tf.constant(0.1), tf.constant(1.0))
+    optimizer.apply(list(variables), one, tf.constant(1.0), tf.constant(0.1), tf.constant(1.0))
     saved = optimizer.named()
     assert list(saved) == ["a.m", "a.v", "b.m", "b.v"]
     fresh = AdamW(variables, TrainingSpec())

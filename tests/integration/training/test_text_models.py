@@ -9,12 +9,12 @@ from tests.parity.fixtures import weights
 from tests.parity.text import CASES, inputs, word_pieces
 from training.backbones.gpt3.config import PRESETS as GPT3_PRESETS
 from training.backbones.registry import BACKBONES, model_class
+from training.command_specs import GenerateSpec
 from training.engine.generate import Generator
 from training.engine.serve import open_generator
 from training.errors import TrainingError
 from training.evaluation.sentence_embeddings import sentence_embeddings
 from training.interop.huggingface import export
-from training.spec import GenerateSpec
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
 from training.weights.initial import initial_tensors
 

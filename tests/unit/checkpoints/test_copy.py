@@ -16,9 +16,9 @@ from tests.factories.checkpoints import TINY, make_checkpoint, make_import, prom
 from tests.factories.jobs import make_job
 from tests.parity.text import word_pieces
 from training.backbones.registry import BACKBONES
+from training.command_specs import CopySpec
 from training.data.text_tokenizer import TextTokenizer
 from training.data.tokenizer import Tokenizer
-from training.spec import CopySpec
 from training.weights.plan import Plan
 from webapp import storage
 from webapp.checkpoints.models import Checkpoint, CheckpointImport, TransferPlan

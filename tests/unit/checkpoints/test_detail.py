@@ -44,10 +44,11 @@ def test_an_encoder_offers_only_what_it_can_do(client: Client, cast: Cast) -> No
         "bert.embeddings.word_embeddings.weight",
     ):
         assert shown in page
-    for path in ("/runs/new?source=", "/playground/?checkpoint="):
-        assert path not in page
+    assert f"/runs/new?source={checkpoint.pk}" in page
+    assert "/playground/?checkpoint=" not in page
     assert client.get(f"/checkpoints/{checkpoint.pk}/copy").context["preview"].percent == 100
-    assert str(checkpoint.pk) not in client.get("/runs/new").content.decode()
+    assert str(checkpoint.pk) not in client.get("/runs/new?method=causal_lm").content.decode()
+    assert str(checkpoint.pk) in client.get("/runs/new?method=classification").content.decode()
     assert str(checkpoint.pk) not in client.get("/playground/").content.decode()
 
 

@@ -17,8 +17,8 @@ from tests.factories.checkpoints import TINY, make_checkpoint
 from tests.factories.exports import make_export
 from training.backbones.gpt2.config import GPT2Config
 from training.backbones.gpt3.config import GPT3Config
+from training.command_specs import ExportSpec
 from training.interop.exports import EXPORTS
-from training.spec import ExportSpec
 from webapp.accounts.models import AuditEvent
 from webapp.checkpoints import export_jobs
 from webapp.checkpoints.models import Checkpoint, CheckpointExport

@@ -7,7 +7,7 @@ from django.test import Client
 from tests.factories import Cast, make_upload
 from tests.factories.checkpoints import make_checkpoint, make_import
 from training.backbones.registry import BACKBONES
-from training.spec import ImportSpec
+from training.command_specs import ImportSpec
 from webapp.accounts.models import AuditEvent
 from webapp.checkpoints.models import CheckpointImport
 from webapp.checkpoints.uploads import below_root

@@ -15,8 +15,8 @@ from django.test import Client
 from tests.factories import Cast
 from tests.factories.checkpoints import TINY, make_checkpoint, promote
 from tests.factories.datasets import make_version
+from training.command_specs import MergeSpec
 from training.data.tokenizer import Tokenizer
-from training.spec import MergeSpec
 from training.weights.checkpoint import write_checkpoint
 from training.weights.initial import initial_tensors
 from webapp.accounts.models import AuditEvent, Membership

@@ -14,7 +14,7 @@ from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
 from tests.factories.datasets import make_version
 from tests.factories.exports import make_push
-from training.spec import PushSpec
+from training.command_specs import PushSpec
 from webapp.accounts.models import AuditEvent
 from webapp.checkpoints import push_jobs, sealing
 from webapp.checkpoints.models import Checkpoint, CheckpointPush

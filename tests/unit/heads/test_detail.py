@@ -10,6 +10,7 @@ from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
 from tests.factories.datasets import make_images, make_labelled
 from tests.factories.heads import make_head, make_report, make_scores
+from webapp import classifiers
 from webapp.heads import figures
 from webapp.heads.models import Head
 from webapp.jobs.models import State
@@ -44,8 +45,8 @@ def test_a_fitted_head_shows_its_report(alice: Client, cast: Cast) -> None:
     [
         (0.75, 0.60, "points more than the next best", False),
         (0.75, 0.72, "So few examples do not make that difference certain", False),
-        (0.75, 0.75, "These features add nothing here", True),
-        (0.60, 0.80, "These features add nothing here", True),
+        (0.75, 0.75, "It adds nothing here", True),
+        (0.60, 0.80, "It adds nothing here", True),
     ],
 )
 def test_the_verdict_is_plain(
@@ -119,7 +120,7 @@ def test_another_team_s_head_is_not_there(client: Client, cast: Cast) -> None:
 
 def test_many_classes_make_no_table_of_confusions() -> None:
     names = [f"c{n}" for n in range(21)]
-    assert figures.confusion({"classes": names, "scores": {}}) == []
+    assert classifiers.confusion({"classes": names, "scores": {}}) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from django.test import Client
 from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
 from tests.factories.playground import make_generation
-from training.spec import GenerateSpec
+from training.command_specs import GenerateSpec
 from webapp.accounts.models import AuditEvent
 from webapp.playground.models import Generation
 

@@ -16,7 +16,7 @@ from training.estimate import estimate
 from webapp.jobs.models import State, Worker
 from webapp.runs.drafts import draft
 from webapp.runs.estimates import hosts, measured_speed, memory_available, outlook
-from webapp.runs.forms import RunForm
+from webapp.runs.form_causal_lm import CausalLMForm
 
 
 def make_worker(name: str, **fields: Any) -> Worker:
@@ -76,7 +76,7 @@ def test_hosts_show_what_their_workers_have(db: None) -> None:
 def test_more_cards_than_any_host_has_are_refused(cast: Cast) -> None:
     make_worker("tower", queues=["gpu"], gpus=[{"index": 0, "name": "C", "memory_bytes": 1}])
     values = {"data": str(make_version(cast).pk), "devices.kind": "gpu", "devices.count": "2"}
-    checked = draft(RunForm(values, cast.team, submitted=True))
+    checked = draft(CausalLMForm(values, cast.team, submitted=True))
     assert "the largest has 1" in checked.form.errors["devices.count"][0]
 
 

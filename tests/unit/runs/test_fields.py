@@ -1,12 +1,15 @@
-"""The layout of the form and the schema agree."""
+"""The layouts of the forms and the schemas agree."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from training.spec import RunSpec
-from webapp.runs import fields
-from webapp.runs.forms import _paths
+from training.methods.registry import LOOP_METHODS
+from webapp.runs.form import paths_of
+from webapp.runs.forms import FORMS
+from webapp.runs.layouts import CAUSAL_LM, LAYOUTS, METHODS
 
 #: Told in other ways than by a setting's input.
 ELSEWHERE = {
@@ -15,47 +18,59 @@ ELSEWHERE = {
     "data.path",
     "source.checkpoint",
     "tokenizer.checkpoint",
+    "inputs.checkpoint",
     "model.architecture",
     "model.vocab_size",
 }
-
-
-def schema_paths() -> set[str]:
-    spec = {
+#: Specs with every part there.
+WHOLE: dict[str, dict[str, Any]] = {
+    "causal_lm": {
         "data": {"path": "d"},
         "model": {"n_inner": 8},
         "source": {"checkpoint": "c"},
         "training": {"lora": {}},
-    }
-    return _paths(RunSpec.model_validate(spec).model_dump())
+    },
+    "classification": {"data": {"path": "d"}, "source": {"checkpoint": "c"}},
+}
+SETTINGS = [(method, path) for method, layout in LAYOUTS.items() for path in layout.paths]
 
 
-def test_every_setting_of_the_schema_has_an_input_and_no_other() -> None:
-    assert set(fields.paths()) == schema_paths() - ELSEWHERE
+def test_every_method_of_the_loop_has_a_name_a_layout_and_a_form() -> None:
+    assert set(METHODS) == set(LAYOUTS) == set(FORMS) == set(LOOP_METHODS)
 
 
-@pytest.mark.parametrize("path", fields.paths())
-def test_every_setting_has_a_title_and_a_sentence_of_help(path: str) -> None:
-    setting = fields.setting(path)
+@pytest.mark.parametrize("method", LAYOUTS)
+def test_every_setting_of_the_schema_has_an_input_and_no_other(method: str) -> None:
+    layout = LAYOUTS[method]
+    assert layout.spec is LOOP_METHODS[method].settings
+    whole = layout.spec.model_validate(WHOLE[method]).model_dump()
+    # A classifier's network is chosen whole, by one input that is no setting.
+    parts = {path for path in paths_of(whole, layout) if path not in ("model", "examples")}
+    assert set(layout.paths) - {"examples"} == parts - ELSEWHERE
+
+
+@pytest.mark.parametrize(("method", "path"), SETTINGS)
+def test_every_setting_has_a_title_and_a_sentence_of_help(method: str, path: str) -> None:
+    setting = LAYOUTS[method].setting(path)
     assert setting.title
     assert setting.help.endswith((".", ")"))
 
 
 def test_ranges_are_read_from_the_schema() -> None:
-    assert fields.range_text("training.batch_size") == "1 … 4,096"
-    assert fields.range_text("training.learning_rate") == "> 0 … 1"
-    assert fields.range_text("training.dropout") == "0 … < 1"
-    assert fields.range_text("evaluation.every") == "from 1"
-    assert fields.range_text("training.schedule") == ""
+    assert CAUSAL_LM.range_text("training.batch_size") == "1 … 4,096"
+    assert CAUSAL_LM.range_text("training.learning_rate") == "> 0 … 1"
+    assert CAUSAL_LM.range_text("training.dropout") == "0 … < 1"
+    assert CAUSAL_LM.range_text("evaluation.every") == "from 1"
+    assert CAUSAL_LM.range_text("training.schedule") == ""
 
 
 def test_widgets_follow_from_types() -> None:
-    widgets = {path: fields.widget(path) for path in fields.paths()}
+    widgets = {path: CAUSAL_LM.widget(path) for path in CAUSAL_LM.paths}
     assert widgets["training.steps"] == "integer"
     assert widgets["training.learning_rate"] == "number"
     assert widgets["training.packing"] == "checkbox"
     assert widgets["training.schedule"] == "select"
     assert widgets["training.lora.targets"] == "checkboxes"
     assert widgets["evaluation.prompts"] == "lines"
-    assert fields.nullable("training.clip_norm")
-    assert not fields.nullable("training.steps")
+    assert CAUSAL_LM.nullable("training.clip_norm")
+    assert not CAUSAL_LM.nullable("training.steps")

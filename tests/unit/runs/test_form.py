@@ -14,16 +14,16 @@ from training.backbones.gpt2.config import PRESETS
 from training.spec import RunSpec
 from webapp.jobs.models import State
 from webapp.runs.drafts import draft
-from webapp.runs.forms import RunForm, blank, preset_of, preset_values
+from webapp.runs.form_causal_lm import CausalLMForm, preset_of, preset_values
 from webapp.runs.spec_yaml import read_yaml
 
 
-def form_of(cast: Cast, *, submitted: bool = True, **values: Any) -> RunForm:
+def form_of(cast: Cast, *, submitted: bool = True, **values: Any) -> CausalLMForm:
     typed = {name.replace("__", "."): value for name, value in values.items()}
-    return RunForm(typed, cast.team, submitted=submitted)
+    return CausalLMForm(typed, cast.team, submitted=submitted)
 
 
-def posted(form: RunForm) -> QueryDict:
+def posted(form: CausalLMForm) -> QueryDict:
     """What a browser sends of a form."""
     data = QueryDict(mutable=True)
     for name, value in form.values.items():
@@ -49,10 +49,10 @@ def test_a_new_form_with_data_is_a_valid_spec(cast: Cast) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_a_valid_spec_with_its_own_dimensions(cast: Cast, name: str) -> None:
     values = preset_values(name) | {"data": str(make_version(cast).pk), "how": "scratch"}
-    spec = RunForm(values, cast.team, submitted=True).validate()
+    spec = CausalLMForm(values, cast.team, submitted=True).validate()
     assert spec is not None
     assert spec.model == PRESETS[name]
-    assert preset_of(blank() | values) == name
+    assert preset_of(CausalLMForm.blank() | values) == name
 
 
 def test_a_spec_survives_the_way_through_form_and_browser(cast: Cast) -> None:
@@ -69,8 +69,8 @@ def test_a_spec_survives_the_way_through_form_and_browser(cast: Cast) -> None:
         "evaluation": {"prompts": ["Call me", "白日依山尽"]},
     }
     spec = RunSpec.model_validate(make_spec(version, source).model_dump() | changed)
-    form = RunForm.from_spec(spec.model_dump(mode="json"), cast.team)
-    assert RunForm.from_post(posted(form), cast.team).validate() == spec
+    form = CausalLMForm.from_spec(spec.model_dump(mode="json"), cast.team)
+    assert CausalLMForm.from_post(posted(form), cast.team).validate() == spec
 
 
 def test_what_cannot_be_understood_stays_as_typed_with_a_sentence(cast: Cast) -> None:
@@ -108,7 +108,7 @@ def test_what_cannot_be_understood_stays_as_typed_with_a_sentence(cast: Cast) ->
 def test_contradictions_are_said_at_the_field(
     cast: Cast, values: dict[str, Any], name: str, sentence: str
 ) -> None:
-    form = RunForm({"data": str(make_version(cast).pk)} | values, cast.team, submitted=True)
+    form = CausalLMForm({"data": str(make_version(cast).pk)} | values, cast.team, submitted=True)
     assert form.validate() is None
     assert set(form.errors) == {name}
     assert sentence in form.errors[name][0]
@@ -117,7 +117,7 @@ def test_contradictions_are_said_at_the_field(
 def test_a_low_rank_update_needs_at_least_one_layer(cast: Cast) -> None:
     values = {"data": str(make_version(cast).pk), "how": "transfer", "lora": True}
     values |= {"source": f"checkpoint/{make_source(cast).pk}", "training.lora.targets": []}
-    form = RunForm(values | {"tokenizer.kind": "source"}, cast.team, submitted=True)
+    form = CausalLMForm(values | {"tokenizer.kind": "source"}, cast.team, submitted=True)
     form.validate()
     assert set(form.errors) == {"training.lora.targets"}
 
@@ -175,7 +175,7 @@ def test_a_corpus_shorter_than_a_sequence_is_refused(cast: Cast) -> None:
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers(cast: Cast) -> None:
     values = preset_values("gpt2-xl") | {"training.batch_size": "4096"}
-    checked = draft(RunForm(values | {"data": str(make_version(cast).pk)}, cast.team))
+    checked = draft(CausalLMForm(values | {"data": str(make_version(cast).pk)}, cast.team))
     assert checked.outlook is not None
     assert not checked.outlook.fits
     (sentence,) = checked.form.errors["memory"]
@@ -192,7 +192,7 @@ def test_a_plan_shows_what_a_deeper_model_takes_over(cast: Cast) -> None:
         "tokenizer.kind": "source",
         "model.n_layer": "6",
     }
-    plan = draft(RunForm(values, cast.team)).plan
+    plan = draft(CausalLMForm(values, cast.team)).plan
     assert plan is not None
     assert [block.percent for block in plan.blocks] == [100, 100, 100, 100, 100, 0, 0, 100]
 
@@ -200,25 +200,25 @@ def test_a_plan_shows_what_a_deeper_model_takes_over(cast: Cast) -> None:
 def test_a_plan_knows_a_run_that_has_not_ended(cast: Cast) -> None:
     first = make_run(cast)
     values = {"how": "transfer", "source": f"run/{first.pk}", "tokenizer.kind": "source"}
-    checked = draft(RunForm({"data": str(make_version(cast).pk)} | values, cast.team))
+    checked = draft(CausalLMForm({"data": str(make_version(cast).pk)} | values, cast.team))
     assert checked.form.spec is not None
     assert checked.plan is not None
     assert checked.plan.percent == 100
     set_state(first, State.FAILED)
-    again = draft(RunForm({"data": str(make_version(cast, name="B").pk)} | values, cast.team))
+    again = draft(CausalLMForm({"data": str(make_version(cast, name="B").pk)} | values, cast.team))
     assert again.plan is None
 
 
 def test_a_pattern_that_matches_nothing_is_said_at_its_field(cast: Cast) -> None:
     values = {"how": "transfer", "source": f"checkpoint/{make_source(cast).pk}"}
     values |= {"tokenizer.kind": "source", "source.reinitialise": "nothing.*"}
-    checked = draft(RunForm({"data": str(make_version(cast).pk)} | values, cast.team))
+    checked = draft(CausalLMForm({"data": str(make_version(cast).pk)} | values, cast.team))
     assert set(checked.form.errors) == {"source.reinitialise"}
 
 
 def test_yaml_fills_the_form(cast: Cast) -> None:
     text = yaml.safe_dump({"seed": 3, "training": {"steps": 77}, "model": {"n_layer": 2}})
-    form = RunForm.from_yaml(text, RunForm({"data": "kept"}, cast.team))
+    form = CausalLMForm.from_yaml(text, CausalLMForm({"data": "kept"}, cast.team))
     assert form.errors == {}
     assert form.values["seed"] == "3"
     assert form.values["training.steps"] == "77"
@@ -240,8 +240,8 @@ def test_yaml_fills_the_form(cast: Cast) -> None:
 def test_wrong_yaml_gets_a_sentence_and_changes_nothing(
     cast: Cast, text: str, sentence: str
 ) -> None:
-    before = RunForm({}, cast.team)
-    form = RunForm.from_yaml(text, before)
+    before = CausalLMForm({}, cast.team)
+    form = CausalLMForm.from_yaml(text, before)
     assert sentence in form.errors["yaml"][0]
     assert form.values["training.steps"] == before.values["training.steps"]
 

@@ -11,14 +11,16 @@ from tests.factories import Cast, make_version
 from tests.factories.runs import make_run, make_source
 from training.backbones.gpt2.config import GPT2Config
 from webapp.jobs.models import State
-from webapp.runs.forms import RunForm
+from webapp.runs.form_causal_lm import CausalLMForm
 from webapp.runs.models import Run
 
 URL, CHECK, SOURCES = "/runs/new", "/runs/new/check", "/runs/new/sources"
 
 
 def send(client: Client, cast: Cast, url: str = URL, **values: Any) -> Any:
-    form = RunForm({name.replace("__", "."): value for name, value in values.items()}, cast.team)
+    form = CausalLMForm(
+        {name.replace("__", "."): value for name, value in values.items()}, cast.team
+    )
     data = QueryDict(mutable=True)
     for name, value in form.values.items():
         if isinstance(value, list):

@@ -77,8 +77,9 @@ class ResNetConfig(ImageConfig):
         return found + classifier("fc", self, channels)
 
 
-#: The published sizes.
+#: One for trying things out on small images, and the published sizes.
 PRESETS: dict[str, ResNetConfig] = {
+    "nano": ResNetConfig(depths=[2, 2], group_width=16),
     "resnet50": ResNetConfig(),
     "resnext50_32x4d": ResNetConfig(groups=32, group_width=4),
     "resnext101_32x8d": ResNetConfig(depths=[3, 4, 23, 3], groups=32, group_width=8),

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,12 +30,8 @@ from training.backbones.registry import BACKBONES
 from training.data.labelled import Labelled, few
 from training.durable import durable_folder, json_bytes, sweep
 from training.errors import gettext_noop as _
-from training.evaluation import baselines
-from training.evaluation.classification import (
-    Probabilities,
-    classification_scores,
-    worst_predictions,
-)
+from training.evaluation.beside import beaten_by, most_wrong, without_a_model
+from training.evaluation.classification import Probabilities, classification_scores
 from training.events import EventLog
 from training.features.cache import Cached, cached_features
 from training.features.heads import Head, HeadKind, fit_head, save_head
@@ -46,9 +42,6 @@ from training.methods.contract import WorkMethod
 from training.report import describe_dataset, write_report
 from training.spec import CheckpointSpec, DataSpec, DeviceSpec, Seed
 from training.weights.checkpoint import Checkpoint, read_checkpoint
-
-#: Predictions that the report shows.
-SHOWN = 100
 
 
 class FrozenFeaturesSpec(FeatureSettings):
@@ -153,16 +146,15 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
         other = _fit(spec, material, chosen, control)
         predicted["random"] = other.predict(control.of[material.split].values)
     _tell_fitting(events, "baselines")
-    predicted |= material.baselines(chosen, spec.seed)
-    predicted["majority"] = baselines.majority(
-        material.train.labels[chosen], len(labels), len(names)
+    predicted |= without_a_model(
+        material.kind, material.train.chosen(chosen), material.scored, len(names), spec.seed
     )
     results = {
         name: classification_scores(one, labels, names, spec.seed)
         for name, one in predicted.items()
     }
 
-    shown = _shown(material, predicted["model"])
+    shown = most_wrong(material.kind, material.split, material.scored, predicted["model"], names)
     if spec.map:
         events.emit("phase", name="mapping", fraction=None, detail="")
         _write_map(spec, material, features, predicted["model"], shown, out)
@@ -199,16 +191,6 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
         },
     )
     return {"report": "report.json", "result": "head"}
-
-
-def beaten_by(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What stands beside the model and is at least as accurate, the best first."""
-    mine = results["model"]["accuracy"]
-    others = {name: one["accuracy"] for name, one in results.items() if name != "model"}
-    return sorted(
-        (name for name, accuracy in others.items() if accuracy >= mine),
-        key=lambda name: -others[name],
-    )
 
 
 def _compute(
@@ -276,12 +258,6 @@ def _fit(
     )
 
 
-def _shown(material: Material, probabilities: Probabilities) -> list[dict[str, Any]]:
-    """The predictions with the highest loss, with what was predicted."""
-    found = worst_predictions(probabilities, material.scored.labels, material.names, SHOWN)
-    return [one | material.shown(material.split, one["place"]) for one in found]
-
-
 def _write_map(
     spec: FrozenFeaturesSpec,
     material: Material,
@@ -312,5 +288,6 @@ METHOD: Final = WorkMethod(
     backbones=tuple(BACKBONES),
     settings=FrozenFeaturesSpec,
     example={"data": {"path": "DATASET"}, "source": {"checkpoint": "CHECKPOINT"}},
+    checkpoints=("source.checkpoint",),
     work=work,
 )

@@ -16,10 +16,11 @@ exp of the mean over all tokens, not the mean of batches' perplexities.
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,12 +28,14 @@ from training.backbones.gpt2.config import PRESETS, GPT2Config
 from training.data.packing import Blocks, batch, documents, load_blocks, sequential_batches
 from training.data.tokenizer import Tokenizer
 from training.data.tokenizers import read_byte_level, tokenizer_of
+from training.engine.phases import Phase, one_phase
 from training.errors import TrainingError
 from training.errors import gettext_noop as _
-from training.estimate import estimate
+from training.estimate import Estimate, assumed_speed, estimate
 from training.events import EventLog
 from training.methods.contract import Batch, LoopMethod
 from training.spec import RunSpec
+from training.twin import scratch_twin
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 from training.weights.plan import Plan
 from training.weights.planner import make_plan
@@ -88,6 +91,10 @@ class LoadedText:
             )
         self.prompts = list(spec.evaluation.prompts) or _prompts(dataset)
 
+    @property
+    def width(self) -> int:
+        return self.config.n_embd
+
     def needed_memory(self) -> int:
         return estimate(self.spec, self.config).memory_bytes
 
@@ -99,6 +106,9 @@ class LoadedText:
 class TextTask:
     """A GPT-2 on its blocks; see :class:`training.methods.contract.Task`."""
 
+    counts: Final = "tokens"
+    rates: Mapping[str, float] = {}
+
     def __init__(
         self, loaded: LoadedText, compute_dtype: str, fused: bool, strategy: Any, events: EventLog
     ) -> None:
@@ -107,6 +117,7 @@ class TextTask:
 
         self.loaded, self.spec, self.fused = loaded, loaded.spec, fused
         training = self.spec.training
+        self.sample_every: int | None = self.spec.evaluation.sample_every
         events.emit("phase", name="building", fraction=None, detail="")
         self.plan = self._plan()
         with strategy.scope():
@@ -122,6 +133,7 @@ class TextTask:
         total = loaded.config.parameter_count()
         count = sum(math.prod(self.model.named_variables[name].shape) for name in trained)
         self.parameters = {"total": total, "trainable": count}
+        self.phases = one_phase(trained)
         self.generator = Generator(self.model, loaded.tokenizer)
 
     def _plan(self) -> Plan | None:
@@ -177,13 +189,16 @@ class TextTask:
     def _batch_size(self) -> int:
         return self.spec.training.batch_size
 
-    def gradients(self, parts: Any, seed: Any, variables: list[Any]) -> tuple[Any, Any, list[Any]]:
+    def gradients(
+        self, parts: Any, seed: Any, variables: list[Any], phase: Phase
+    ) -> tuple[Any, Any, list[Any]]:
         """Summed loss, real tokens, and gradients of the sum; to be traced.
 
         Args:
             parts: inputs int32 [B, T], targets int32 [B, T], mask float32 [B, T].
             seed: int32 [2], for dropout.
             variables: What to differentiate by.
+            phase: Which part of the run; there is only one.
         """
         import tensorflow as tf
 
@@ -227,7 +242,7 @@ class TextTask:
 
     def samples(self) -> Iterator[dict[str, str]]:
         """Each prompt continued; the seed follows from the run's and the prompt's place."""
-        from training.spec import GenerateSpec
+        from training.command_specs import GenerateSpec
 
         for place, prompt in enumerate(self.loaded.prompts):
             request = GenerateSpec(
@@ -239,6 +254,9 @@ class TextTask:
             yield {"prompt": prompt, "text": self.generator.complete(request)}
 
     # --- the result --------------------------------------------------------------------------
+
+    def report(self, events: EventLog) -> dict[str, Any]:
+        return {}
 
     def write(
         self, folder: Path, best: Mapping[str, np.ndarray], about: dict[str, Any]
@@ -391,8 +409,12 @@ def _first_words(texts: Iterable[str]) -> Iterator[str]:
             return
 
 
-def _load_split(spec: RunSpec, out: Path, events: EventLog, split: str) -> LoadedText:
-    return LoadedText(spec, out, events, (split,))
+def _estimate(spec: RunSpec, config: GPT2Config) -> Estimate:
+    """At an assumed speed; a source's own tokenizer leaves the rows as they are."""
+    rows = {"train": spec.tokenizer.vocabulary_size, "gpt2": PRESETS["gpt2"].vocab_size}
+    if spec.model is not None and spec.tokenizer.kind in rows:
+        config = config.model_copy(update={"vocab_size": rows[spec.tokenizer.kind]})
+    return estimate(spec, config, assumed_speed(len(os.sched_getaffinity(0))))
 
 
 METHOD = LoopMethod(
@@ -408,6 +430,8 @@ METHOD = LoopMethod(
         "tokenizer": {"kind": "train"},
         "model": PRESETS["nano"].model_dump(),
     },
+    checkpoints=("source.checkpoint", "tokenizer.checkpoint"),
     load=LoadedText,
-    load_split=_load_split,
+    twin=scratch_twin,
+    estimate=_estimate,
 )

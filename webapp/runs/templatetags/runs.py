@@ -8,7 +8,7 @@ from typing import Any
 from django import template
 from django.utils.translation import gettext
 
-from webapp.runs.forms import source_values
+from webapp.runs.forms import form_class
 from webapp.runs.sources import Source
 
 register = template.Library()
@@ -37,6 +37,6 @@ def at(mapping: Any, key: str) -> Any:
 
 
 @register.filter
-def fills(source: Source) -> str:
-    """What choosing this source writes into the form, as JSON for the script."""
-    return json.dumps(source_values(source))
+def fills(source: Source, method: str) -> str:
+    """What choosing this source writes into a method's form, as JSON for the script."""
+    return json.dumps(form_class(method).source_values(source))

@@ -24,6 +24,7 @@ from training.backbones.registry import BACKBONES
 from training.backbones.resnet.config import ResNetConfig
 from training.backbones.vit.config import PRESETS as VIT_PRESETS
 from training.backbones.vit.config import ViTConfig
+from training.command_specs import ExportSpec
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
 from training.events import EventLog, read_events
@@ -32,7 +33,6 @@ from training.interop.exports import EXPORTS, onnx
 from training.interop.exports.network import Network
 from training.interop.exports.signature import probe
 from training.interop.huggingface import read_folder
-from training.spec import ExportSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.weights.initial import initial_tensors
 from training.weights.tensors import open_tensors, write_tensors

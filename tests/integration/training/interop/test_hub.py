@@ -19,11 +19,11 @@ from huggingface_hub import snapshot_download
 
 from tests.parity.fixtures import REFERENCE
 from tests.parity.hub_standin import COMMIT, HubStandin
+from training.command_specs import ImportSpec
 from training.errors import TrainingError
 from training.events import EventLog, read_events
 from training.interop import hub as hub_module
 from training.interop import importing
-from training.spec import ImportSpec
 from training.weights.checkpoint import read_checkpoint
 
 TINY = "owner/tiny"

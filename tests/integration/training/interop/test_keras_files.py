@@ -24,6 +24,7 @@ from keras_hub.models import (
 
 from tests.small import TOKENIZER
 from training.backbones.gpt2.config import GPT2Config
+from training.command_specs import ImportSpec
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
 from training.events import EventLog
@@ -33,7 +34,6 @@ from training.interop.exports.network import Network
 from training.interop.hdf5 import H5File
 from training.interop.keras_config import HUB_FIELDS
 from training.interop.keras_gpt2 import sources, to_keras
-from training.spec import ImportSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
 SMALL = GPT2Config(vocab_size=272, n_positions=16, n_embd=16, n_layer=3, n_head=2, n_inner=40)

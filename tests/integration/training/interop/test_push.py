@@ -13,10 +13,10 @@ import yaml
 
 from tests.parity.hub_standin import COMMIT, HubStandin
 from tests.small import SMALL, TOKENIZER
+from training.command_specs import AboutSpec, ImportSpec, PushSpec
 from training.errors import TrainingError
 from training.events import EventLog
 from training.interop import importing, model_card, pushing
-from training.spec import AboutSpec, ImportSpec, PushSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.weights.initial import initial_tensors
 

@@ -18,13 +18,13 @@ from pydantic import ValidationError
 from tests.integration.training.tiny import write_dataset
 from tests.parity.text import CASES, tokenizers
 from training import faults
+from training.command_specs import EvaluateSpec, MergeSpec
 from training.data.tokenizer import Tokenizer
 from training.data.tokenizers import tokenizer_of
 from training.engine import evaluate
 from training.errors import TrainingError
 from training.events import EventLog, read_events
 from training.settings import problems
-from training.spec import EvaluateSpec, MergeSpec
 from training.weights import merging
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.weights.initial import initial_tensors

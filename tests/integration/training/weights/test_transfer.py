@@ -20,12 +20,12 @@ from training.backbones.contract import BackboneConfig
 from training.backbones.opt.config import OPTConfig
 from training.backbones.roberta.config import RobertaConfig
 from training.backbones.vit.config import ViTConfig
+from training.command_specs import CopySpec
 from training.data.tokenizer import Tokenizer
 from training.data.tokenizers import read_tokenizer
 from training.errors import TrainingError
 from training.events import EventLog, read_events
 from training.settings import problems
-from training.spec import CopySpec
 from training.weights import transfer
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
 from training.weights.copy import apply_plan

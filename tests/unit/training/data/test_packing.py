@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data import packing as module
-from training.data.packing import Blocks, batch, load_blocks, order, sequential_batches
+from training.data.order import order
+from training.data.packing import Blocks, batch, load_blocks, sequential_batches
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
 

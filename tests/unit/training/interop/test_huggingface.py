@@ -15,12 +15,12 @@ from safetensors.numpy import load_file, save_file
 
 from tests.parity.fixtures import REFERENCE
 from tests.parity.text import FOLDERS
+from training.command_specs import ImportSpec
 from training.errors import TrainingError
 from training.events import EventLog
 from training.interop import importing
 from training.interop.forms import form_of
 from training.interop.forms.form import read_config_json
-from training.spec import ImportSpec
 
 THEIRS = REFERENCE / "theirs"
 

@@ -12,9 +12,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from training.command_specs import StatisticsSpec
 from training.errors import TrainingError
 from training.events import EventLog, read_events
-from training.spec import StatisticsSpec
 from training.weights import statistics
 from training.weights.header import read_header
 from training.weights.statistics import BINS, Statistics, summarise, tensor_statistics

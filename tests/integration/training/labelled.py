@@ -1,0 +1,144 @@
+"""Labelled data and runs on it, so small that a test can afford several trainings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from tests.pictures import archive, class_folders
+from tests.small import loud
+from training.backbones.contract import BackboneConfig
+from training.data.prepare import run as prepare
+from training.data.prepare_spec import PrepareSpec
+from training.engine.run import run as train
+from training.events import EventLog, read_events
+from training.methods.task_related.classification import (
+    ClassificationSpec,
+    ClassifierTask,
+    LoadedExamples,
+)
+from training.weights.checkpoint import read_checkpoint, write_checkpoint
+
+
+def image_dataset(folder: Path, sizes: Mapping[str, int]) -> Path:
+    """So many images of each class, prepared; the first class is red, then green, then blue."""
+    files = {
+        name: content
+        for name, content in class_folders(max(sizes.values()), classes=tuple(sizes)).items()
+        if int(Path(name).stem) < sizes[name.split("/")[0]]
+    }
+    return _prepared(folder, "upload.zip", archive(files))
+
+
+def text_dataset(folder: Path, words: Mapping[str, list[str]], count: int) -> Path:
+    """So many texts, of two of their class's phrases and a number each, prepared."""
+    random, names = np.random.default_rng(3), list(words)
+    lines = []
+    for number in range(count):
+        name = names[number % len(names)]
+        text = " ".join([*random.choice(words[name], 2), f"{number}"])
+        lines.append(json.dumps({"text": text, "label": name}) + "\n")
+    return _prepared(folder, "upload.jsonl", "".join(lines).encode(), label_field="label")
+
+
+def _prepared(folder: Path, name: str, content: bytes, **settings: Any) -> Path:
+    folder.mkdir()
+    (folder / name).write_bytes(content)
+    log = EventLog(folder / "events.jsonl")
+    settings = {"validation_percent": 15, "test_percent": 25} | settings
+    prepare(PrepareSpec(path=str(folder / name), **settings), folder / "out", log)
+    log.close()
+    return folder / "out" / "dataset"
+
+
+def checkpoint(folder: Path, config: BackboneConfig, tokenizer: Any = None, **card: Any) -> Path:
+    """Loud weights as a checkpoint; running variances are one."""
+    weights = loud(config)
+    for spec in config.tensors():
+        if spec.variance:
+            weights[spec.name] = np.ones(spec.shape, np.float32)
+    write_checkpoint(folder, config, weights, tokenizer, card)
+    return folder
+
+
+def spec_of(dataset: Path, **parts: Any) -> dict[str, Any]:
+    """A spec as JSON; ``parts`` override section by section."""
+    spec: dict[str, Any] = {
+        "method": "classification",
+        "seed": 3,
+        "data": {"path": str(dataset)},
+        "inputs": {"image_px": 24},
+        "training": {"steps": 6, "batch_size": 8, "warmup_steps": 1, "learning_rate": 3e-3},
+        "evaluation": {"every": 3, "batches": 4, "checkpoint_every": 100},
+        "devices": {"kind": "cpu"},
+    }
+    for name, part in parts.items():
+        both = isinstance(part, dict) and isinstance(spec.get(name), dict)
+        spec[name] = {**spec[name], **part} if both else part
+    return spec
+
+
+def run(out: Path, spec: dict[str, Any]) -> dict[str, Any]:
+    """Train in this process, or go on training; the report."""
+    out.mkdir(exist_ok=True)
+    log = EventLog(out / "events.jsonl")
+    try:
+        train(ClassificationSpec.model_validate(spec), out, log)
+    finally:
+        log.close()
+    return report(out)
+
+
+def loaded(spec: dict[str, Any], folder: Path) -> LoadedExamples:
+    """The data and the configuration of a run; no TensorFlow."""
+    log = EventLog(folder / "events.jsonl")
+    try:
+        return LoadedExamples(ClassificationSpec.model_validate(spec), folder, log)
+    finally:
+        log.close()
+
+
+def built(spec: dict[str, Any], folder: Path) -> ClassifierTask:
+    """The same with its model, as it is before the first step."""
+    import tensorflow as tf
+
+    log = EventLog(folder / "events.jsonl")
+    try:
+        found: ClassifierTask = loaded(spec, folder).build(
+            compute_dtype="float32", fused=True, strategy=tf.distribute.get_strategy(), events=log
+        )
+        return found
+    finally:
+        log.close()
+
+
+def report(out: Path) -> dict[str, Any]:
+    """A finished run's."""
+    found: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return found
+
+
+def state_of(out: Path, step: int, file: str = "weights") -> dict[str, np.ndarray]:
+    """What a run kept on disk at a step."""
+    return load_file(out / "state" / f"step-{step:08d}" / f"{file}.safetensors")
+
+
+def tensors(folder: Path) -> dict[str, np.ndarray]:
+    """A checkpoint's, every hash verified."""
+    return dict(read_checkpoint(folder, verify=True).tensors())
+
+
+def changed(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> set[str]:
+    """Names of the tensors that are not the same bit for bit."""
+    assert before.keys() == after.keys()
+    return {name for name in before if not np.array_equal(before[name], after[name])}
+
+
+def told(out: Path, kind: str) -> list[dict[str, Any]]:
+    """A run's events of a kind."""
+    return [event for event in read_events(out / "events.jsonl")[0] if event["kind"] == kind]

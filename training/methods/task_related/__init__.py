@@ -1,0 +1,1 @@
+"""Methods in which what a source learned helps a labelled task."""

@@ -1,0 +1,118 @@
+"""A classifier's report, shaped for a page: a head's, and that of a run that trained one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+#: More classes than this make no table of who is taken for whom.
+MOST_CONFUSED = 20
+
+SIDES: dict[str, str | Promise] = {
+    "model": _("this checkpoint"),
+    "twin": _("the scratch twin"),
+    "random": _("the same network with random weights"),
+    "tfidf": _("words alone (TF-IDF)"),
+    "pixels": _("raw pixels (logistic regression)"),
+    "majority": _("always the commonest class"),
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One row of the comparison."""
+
+    key: str
+    title: str | Promise
+    scores: dict[str, Any]
+    at_least: bool
+
+    @property
+    def interval(self) -> list[float]:
+        return list(self.scores["intervals"]["accuracy"])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How often a class is taken for another: a count, and its share of the true class, 0..10."""
+
+    count: int
+    tenths: int
+    right: bool
+
+
+def with_twin(report: dict[str, Any], twin: dict[str, Any] | None) -> dict[str, Any]:
+    """A run's report with its scratch twin among what stands beside the model."""
+    if not report.get("scores") or not twin or not twin.get("scores"):
+        return report
+    scores = report["scores"] | {"twin": twin["scores"]["model"]}
+    beaten_by = list(report["beaten_by"])
+    if scores["twin"]["accuracy"] >= scores["model"]["accuracy"]:
+        beaten_by.append("twin")
+    return report | {"scores": scores, "beaten_by": beaten_by}
+
+
+def sides(report: dict[str, Any]) -> list[Side]:
+    """The checkpoint and what it must beat, in that order."""
+    beaten_by = report.get("beaten_by") or []
+    scores = report.get("scores") or {}
+    return [
+        Side(key, title, scores[key], key in beaten_by)
+        for key, title in SIDES.items()
+        if key in scores
+    ]
+
+
+def verdict(report: dict[str, Any]) -> str:
+    """One sentence: whether the classifier is worth anything here."""
+    scores = report.get("scores") or {}
+    if not scores:
+        return ""
+    mine = scores["model"]
+    others = {key: one["accuracy"] for key, one in scores.items() if key != "model"}
+    best = max(others, key=lambda key: others[key])
+    values = {
+        "accuracy": f"{100 * mine['accuracy']:.1f}",
+        "other": f"{100 * others[best]:.1f}",
+        "gain": f"{100 * abs(mine['accuracy'] - others[best]):.1f}",
+        "side": SIDES[best],
+    }
+    surely = mine["intervals"]["accuracy"][0]
+    if others[best] >= mine["accuracy"]:
+        told = gettext(
+            "It adds nothing here: it is right in %(accuracy)s%% of the examples, and another "
+            "classifier in %(other)s%%: %(side)s."
+        )
+    elif surely <= others[best]:
+        told = gettext(
+            "It is right in %(accuracy)s%% of the examples, the next best in %(other)s%%: "
+            "%(side)s. So few examples do not make that difference certain."
+        )
+    else:
+        told = gettext(
+            "It is right in %(accuracy)s%% of the examples, %(gain)s points more than the "
+            "next best: %(side)s (%(other)s%%)."
+        )
+    return told % values
+
+
+def confusion(report: dict[str, Any]) -> list[tuple[str, list[Cell]]]:
+    """For each true class, how often it was taken for each; none where there are many classes."""
+    names = report.get("classes") or []
+    if not names or len(names) > MOST_CONFUSED:
+        return []
+    rows = report["scores"]["model"]["confusion"]
+    return [
+        (
+            name,
+            [
+                Cell(count, round(10 * count / max(1, sum(row))), place == column)
+                for column, count in enumerate(row)
+            ],
+        )
+        for place, (name, row) in enumerate(zip(names, rows, strict=True))
+    ]

@@ -1,0 +1,14 @@
+"""The forms of all methods that the engine's loop trains."""
+
+from __future__ import annotations
+
+from webapp.runs.form import RunForm
+from webapp.runs.form_causal_lm import CausalLMForm
+from webapp.runs.form_classification import ClassificationForm
+
+FORMS: dict[str, type[RunForm]] = {form.method: form for form in (CausalLMForm, ClassificationForm)}
+
+
+def form_class(method: str | None) -> type[RunForm]:
+    """The form of a method; the language model's where there is no such method."""
+    return FORMS.get(method or "", CausalLMForm)

@@ -1,0 +1,186 @@
+"""Which settings each method's form shows, in which order, and what their choices are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from training.methods.task_related.classification import ClassificationSpec
+from training.spec import RunSpec
+from webapp.runs.fields import Layout, Section
+
+#: What the methods are called, within a sentence.
+METHODS: dict[str, str | Promise] = {
+    "causal_lm": _("causal language modelling"),
+    "classification": _("classification"),
+}
+
+_SCHEDULES: Mapping[str, str | Promise] = {
+    "cosine": _("cosine"),
+    "linear": _("linear"),
+    "constant": _("constant"),
+}
+_DEVICES: Mapping[str, str | Promise] = {
+    "auto": _("automatic"),
+    "cpu": _("processor"),
+    "gpu": _("graphics card"),
+}
+_PRECISIONS: Mapping[str, str | Promise] = {"auto": _("automatic")}
+_DEVICE_SECTION = Section("devices", _("Devices"), ("devices.kind", "devices.count"))
+
+CAUSAL_LM = Layout(
+    spec=RunSpec,
+    groups=(
+        Section(
+            "model",
+            _("Model"),
+            ("model.n_layer", "model.n_embd", "model.n_head", "model.n_positions"),
+            (
+                "model.n_inner",
+                "model.activation_function",
+                "model.layer_norm_epsilon",
+                "model.tie_word_embeddings",
+                "model.scale_attn_weights",
+                "model.scale_attn_by_inverse_layer_idx",
+            ),
+        ),
+        Section("tokenizer", _("Tokenizer"), ("tokenizer.kind", "tokenizer.vocabulary_size")),
+        Section(
+            "training",
+            _("Training"),
+            (
+                "training.steps",
+                "training.batch_size",
+                "training.sequence_length",
+                "training.learning_rate",
+                "training.warmup_steps",
+                "training.dropout",
+            ),
+            (
+                "training.accumulation",
+                "training.packing",
+                "training.schedule",
+                "training.final_learning_rate",
+                "training.weight_decay",
+                "training.clip_norm",
+                "training.beta_1",
+                "training.beta_2",
+                "training.epsilon",
+                "training.precision",
+                "seed",
+            ),
+        ),
+        Section(
+            "lora",
+            _("LoRA"),
+            ("training.lora.rank", "training.lora.alpha", "training.lora.targets"),
+        ),
+        Section(
+            "evaluation",
+            _("Evaluation and samples"),
+            ("evaluation.every", "evaluation.sample_every", "evaluation.prompts"),
+            ("evaluation.batches", "evaluation.checkpoint_every", "evaluation.sample_tokens"),
+        ),
+        _DEVICE_SECTION,
+    ),
+    apart=("source.reinitialise",),
+    lines=frozenset({"evaluation.prompts", "source.reinitialise"}),
+    choice_names={
+        "tokenizer.kind": {
+            "gpt2": _("GPT-2's published vocabulary"),
+            "train": _("trained on this data set"),
+            "source": _("the source's own"),
+            "checkpoint": _("of the same source as its transfer"),
+        },
+        "training.schedule": _SCHEDULES,
+        "training.precision": _PRECISIONS,
+        "devices.kind": _DEVICES,
+    },
+)
+
+#: What a run without a source has no use for.
+ADAPTATION = Section(
+    "adaptation",
+    _("How the weights are adapted"),
+    (
+        "training.policy",
+        "training.frozen_share",
+        "training.stages",
+        "training.rate_decay",
+        "training.head_rate",
+        "training.l2_sp",
+    ),
+    ("training.norms",),
+)
+
+CLASSIFICATION = Layout(
+    spec=ClassificationSpec,
+    groups=(
+        ADAPTATION,
+        Section(
+            "inputs",
+            _("What the network is shown"),
+            ("examples", "inputs.augmentation", "inputs.image_px", "inputs.most_tokens"),
+            ("inputs.normalisation",),
+        ),
+        Section(
+            "training",
+            _("Training"),
+            (
+                "training.steps",
+                "training.batch_size",
+                "training.learning_rate",
+                "training.warmup_steps",
+            ),
+            (
+                "training.dropout",
+                "training.accumulation",
+                "training.schedule",
+                "training.final_learning_rate",
+                "training.weight_decay",
+                "training.clip_norm",
+                "training.beta_1",
+                "training.beta_2",
+                "training.epsilon",
+                "training.precision",
+                "seed",
+            ),
+        ),
+        Section(
+            "evaluation",
+            _("Evaluation"),
+            ("evaluation.every",),
+            ("evaluation.batches", "evaluation.checkpoint_every"),
+        ),
+        _DEVICE_SECTION,
+    ),
+    apart=("source.reinitialise",),
+    lines=frozenset({"source.reinitialise"}),
+    choice_names={
+        "training.policy": {
+            "full": _("everything (full fine-tuning)"),
+            "head": _("only the head (frozen backbone)"),
+            "gradual": _("gradual unfreezing, from the top down"),
+            "lp_ft": _("the head first, then everything (LP-FT)"),
+        },
+        "training.norms": {"batch": _("by each batch"), "source": _("by the source's statistics")},
+        "inputs.augmentation": {
+            "none": _("none"),
+            "shift": _("shifted"),
+            "shift_flip": _("shifted and mirrored"),
+        },
+        "inputs.normalisation": {
+            "auto": _("automatic: what the network came with, else ImageNet's"),
+            "imagenet": _("ImageNet's mean and deviation"),
+            "inception": _("range -1 to 1"),
+            "unit": _("range 0 to 1"),
+        },
+        "training.schedule": _SCHEDULES,
+        "training.precision": _PRECISIONS,
+        "devices.kind": _DEVICES,
+    },
+)
+
+LAYOUTS: dict[str, Layout] = {"causal_lm": CAUSAL_LM, "classification": CLASSIFICATION}
