@@ -57,6 +57,10 @@ MESSAGES: dict[str, str] = {
     "sequence_too_long_for_source": _(
         "The source's context holds %(context)s tokens at most. Choose a shorter sequence."
     ),
+    "lora_adapts_nothing": _(
+        "A %(architecture)s model has none of these layers: LoRA adapts the matrices of "
+        "transformers."
+    ),
     "text_needs_tokenizer": _(
         "A network that reads text needs a tokenizer: start from a source, or name a checkpoint "
         "whose tokenizer is used."

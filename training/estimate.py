@@ -8,10 +8,11 @@ figures); expect 30% either way.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from training.backbones.contract import BackboneConfig
+from training.backbones.contract import BackboneConfig, TensorSpec
 from training.backbones.gpt2.config import GPT2Config
 from training.spec import RunSpec
 
@@ -118,7 +119,10 @@ def estimate(
 
 
 def estimate_classifier(
-    spec: Any, config: BackboneConfig, examples_per_s: float | None = None
+    spec: Any,
+    config: BackboneConfig,
+    examples_per_s: float | None = None,
+    factors: Sequence[TensorSpec] | None = None,
 ) -> Estimate:
     """What is known of a classifier's run without building it.
 
@@ -129,14 +133,19 @@ def estimate_classifier(
         spec: A :class:`training.methods.task_related.classification.ClassificationSpec`.
         config: Its network.
         examples_per_s: As measured before, for ``seconds``.
+        factors: Of LoRA; None without it.
     """
     training = spec.training
     parameters = config.parameter_count()
-    head = sum(one.size for one in config.tensors() if one.trained and one.block == "head")
-    trainable = head if training.policy == "head" else parameters
+    trainable = parameters
+    if training.policy == "head" or factors is not None:
+        trainable = sum(one.size for one in config.tensors() if one.trained and one.block == "head")
+    if training.policy != "head":
+        trainable += sum(one.size for one in factors or ())
     memory = {
         "process": PROCESS_BYTES,
-        "weights": 4 * parameters,
+        # The factors are weights beside the others.
+        "weights": 4 * (parameters + sum(one.size for one in factors or ())),
         "gradients": 4 * trainable * (2 if training.accumulation > 1 else 1),
         "optimizer": 8 * trainable,
         "best": 4 * trainable,

@@ -40,6 +40,10 @@ PROBLEMS: dict[str, str] = {
     "policy_without_source": _(
         "Without a source there is nothing that could stay as it is: train everything."
     ),
+    "lora_without_source": _("LoRA adapts weights that have learned something: it needs a source."),
+    "lora_and_l2_sp": _(
+        "With LoRA the weights themselves stay as they are: there is nothing to pull."
+    ),
     "norms_without_source": _("There are no statistics of a source to normalise by."),
     "l2_sp_without_source": _("There is no source to pull the weights towards."),
     "tokenizer_without_source": _("There is no source to take a tokenizer from."),

@@ -84,7 +84,7 @@ class SourceSpec(CheckpointSpec):
 LoraTarget = Literal["c_attn", "attn.c_proj", "c_fc", "mlp.c_proj"]
 
 
-class LoraSpec(Settings):
+class LowRankSpec(Settings):
     """Low-rank adaptation [0]: W + (alpha / rank) · B A, with only A and B trained.
 
     - [0] Hu et al., 2021, https://arxiv.org/abs/2106.09685
@@ -100,6 +100,11 @@ class LoraSpec(Settings):
         title=_("LoRA alpha"),
         description=_("Scale of the update: alpha divided by rank."),
     )
+
+
+class LoraSpec(LowRankSpec):
+    """The same for a language model: which of its matrices."""
+
     targets: list[LoraTarget] = Field(
         default_factory=lambda: list[LoraTarget](("c_attn", "attn.c_proj")),
         min_length=1,

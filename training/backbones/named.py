@@ -7,8 +7,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from training.backbones.contract import TensorSpec
+from training.backbones.lora import factor_names, factor_specs, turned
 
 
 class NamedModel(keras.Model):
@@ -34,19 +36,23 @@ class NamedModel(keras.Model):
             trainable: Which of them training may change; default: all but running statistics.
         """
         self.named_variables = {}
-        self._followed = []
+        self._followed: list[str] = []
+        self._adapted: dict[str, tuple[str, str, bool]] = {}
         for spec in specs:
-            self.named_variables[spec.name] = self.add_weight(
-                shape=spec.shape,
-                initializer="zeros",
-                trainable=spec.trained and (trainable is None or trainable(spec)),
-                # Each replica assigns what its own part of the batch says.
-                aggregation="none" if spec.trained else "mean",
-                name=spec.name.replace(".", "_"),
-            )
-            if not spec.trained:
-                self._followed.append(spec.name)
+            self._add_tensor(spec, spec.trained and (trainable is None or trainable(spec)))
         self.built = True
+
+    def _add_tensor(self, spec: TensorSpec, trainable: bool) -> None:
+        self.named_variables[spec.name] = self.add_weight(
+            shape=spec.shape,
+            initializer="zeros",
+            trainable=trainable,
+            # Each replica assigns what its own part of the batch says.
+            aggregation="none" if spec.trained else "mean",
+            name=spec.name.replace(".", "_"),
+        )
+        if not spec.trained:
+            self._followed.append(spec.name)
 
     def load_named(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Set every variable, exactly by name.
@@ -72,6 +78,20 @@ class NamedModel(keras.Model):
         """Names of what training changes, in a fixed order."""
         return [name for name, v in self.named_variables.items() if v.trainable]
 
+    def adapt(self, matrices: Iterable[TensorSpec], rank: int, scale: float) -> None:
+        """Add low-rank factors to matrices: each is then W + scale · B A wherever it is used.
+
+        Args:
+            matrices: Tensors of the model.
+            rank: Width of the factors.
+            scale: alpha / rank.
+        """
+        matrices = list(matrices)
+        self._adapted = {one.name: (*factor_names(one.name), turned(one)) for one in matrices}
+        self._adapted_scale = scale
+        for spec in factor_specs(matrices, rank):
+            self._add_tensor(spec, trainable=True)
+
     def train_only(self, names: Collection[str]) -> None:
         """Let training change these, and nothing else."""
         for name, variable in self.named_variables.items():
@@ -82,5 +102,11 @@ class NamedModel(keras.Model):
         return list(self._followed)
 
     def value(self, name: str) -> Any:
-        """A variable's tensor, for use in the network."""
-        return self.named_variables[name].value
+        """A variable's tensor, for use in the network; with its low-rank update, if it has one."""
+        value = self.named_variables[name].value
+        if name not in self._adapted:
+            return value
+        a, b, lies_turned = self._adapted[name]
+        a, b = self.named_variables[a].value, self.named_variables[b].value
+        update = self._adapted_scale * tf.matmul(b, a)
+        return value + (tf.transpose(update) if lies_turned else update)

@@ -19,21 +19,24 @@ Discriminative learning rates [0]: a block d blocks below the head learns at rat
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal
 
-from training.backbones.contract import BackboneConfig
+from training.backbones.contract import BackboneConfig, TensorSpec
 from training.engine.phases import Phase
 
 Policy = Literal["full", "head", "gradual", "lp_ft"]
 
 
-def blocks_below_head(config: BackboneConfig, new: Collection[str]) -> list[list[str]]:
+def blocks_below_head(
+    config: BackboneConfig, new: Collection[str], factors: Sequence[TensorSpec] = ()
+) -> list[list[str]]:
     """The trained tensors of each block; the head, with all that is new, is the first.
 
     Args:
         config: The model.
         new: Tensors that start from random values; they learn with the head, wherever they are.
+        factors: Of LoRA: where there are some, they are trained instead of the blocks' own tensors.
     """
     head: list[str] = []
     blocks: dict[str, list[str]] = {}
@@ -42,8 +45,10 @@ def blocks_below_head(config: BackboneConfig, new: Collection[str]) -> list[list
             continue
         if spec.block == "head" or spec.name in new:
             head.append(spec.name)
-        else:
+        elif not factors:
             blocks.setdefault(spec.block, []).append(spec.name)
+    for spec in factors:
+        blocks.setdefault(spec.block, []).append(spec.name)
     return [head, *reversed(blocks.values())]
 
 

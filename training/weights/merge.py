@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from training.backbones.gpt2.lora import read_adapter
+from training.backbones.lora import Update, read_adapter
 from training.data.tokenizers import tokenizer_of
 from training.errors import TrainingError
 from training.weights.checkpoint import Checkpoint
@@ -128,7 +128,7 @@ class Merged(Mapping[str, np.ndarray]):
 def add_adapters(
     base: Checkpoint, models: Sequence[Checkpoint], scales: Sequence[float]
 ) -> LazyTensors:
-    """base + Σ λᵢ · (alphaᵢ / rankᵢ) · (Bᵢ Aᵢ)ᵀ: the low-rank updates that models keep apart.
+    """base + Σ λᵢ · (alphaᵢ / rankᵢ) · Bᵢ Aᵢ: the low-rank updates that models keep apart.
 
     Args:
         base: Whose weights; not necessarily what the updates were trained from.
@@ -142,23 +142,23 @@ def add_adapters(
         TrainingError: ``merge_adapter``, ``adapter_unreadable``.
     """
     tensors = base.tensors()
-    updates: dict[str, list[tuple[np.ndarray, np.ndarray, float]]] = {}
+    updates: dict[str, list[tuple[Update, float]]] = {}
     for number, (model, scale) in enumerate(zip(models, scales, strict=True), start=1):
         adapter = read_adapter(model.folder / "adapter")
         if not adapter or not all(
-            name in base.infos and (a.shape[1], b.shape[0]) == base.infos[name].shape
-            for name, (a, b, _scale) in adapter.items()
+            name in base.infos and update.shape == base.infos[name].shape
+            for name, update in adapter.items()
         ):
             raise TrainingError("merge_adapter", number=number)
-        for name, (a, b, own) in adapter.items():
-            updates.setdefault(name, []).append((a, b, scale * own))
+        for name, update in adapter.items():
+            updates.setdefault(name, []).append((update, scale))
 
     def make(name: str) -> np.ndarray:
         if name not in updates:
             return tensors[name]
         total = np.array(tensors[name], np.float32)
-        for a, b, scale in updates[name]:
-            total += np.float32(scale) * (b @ a).T
+        for update, scale in updates[name]:
+            total += update.times(scale)
         # A sum may leave what a smaller type can hold.
         with np.errstate(over="ignore"):
             made = total.astype(NUMPY_TYPES[base.infos[name].dtype])

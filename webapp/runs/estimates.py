@@ -21,9 +21,9 @@ from training.estimate import (
     Estimate,
     assumed_speed,
     estimate,
-    estimate_classifier,
     flops_per_token,
 )
+from training.methods.task_related.classification import estimate_run
 from training.spec import RunSpec, trained_config
 from webapp.accounts.models import Team
 from webapp.jobs.models import State, Worker
@@ -82,7 +82,7 @@ def outlook(spec: Any, config: BackboneConfig, team: Team) -> Outlook:
     if not isinstance(config, GPT2Config):
         rate = measured_examples_per_s(spec, config, team)
         return Outlook(
-            estimate=estimate_classifier(spec, config, rate),
+            estimate=estimate_run(spec, config, rate),
             measured=rate is not None,
             memory_available=memory_available(),
             at_least=True,
@@ -101,7 +101,12 @@ def measured_examples_per_s(spec: Any, config: BackboneConfig, team: Team) -> fl
     Steps of a frozen backbone take a third of the others' time, so runs of another policy, or with
     images of another size, say nothing.
     """
-    wanted = (config.parameter_count(), spec.training.policy, spec.inputs.image_px)
+    wanted = (
+        config.parameter_count(),
+        spec.training.policy,
+        spec.inputs.image_px,
+        spec.training.lora is None,
+    )
     past = (
         Run.objects.filter(team=team, method=spec.method, job__state=State.SUCCEEDED)
         .filter(checkpoint__architecture=config.architecture)
@@ -113,7 +118,9 @@ def measured_examples_per_s(spec: Any, config: BackboneConfig, team: Team) -> fl
         old, report = run.job.spec, run.job.report
         assert run.checkpoint is not None
         count = config_of(run.checkpoint.config).parameter_count()
-        if (count, old["training"]["policy"], old["inputs"]["image_px"]) != wanted:
+        lora = old["training"].get("lora")
+        alike = (count, old["training"]["policy"], old["inputs"]["image_px"], lora is None)
+        if alike != wanted:
             continue
         if report.get("duration_s") and report.get("tokens"):
             return float(report["tokens"] / report["duration_s"])

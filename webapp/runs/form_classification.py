@@ -17,6 +17,7 @@ from training.errors import TrainingError
 from training.features.settings import Kind, kind_of, require_kind
 from training.methods.task_related.classification import (
     ClassificationSpec,
+    adapted_matrices,
     classes_of,
     head_of_labels,
     with_classes,
@@ -58,7 +59,8 @@ class ClassificationForm(RunForm):
     CHOICES = (*RunForm.CHOICES, "model", "inputs.checkpoint")
     SILENT = (*RunForm.SILENT, "inputs.checkpoint")
     SHOWN_AT = {**RunForm.SHOWN_AT, "inputs.checkpoint": "source"}
-    OTHER_INPUTS = (*RunForm.OTHER_INPUTS, "model")
+    FLAGS = (*RunForm.FLAGS, "lora")
+    OTHER_INPUTS = (*RunForm.OTHER_INPUTS, "model", "lora")
 
     @classmethod
     def blank(cls) -> dict[str, Any]:
@@ -71,6 +73,7 @@ class ClassificationForm(RunForm):
                 self.values["model"] = written(config_of(model))
             except (ValidationError, KeyError, TypeError, AttributeError):
                 self.values["model"] = json.dumps(model)
+        self.values["lora"] = bool(at(spec, "training.lora"))
         self.values["inputs.checkpoint"] = str(at(spec, "inputs.checkpoint") or "")
 
     def is_silent(self, path: str) -> bool:
@@ -86,6 +89,8 @@ class ClassificationForm(RunForm):
 
     def leaves_out(self, path: str) -> bool:
         # Without a source there is nothing to adapt: all of it is trained alike.
+        if path.startswith("training.lora."):
+            return not self.values["lora"] or not self.is_transfer
         adapts = path in ADAPTATION.paths + ADAPTATION.advanced
         return super().leaves_out(path) or (adapts and not self.is_transfer)
 
@@ -160,6 +165,10 @@ class ClassificationForm(RunForm):
         if spec.examples is not None and spec.examples < len(self.classes):
             said = sentence("examples_fewer_than_classes", {"classes": len(self.classes)})
             self.add("examples", said)
+        lora = spec.training.lora
+        if base is not None and lora is not None and not adapted_matrices(base, lora):
+            named = {"architecture": BACKBONES[base.architecture].title}
+            self.add("lora", sentence("lora_adapts_nothing", named))
         if isinstance(base, ImageConfig):
             fixed = base.fixed_px
             if fixed is not None and spec.inputs.image_px not in (None, fixed):

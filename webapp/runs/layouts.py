@@ -30,6 +30,10 @@ _DEVICES: Mapping[str, str | Promise] = {
 _PRECISIONS: Mapping[str, str | Promise] = {"auto": _("automatic")}
 _DEVICE_SECTION = Section("devices", _("Devices"), ("devices.kind", "devices.count"))
 
+_LORA_SECTION = Section(
+    "lora", _("LoRA"), ("training.lora.rank", "training.lora.alpha", "training.lora.targets")
+)
+
 CAUSAL_LM = Layout(
     spec=RunSpec,
     groups=(
@@ -72,11 +76,7 @@ CAUSAL_LM = Layout(
                 "seed",
             ),
         ),
-        Section(
-            "lora",
-            _("LoRA"),
-            ("training.lora.rank", "training.lora.alpha", "training.lora.targets"),
-        ),
+        _LORA_SECTION,
         Section(
             "evaluation",
             _("Evaluation and samples"),
@@ -119,6 +119,7 @@ CLASSIFICATION = Layout(
     spec=ClassificationSpec,
     groups=(
         ADAPTATION,
+        _LORA_SECTION,
         Section(
             "inputs",
             _("What the network is shown"),
@@ -164,6 +165,14 @@ CLASSIFICATION = Layout(
             "head": _("only the head (frozen backbone)"),
             "gradual": _("gradual unfreezing, from the top down"),
             "lp_ft": _("the head first, then everything (LP-FT)"),
+        },
+        "training.lora.targets": {
+            "attention.query": _("queries"),
+            "attention.key": _("keys"),
+            "attention.value": _("values"),
+            "attention.output": _("attention's output"),
+            "feed_forward.in": _("feed-forward, in"),
+            "feed_forward.out": _("feed-forward, out"),
         },
         "training.norms": {"batch": _("by each batch"), "source": _("by the source's statistics")},
         "inputs.augmentation": {

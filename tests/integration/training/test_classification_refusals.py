@@ -69,6 +69,13 @@ def spec(folders: dict[str, Path], data: str, source: str = "", **parts: Any) ->
     [
         ("images", "bert", {}, "features_need_images", "source.checkpoint"),
         ("texts", "resnet", {}, "features_need_text", "source.checkpoint"),
+        (
+            "images",
+            "resnet",
+            {"training": {"steps": 2, "warmup_steps": 0, "lora": {}}},
+            "lora_adapts_nothing",
+            "training.lora",
+        ),
         ("texts", "gpt2", {}, "architecture_not_trained", "source.checkpoint"),
         ("no-validation", "bert", {}, "split_missing", "data.path"),
         ("empty-validation", "bert", {}, "split_missing", "data.path"),

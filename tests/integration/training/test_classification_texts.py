@@ -20,11 +20,17 @@ from tests.integration.training.labelled import (
 from tests.parity.text import CASES, word_pieces
 from tests.small import loud
 from training.__main__ import main
+from training.backbones.lora import read_adapter
 from training.backbones.roberta.config import RobertaConfig
 from training.data.labelled import class_names, read_about
 from training.data.tokenizers import tokenizer_of
 from training.errors import EXIT_DONE
-from training.methods.task_related.classification import ClassificationSpec, scratch_twin
+from training.methods.task_related.classification import (
+    ClassificationLoraSpec,
+    ClassificationSpec,
+    adapted_matrices,
+    scratch_twin,
+)
 from training.weights.checkpoint import read_checkpoint
 
 PIECES = word_pieces(lowercase=True)
@@ -221,3 +227,59 @@ def test_a_transfer_and_its_twin_are_shown_the_very_same_texts(
         "bert.pooler.dense.weight",
         "classifier.weight",
     }
+
+
+# --- LoRA -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def adapted(dataset: Path, bert: Path, tmp_path_factory: Folders) -> Path:
+    """The folder of a run that trains low-rank updates, first of all the head."""
+    lora = {"rank": 2, "alpha": 8, "targets": ["attention.query", "feed_forward.in"]}
+    spec = spec_of(
+        dataset,
+        source={"checkpoint": str(bert)},
+        inputs={"image_px": None, "most_tokens": 12},
+        training={"steps": 12, "policy": "lp_ft", "learning_rate": 0.02, "lora": lora},
+    )
+    out = tmp_path_factory.mktemp("adapted") / "run"
+    command_line(spec, out)
+    return out
+
+
+def test_lora_changes_its_matrices_by_a_low_rank_and_else_only_the_head(
+    adapted: Path, bert: Path
+) -> None:
+    before, after = (
+        read_checkpoint(bert).tensors(),
+        read_checkpoint(adapted / "checkpoint", verify=True).tensors(),
+    )
+    names = {name for name in before if not np.array_equal(before[name], after[name])}
+    wanted = ("attention.self.query.weight", "intermediate.dense.weight")
+    assert names == {name for name in before if name.endswith(wanted)}
+    for name in names:
+        change = np.asarray(after[name], np.float64) - before[name]
+        assert np.linalg.matrix_rank(change, tol=1e-6) == 2
+    assert set(after) - set(before) == HEAD
+
+
+def test_lora_leaves_its_updates_beside_the_merged_weights(adapted: Path, bert: Path) -> None:
+    updates = read_adapter(adapted / "checkpoint/adapter")
+    before, after = read_checkpoint(bert).tensors(), tensors(adapted / "checkpoint")
+    assert updates
+    for name, update in updates.items():
+        assert not update.turned
+        assert update.scale == 4.0
+        assert np.abs(before[name] + update.times(1.0) - after[name]).max() < 1e-6
+    told = json.loads((adapted / "checkpoint/adapter/adapter_config.json").read_text())
+    assert told["fan_in_fan_out"] is False
+    assert {f"{module}.weight" for module in told["target_modules"]} == set(updates)
+
+
+def test_only_head_and_factors_are_counted_as_trained(adapted: Path) -> None:
+    counted = report(adapted)["parameters"]
+    config = read_checkpoint(adapted / "checkpoint").config
+    lora = ClassificationLoraSpec(rank=2, targets=["attention.query", "feed_forward.in"])
+    factors = sum(2 * sum(one.shape) for one in adapted_matrices(config, lora))
+    head = sum(one.size for one in config.tensors() if one.block == "head")
+    assert counted == {"total": config.parameter_count(), "trainable": head + factors}

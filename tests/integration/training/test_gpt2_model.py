@@ -4,9 +4,10 @@ import tensorflow as tf
 
 from tests.integration.training.reference import gpt2_logits
 from training.backbones.gpt2.config import GPT2Config
-from training.backbones.gpt2.lora import initial_factors, merge
+from training.backbones.gpt2.lora import adapted_matrices
 from training.backbones.gpt2.model import GPT2
 from training.backbones.layers import embed, gelu_tanh, layer_norm
+from training.backbones.lora import initial_factors, merge
 from training.spec import LoraSpec
 from training.weights.initial import initial_tensors
 
@@ -28,7 +29,8 @@ def built(config, **options):
     model = GPT2(config, **options)
     tensors = weights(config)
     if options.get("lora"):
-        tensors |= initial_factors(config, options["lora"], 0)
+        lora = options["lora"]
+        tensors |= initial_factors(adapted_matrices(config, lora), lora.rank, 0)
     model.load_named(tensors)
     return model
 
@@ -136,12 +138,13 @@ def test_lora_starts_as_the_base_and_merges_into_what_it_computes(compute):
     assert all(".lora_" in name for name in adapted.trainable_names())
 
     random = np.random.default_rng(1)
+    matrices = adapted_matrices(config, lora)
     factors = {
         name: random.normal(0, 0.2, value.shape).astype(np.float32)
-        for name, value in initial_factors(config, lora, 0).items()
+        for name, value in initial_factors(matrices, lora.rank, 0).items()
     }
     adapted.load_named(weights(config) | factors)
-    base.load_named(merge(weights(config), factors, config, lora))
+    base.load_named(merge(weights(config), factors, config, matrices, lora.alpha / lora.rank))
     tolerance = 1e-4 if compute == "float32" else 0.5
     assert np.abs(adapted(TOKENS).numpy() - base(TOKENS).numpy()).max() < tolerance
     assert np.abs(base(TOKENS).numpy() - built(config)(TOKENS).numpy()).max() > 0.5

@@ -30,7 +30,11 @@ WHOLE: dict[str, dict[str, Any]] = {
         "source": {"checkpoint": "c"},
         "training": {"lora": {}},
     },
-    "classification": {"data": {"path": "d"}, "source": {"checkpoint": "c"}},
+    "classification": {
+        "data": {"path": "d"},
+        "source": {"checkpoint": "c"},
+        "training": {"lora": {}},
+    },
 }
 SETTINGS = [(method, path) for method, layout in LAYOUTS.items() for path in layout.paths]
 

@@ -144,6 +144,19 @@ def test_a_network_of_texts_learns_from_labelled_texts(cast: Cast) -> None:
     assert form.source_values(form.source) == {"training.learning_rate": "5e-05"}
 
 
+def test_lora_needs_a_transformer(cast: Cast, images: Any) -> None:
+    form = transfer(cast, images, network(cast), lora=True)
+    assert form.validate() is None
+    assert "ResNet" in form.errors["lora"][0]
+    form = transfer(cast, make_labelled(cast), network(cast, BERT["nano"]), lora=True)
+    spec = form.validate()
+    assert spec is not None, form.errors
+    assert spec.training.lora.targets == ["attention.query", "attention.value"]
+    assert form.setting("training.lora.targets").choices[0] == ("attention.query", "queries")
+    again = ClassificationForm.from_spec(spec.model_dump(mode="json"), cast.team)
+    assert again.values["lora"] is True
+
+
 @pytest.mark.parametrize(
     ("values", "name", "sentence"),
     [
@@ -226,7 +239,7 @@ def test_the_form_is_chosen_by_a_link_and_filled_by_it(
     page = client.get(f"{url}?method=classification&data={images.pk}").text
     assert f'value="{images.pk}" selected' in page
     assert "How the weights are adapted" in page
-    assert "LoRA" not in page
+    assert "GPT-2&#x27;s published vocabulary" not in page
     # A link that names only a source comes to the form of a method that trains such.
     page = client.get(f"{url}?source={source.pk}").text
     assert f'value="checkpoint/{source.pk}" checked' in page

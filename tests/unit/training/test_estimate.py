@@ -1,7 +1,8 @@
 import pytest
 
 from training.backbones.gpt2.config import PRESETS
-from training.backbones.gpt2.lora import factor_specs
+from training.backbones.gpt2.lora import adapted_matrices
+from training.backbones.lora import factor_specs
 from training.estimate import estimate, flops_per_token
 from training.spec import LoraSpec, RunSpec
 
@@ -25,7 +26,7 @@ def test_lora_trains_exactly_its_factors():
     lora = LoraSpec(rank=4, targets=["c_attn", "c_fc", "mlp.c_proj", "attn.c_proj"])
     config = PRESETS["micro"]
     found = estimate(spec(lora=lora.model_dump()), config)
-    shapes = [spec.shape for spec in factor_specs(config, lora)]
+    shapes = [spec.shape for spec in factor_specs(adapted_matrices(config, lora), lora.rank)]
     assert found.trainable == sum(rows * columns for rows, columns in shapes)
     assert found.memory["optimizer"] == 8 * found.trainable
 

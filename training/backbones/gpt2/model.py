@@ -17,7 +17,7 @@ from typing import Any
 import tensorflow as tf
 
 from training.backbones.gpt2.config import FINAL_NORM, GPT2Config
-from training.backbones.gpt2.lora import adapted_matrices, factor_names, factor_specs
+from training.backbones.gpt2.lora import adapted_matrices
 from training.backbones.layers import (
     ACTIVATIONS,
     Cache,
@@ -30,6 +30,7 @@ from training.backbones.layers import (
     new_cache,
     vocabulary_scores,
 )
+from training.backbones.lora import factor_names, factor_specs
 from training.backbones.named import NamedModel
 from training.spec import LoraSpec
 
@@ -63,8 +64,9 @@ class GPT2(NamedModel):
         super().__init__(dtype="float32", name=config.architecture)
         self.config, self.lora, self.rate = config, lora, dropout
         self.compute = tf.as_dtype(compute_dtype)
-        self.adapted = set(adapted_matrices(config, lora)) if lora else set()
-        factors = factor_specs(config, lora) if lora else []
+        matrices = adapted_matrices(config, lora) if lora else []
+        self.adapted = {matrix.name for matrix in matrices}
+        factors = factor_specs(matrices, lora.rank) if lora else []
         names = {spec.name for spec in factors}
         self.add_tensors(
             [*config.tensors(), *factors],

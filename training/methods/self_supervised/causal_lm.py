@@ -157,7 +157,8 @@ class TextTask:
 
     def _start_weights(self, events: EventLog) -> dict[str, Any] | None:
         """Set every variable from the seed, or from the source by a plan; prove the copy."""
-        from training.backbones.gpt2.lora import initial_factors
+        from training.backbones.gpt2.lora import adapted_matrices
+        from training.backbones.lora import initial_factors
         from training.weights.copy import apply_plan, verify
         from training.weights.initial import initial_weights
 
@@ -165,7 +166,8 @@ class TextTask:
         initial = initial_weights(loaded.config, spec.seed)
         factors: dict[str, np.ndarray] = {}
         if spec.training.lora:
-            factors = initial_factors(loaded.config, spec.training.lora, spec.seed)
+            matrices = adapted_matrices(loaded.config, spec.training.lora)
+            factors = initial_factors(matrices, spec.training.lora.rank, spec.seed)
         if loaded.source is None or plan is None:
             self.model.load_named(_Joined(initial, factors))
             return None
@@ -262,7 +264,8 @@ class TextTask:
         self, folder: Path, best: Mapping[str, np.ndarray], about: dict[str, Any]
     ) -> dict[str, Any]:
         """Write ``checkpoint/`` (LoRA merged, its factors in ``adapter/``)."""
-        from training.backbones.gpt2.lora import merge, write_adapter
+        from training.backbones.gpt2.lora import adapted_matrices, modules
+        from training.backbones.lora import merge, write_adapter
         from training.weights.checkpoint import write_checkpoint
 
         lora, source = self.spec.training.lora, self.loaded.source
@@ -281,7 +284,8 @@ class TextTask:
             return write_checkpoint(
                 folder, config, trained_or_not, tokenizer, about, dropout=dropout
             )
-        merged = merge(_Variables(self.model), best, config, lora)
+        matrices = adapted_matrices(config, lora)
+        merged = merge(_Variables(self.model), best, config, matrices, lora.alpha / lora.rank)
         return write_checkpoint(
             folder,
             config,
@@ -289,7 +293,14 @@ class TextTask:
             tokenizer,
             about,
             dropout=dropout,
-            extras=lambda temporary: write_adapter(temporary / "adapter", best, lora),
+            extras=lambda temporary: write_adapter(
+                temporary / "adapter",
+                best,
+                matrices,
+                lora,
+                modules=modules(lora),
+                task="CAUSAL_LM",
+            ),
         )
 
 

@@ -24,15 +24,23 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from training.backbones.contract import BackboneConfig
+from training.backbones.contract import BackboneConfig, TensorSpec
 from training.backbones.encoder.config import EncoderConfig
 from training.backbones.image_config import ImageConfig
+from training.backbones.lora import (
+    factor_specs,
+    initial_factors,
+    matrices_of_role,
+    merge,
+    write_adapter,
+)
 from training.backbones.registry import BACKBONES, AnyConfig
 from training.data.inputs import Augmentation, ImageInputs, Inputs, TextInputs
 from training.data.labelled import Labelled, class_names, few, labelled_split, read_about
@@ -44,7 +52,7 @@ from training.engine.phases import Phase
 from training.engine.policies import Policy, blocks_below_head, phases_of, rates_of
 from training.errors import TrainingError
 from training.errors import gettext_noop as _
-from training.estimate import estimate_classifier
+from training.estimate import Estimate, estimate_classifier
 from training.evaluation.beside import beaten_by, most_wrong, without_a_model
 from training.evaluation.classification import Probabilities, classification_scores
 from training.events import EventLog
@@ -57,6 +65,7 @@ from training.spec import (
     DataSpec,
     DeviceSpec,
     LookSpec,
+    LowRankSpec,
     OptimisationSpec,
     Seed,
     SourceSpec,
@@ -107,6 +116,29 @@ class InputSpec(Settings):
     #: A checkpoint whose tokenizer and normalisation are used, and nothing else of it. A scratch
     #: twin takes its transfer's source here, so that both are shown the same.
     checkpoint: str = ""
+
+
+AdaptedLayer = Literal[
+    "attention.query",
+    "attention.key",
+    "attention.value",
+    "attention.output",
+    "feed_forward.in",
+    "feed_forward.out",
+]
+#: A vision transformer has one matrix for these three; adapting any of them adapts it.
+ATTENTION_INPUTS = frozenset({"attention.query", "attention.key", "attention.value"})
+
+
+class ClassificationLoraSpec(LowRankSpec):
+    """Which matrices of a transformer get low-rank updates; the paper's are the default."""
+
+    targets: list[AdaptedLayer] = Field(
+        default_factory=lambda: list[AdaptedLayer](("attention.query", "attention.value")),
+        min_length=1,
+        title=_("LoRA layers"),
+        description=_("Matrices that get an update of their own; of transformers only."),
+    )
 
 
 class ClassificationTrainingSpec(OptimisationSpec):
@@ -194,6 +226,13 @@ class ClassificationTrainingSpec(OptimisationSpec):
         title=_("Weight decay"),
         description=_("AdamW's; matrices only, never biases and norms."),
     )
+    lora: ClassificationLoraSpec | None = Field(
+        None,
+        title=_("LoRA"),
+        description=_(
+            "Train small low-rank updates and the head, and leave the weights as they are."
+        ),
+    )
 
 
 class ClassificationSpec(Settings):
@@ -224,10 +263,14 @@ class ClassificationSpec(Settings):
                 raise field_error("model_missing", "model")
             if self.training.policy != "full":
                 raise field_error("policy_without_source", "training.policy")
+            if self.training.lora is not None:
+                raise field_error("lora_without_source", "training.lora")
             if self.training.norms != "batch":
                 raise field_error("norms_without_source", "training.norms")
             if self.training.l2_sp:
                 raise field_error("l2_sp_without_source", "training.l2_sp")
+        if self.training.lora is not None and self.training.l2_sp:
+            raise field_error("lora_and_l2_sp", "training.l2_sp")
         return self
 
 
@@ -243,7 +286,14 @@ def scratch_twin(spec: ClassificationSpec, source: BackboneConfig) -> Classifica
     """
     if spec.source is None:
         raise ValueError("only a transfer has a scratch twin")
-    alike = {"policy": "full", "rate_decay": 1.0, "head_rate": 1.0, "l2_sp": 0.0, "norms": "batch"}
+    alike = {
+        "policy": "full",
+        "rate_decay": 1.0,
+        "head_rate": 1.0,
+        "l2_sp": 0.0,
+        "norms": "batch",
+        "lora": None,
+    }
     shown_by = spec.inputs.checkpoint or spec.source.checkpoint
     return ClassificationSpec.model_validate(
         spec.model_copy(
@@ -293,6 +343,27 @@ def head_of_labels(config: BackboneConfig) -> list[str]:
     return [spec.name for spec in config.tensors() if spec.block == "head" and "label" in spec.axes]
 
 
+def adapted_matrices(
+    config: BackboneConfig, lora: ClassificationLoraSpec | None
+) -> list[TensorSpec]:
+    """The matrices that get low-rank updates; none without LoRA, or where there are no such."""
+    if lora is None:
+        return []
+    roles: set[str] = set(lora.targets)
+    if roles & ATTENTION_INPUTS:
+        roles.add("attention.qkv")
+    return matrices_of_role(config, roles)
+
+
+def estimate_run(
+    spec: ClassificationSpec, config: BackboneConfig, examples_per_s: float | None = None
+) -> Estimate:
+    """What a run will take; see :func:`training.estimate.estimate_classifier`."""
+    lora = spec.training.lora
+    factors = factor_specs(adapted_matrices(config, lora), lora.rank) if lora else None
+    return estimate_classifier(spec, config, examples_per_s, factors)
+
+
 class LoadedExamples:
     """Labelled examples, inputs and configuration; see :class:`training.methods.contract.Loaded`.
 
@@ -327,6 +398,12 @@ class LoadedExamples:
             assert self.source is not None
             base = self.source.config
         METHOD.require_trained(base)
+        if spec.training.lora is not None and not adapted_matrices(base, spec.training.lora):
+            raise TrainingError(
+                "lora_adapts_nothing",
+                field="training.lora",
+                architecture=BACKBONES[base.architecture].title,
+            )
         require_kind(base, self.kind)
         self.config = with_classes(base, self.names)
         self.splits = _read_splits(spec, dataset, about, self.names)
@@ -367,7 +444,7 @@ class LoadedExamples:
         return (self.config.stream_width or 0) if self.kind == "text" else 0
 
     def needed_memory(self) -> int:
-        return estimate_classifier(self.spec, self.config).memory_bytes
+        return estimate_run(self.spec, self.config).memory_bytes
 
     def build(self, *, compute_dtype: str, fused: bool, strategy: Any, events: EventLog) -> Any:
         """The model with its starting weights, within the strategy's scope."""
@@ -420,7 +497,8 @@ class ClassifierTask:
         with strategy.scope():
             self.model = model_class(loaded.config.architecture)(loaded.config, **options)
         self.weights_event = self._start_weights(events)
-        blocks = blocks_below_head(loaded.config, self._new_names())
+        factors = self._adapt(strategy)
+        blocks = blocks_below_head(loaded.config, self._new_names(), factors)
         self.phases = phases_of(
             training.policy,
             blocks,
@@ -434,7 +512,9 @@ class ClassifierTask:
         self.parameters = {
             "total": loaded.config.parameter_count(),
             "trainable": sum(
-                math.prod(spec.shape) for spec in loaded.config.tensors() if spec.name in ever
+                math.prod(spec.shape)
+                for spec in [*loaded.config.tensors(), *factors]
+                if spec.name in ever
             ),
         }
         self._pulled = self._kernels_to_pull(blocks) if training.l2_sp else {}
@@ -476,6 +556,19 @@ class ClassifierTask:
         proof = verify(plan, source.tensors(), self.model.named())
         proof.require_exact()
         return plan.counts() | {"verified": proof.exact}
+
+    def _adapt(self, strategy: Any) -> list[TensorSpec]:
+        """Give matrices their low-rank factors, as they start; none without LoRA."""
+        lora = self.spec.training.lora
+        self.matrices = adapted_matrices(self.loaded.config, lora)
+        if lora is None:
+            return []
+        with strategy.scope():
+            self.model.adapt(self.matrices, lora.rank, lora.alpha / lora.rank)
+        initial = initial_factors(self.matrices, lora.rank, self.spec.seed)
+        for name, value in initial.items():
+            self.model.named_variables[name].assign(value)
+        return factor_specs(self.matrices, lora.rank)
 
     def _kernels_to_pull(self, blocks: list[list[str]]) -> dict[str, np.ndarray]:
         """The backbone's matrices and convolutions, as they are before the first step."""
@@ -632,11 +725,29 @@ class ClassifierTask:
             **({"images": loaded.images} if loaded.images is not None else {}),
             **about,
         }
-        tensors = self.model.named() | dict(best)
+        lora, tensors, extras = self.spec.training.lora, self.model.named() | dict(best), None
+        if lora is not None:
+            scale = lora.alpha / lora.rank
+            tensors = merge(tensors, tensors, loaded.config, self.matrices, scale)
+            extras = partial(self._write_adapter, best, lora)
         rates = source.dropout if source is not None else None
         return write_checkpoint(
-            folder, loaded.config, tensors, loaded.tokenizer, about, dropout=rates
+            folder,
+            loaded.config,
+            tensors,
+            loaded.tokenizer,
+            about,
+            dropout=rates,
+            extras=extras,
         )
+
+    def _write_adapter(
+        self, best: Mapping[str, np.ndarray], lora: ClassificationLoraSpec, folder: Path
+    ) -> None:
+        # Whole names: the ends of two of a block's modules can be the same.
+        modules = [one.name.removesuffix(".weight") for one in self.matrices]
+        task = "SEQ_CLS" if self.loaded.kind == "text" else None
+        write_adapter(folder / "adapter", best, self.matrices, lora, modules=modules, task=task)
 
 
 def _reads_alike(source: Checkpoint, tokenizer: TextTokenizer | None) -> bool:
@@ -662,5 +773,5 @@ METHOD: Final = LoopMethod(
     checkpoints=("source.checkpoint", "inputs.checkpoint"),
     load=LoadedExamples,
     twin=scratch_twin,
-    estimate=estimate_classifier,
+    estimate=estimate_run,
 )

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.backbones.bert.config import BertConfig
+from training.backbones.lora import factor_names, factor_specs, matrices_of_role
 from training.backbones.resnet.config import ResNetConfig
 from training.engine.phases import Phase, first_steps, one_phase, phase_at
 from training.engine.policies import blocks_below_head, phases_of, rates_of
@@ -188,3 +189,11 @@ def test_each_block_learns_slower_than_the_one_above_it() -> None:
 
 def test_without_a_decay_all_learn_alike() -> None:
     assert set(rates_of(BLOCKS, decay=1, head_rate=1).values()) == {1}
+
+
+def test_lora_s_factors_take_the_place_of_their_blocks() -> None:
+    matrices = matrices_of_role(BERT, ["attention.query"])
+    factors = factor_specs(matrices, 2)
+    head, *blocks = blocks_below_head(BERT, (), factors)
+    assert head == blocks_below_head(BERT, ())[0]
+    assert blocks == [list(factor_names(matrix.name)) for matrix in reversed(matrices)]

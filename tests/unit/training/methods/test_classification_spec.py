@@ -12,8 +12,11 @@ from training.backbones.roberta.config import RobertaConfig
 from training.backbones.vit.config import ViTConfig
 from training.methods.task_related.classification import (
     METHOD,
+    ClassificationLoraSpec,
     ClassificationSpec,
+    adapted_matrices,
     classes_of,
+    estimate_run,
     head_of_labels,
     scratch_twin,
     with_classes,
@@ -57,6 +60,7 @@ def spec(**changes: Any) -> ClassificationSpec:
         ({"training": {"policy": "lp_ft"}}, "training.policy", "Without a source"),
         ({"training": {"policy": "gradual"}}, "training.policy", "Without a source"),
         ({"training": {"norms": "source"}}, "training.norms", "There are no statistics"),
+        ({"training": {"lora": {}}}, "training.lora", "LoRA adapts weights that have learned"),
         ({"training": {"l2_sp": 0.1}}, "training.l2_sp", "There is no source to pull"),
         ({"training": {"steps": 5, "warmup_steps": 6}}, "training", "The warm-up is longer"),
         ({"examples": 1}, "examples", ""),
@@ -181,3 +185,38 @@ def test_what_a_source_tells_apart_is_in_its_labels_or_on_its_card() -> None:
     assert classes_of(BERT, {}) == []
     assert classes_of(RESNET, {"classes": NAMES}) == NAMES
     assert classes_of(RESNET, {}) == []
+
+
+# --- LoRA -----------------------------------------------------------------------------------------
+
+
+def test_lora_and_l2_sp_exclude_each_other() -> None:
+    both = {"lora": {"rank": 2}, "l2_sp": 0.1}
+    with pytest.raises(ValidationError) as caught:
+        spec(source={"checkpoint": "/source"}, training=both)
+    assert [problem.field for problem in problems(caught.value)] == ["training.l2_sp"]
+
+
+def test_lora_s_layers_are_found_by_what_they_do_in_every_transformer() -> None:
+    lora = ClassificationLoraSpec(targets=["attention.value", "feed_forward.out"])
+    bert = [one.name.split(".", 4)[-1] for one in adapted_matrices(BERT, lora)]
+    assert set(bert) == {"attention.self.value.weight", "output.dense.weight"}
+    vit = ViTConfig(image_size=32, patch_size=8, width=16, depth=2, heads=2, inner=32)
+    names = [one.name for one in adapted_matrices(vit, lora)]
+    assert names == [
+        f"blocks.{layer}.{name}.weight" for layer in (0, 1) for name in ("attn.qkv", "mlp.fc2")
+    ]
+    assert adapted_matrices(RESNET, lora) == []
+    assert adapted_matrices(BERT, None) == []
+
+
+def test_an_estimate_counts_the_head_and_the_factors() -> None:
+    source = {"source": {"checkpoint": "/source"}}
+    whole, low = (spec(**source, training=training) for training in ({}, {"lora": {"rank": 2}}))
+    config = with_classes(BERT, ["yes", "no"])
+    matrices = adapted_matrices(config, low.training.lora)
+    factors = sum(2 * sum(one.shape) for one in matrices)
+    head = sum(one.size for one in config.tensors() if one.block == "head")
+    assert estimate_run(whole, config).trainable == config.parameter_count()
+    assert estimate_run(low, config).trainable == head + factors
+    assert estimate_run(low, config).memory_bytes < estimate_run(whole, config).memory_bytes

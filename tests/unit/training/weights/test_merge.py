@@ -14,8 +14,9 @@ import pytest
 
 from tests.small import TOKENIZER
 from training.backbones.gpt2.config import GPT2Config
-from training.backbones.gpt2.lora import factor_specs, write_adapter
-from training.backbones.gpt2.lora import merge as lora_merge
+from training.backbones.gpt2.lora import adapted_matrices
+from training.backbones.lora import factor_specs, write_adapter
+from training.backbones.lora import merge as lora_merge
 from training.backbones.resnet.config import ResNetConfig
 from training.data.tokenizer import Tokenizer
 from training.errors import TrainingError
@@ -117,19 +118,24 @@ LORA = LoraSpec(rank=2, alpha=6, targets=["c_attn", "mlp.c_proj"])
 
 def random_factors(seed: int, config: GPT2Config = CONFIG) -> Arrays:
     random = np.random.default_rng(seed)
-    specs = factor_specs(config, LORA)
+    specs = factor_specs(adapted_matrices(config, LORA), LORA.rank)
     return {spec.name: random.normal(size=spec.shape).astype(np.float32) for spec in specs}
+
+
+def write_factors(folder: Path, factors: Arrays, config: GPT2Config = CONFIG) -> None:
+    matrices = adapted_matrices(config, LORA)
+    write_adapter(folder / "adapter", factors, matrices, LORA, modules=["c_attn"], task=None)
 
 
 def test_lora_weights_are_added_to_any_base_of_their_shape(
     tmp_path: Path, models: list[Checkpoint], arrays: list[Arrays]
 ) -> None:
     first, second = random_factors(1), random_factors(2)
-    write_adapter(models[1].folder / "adapter", first, LORA)
-    write_adapter(models[2].folder / "adapter", second, LORA)
+    write_factors(models[1].folder, first)
+    write_factors(models[2].folder, second)
     added = add_adapters(models[0], models[1:3], [0.5, -0.25])
-    once = lora_merge(arrays[0], first, CONFIG, LORA)
-    twice = lora_merge(arrays[0], second, CONFIG, LORA)
+    once = lora_merge(arrays[0], first, CONFIG, adapted_matrices(CONFIG, LORA), 3.0)
+    twice = lora_merge(arrays[0], second, CONFIG, adapted_matrices(CONFIG, LORA), 3.0)
 
     def expected(name: str) -> np.ndarray:
         start = arrays[0][name]
@@ -148,7 +154,7 @@ def test_lora_weights_that_are_missing_or_of_another_shape_are_refused(
         add_adapters(models[0], models[1:2], [1.0])
     assert (caught.value.code, caught.value.params) == ("merge_adapter", {"number": 1})
     deep = CONFIG.model_copy(update={"n_layer": 3})
-    write_adapter(models[1].folder / "adapter", random_factors(1, deep), LORA)
+    write_factors(models[1].folder, random_factors(1, deep), deep)
     with pytest.raises(TrainingError) as caught:
         add_adapters(models[0], models[1:2], [1.0])
     assert caught.value.code == "merge_adapter"
@@ -160,7 +166,7 @@ def test_lora_weights_that_are_missing_or_of_another_shape_are_refused(
 
 def test_lora_weights_that_overflow_a_smaller_type_are_refused(tmp_path: Path) -> None:
     model = write(tmp_path / "half", random_arrays(1, dtype=np.float16))
-    write_adapter(model.folder / "adapter", random_factors(1), LORA)
+    write_factors(model.folder, random_factors(1))
     assert np.isfinite(
         add_adapters(model, [model], [1.0])["transformer.h.0.attn.c_attn.weight"]
     ).all()
@@ -360,8 +366,6 @@ def test_memory_holds_one_tensor_and_slices(tmp_path: Path) -> None:
 from pathlib import Path
 import numpy as np
 from training.backbones.gpt2.config import GPT2Config
-from training.backbones.gpt2.lora import factor_specs, write_adapter
-from training.backbones.gpt2.lora import merge as lora_merge
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
 from training.weights.merge import ties
 from training.weights.tensors import write_tensors
