@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -10,12 +11,15 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.story import (
     CHECKPOINT,
     JOB_S,
+    drop,
     fill_run,
     overflows,
     upload,
     violations,
     wait_state,
 )
+from tests.integration.training.labelled import checkpoint
+from tests.parity.text import CASES, word_pieces
 from tests.pictures import archive, class_folders
 
 pytestmark = pytest.mark.slow
@@ -100,3 +104,40 @@ def test_a_classifier_is_pretrained_watched_and_carried_over(page: Page) -> None
     page.get_by_role("link", name="Use as source").click()
     expect(page.get_by_role("radio", name=re.compile("Signals")).first).to_be_checked()
     expect(page.locator("[name=method]")).to_have_value("classification")
+
+
+def test_a_network_of_texts_is_adapted_by_low_rank_updates(page: Page, tmp_path: Path) -> None:
+    pieces = word_pieces(lowercase=True)
+    config = CASES["bert-pooler"].model_copy(update={"vocab_size": pieces.size})
+    folder = checkpoint(tmp_path / "bert", config, pieces)
+    files = [(one.name, one.read_bytes()) for one in folder.iterdir() if one.name != "card.json"]
+    page.goto("/checkpoints/import?tab=folder")
+    drop(page, "[data-drop]", files)
+    expect(page.locator(".upload-file")).to_have_count(len(files))
+    page.get_by_label("Name", exact=True).fill("Small BERT")
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.wait_for_url(CHECKPOINT, timeout=JOB_S * 1000)
+    page.get_by_role("link", name="Use as source").click()
+    bert = page.url
+    expect(page.get_by_label("Data", exact=True)).to_be_visible()
+
+    lines = [f"so it {('goes', 'xyz')[n % 2]} {n},{('yes', 'no')[n % 2]}" for n in range(80)]
+    table = "\n".join(["text,answer", *lines]).encode()
+    upload(page, "answers.csv", table, "Answers", label_field="answer", test_percent="25")
+    wait_state(page, "#version", "succeeded")
+    version = page.url.rsplit("/", 1)[1]
+    page.goto(f"{bert}&data={version}")
+    page.get_by_label("Train small low-rank updates and leave the weights as they are").check()
+    page.get_by_role("group", name="LoRA layers").get_by_label("keys", exact=True).check()
+    page.get_by_label("Also train a scratch twin").uncheck()
+    learn(page, **{"inputs.image_px": "", "inputs.most_tokens": "16"})
+    expect(page.locator("#summary")).to_contain_text("trained")
+    assert violations(page) == []
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url(RUN)
+    wait_state(page, "#live", "succeeded", timeout_s=JOB_S)
+    page.get_by_role("link", name="Report").click()
+    expect(section(page, "Beside what it must beat")).to_contain_text("words alone (TF-IDF)")
+    expect(section(page, "Where it is most wrong")).to_contain_text("so it")
+    page.get_by_role("link", name="Checkpoint", exact=True).click()
+    expect(page.locator("main")).to_contain_text("adapter/adapter_model.safetensors")
