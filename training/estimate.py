@@ -130,7 +130,7 @@ def estimate_classifier(
     the way comes on top, and depends on the architecture and the size of the images.
 
     Args:
-        spec: A :class:`training.methods.task_related.classification.ClassificationSpec`.
+        spec: A :class:`training.methods.task_related.classification_spec.ClassificationSpec`.
         config: Its network.
         examples_per_s: As measured before, for ``seconds``.
         factors: Of LoRA; None without it.

@@ -287,10 +287,6 @@ class DeviceSpec(Settings):
     )
 
 
-#: Architectures that runs train.
-TRAINED = [name for name, backbone in BACKBONES.items() if issubclass(backbone.config, GPT2Config)]
-
-
 def trained_config(values: Mapping[str, Any]) -> GPT2Config:
     """The configuration of a model that runs train, from its fields.
 

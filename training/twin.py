@@ -1,4 +1,4 @@
-"""The scratch twin of a transfer: what the same budget would have given without the source."""
+"""The scratch twin of a language model's transfer: the same budget without the source."""
 
 from __future__ import annotations
 

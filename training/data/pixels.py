@@ -8,10 +8,13 @@ squeezed one is another image.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
+
+from training.errors import gettext_noop as _
 
 #: Where neither the network nor a person says how large images are.
 ANY_PX = 224
@@ -28,6 +31,29 @@ NORMALISATIONS: dict[Normalisation, Statistics] = {
     "inception": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
+#: The same as settings, wherever a person may choose what a network is shown.
+ImagePx = Annotated[
+    int | None,
+    Field(
+        ge=16,
+        le=1024,
+        title=_("Image size (pixels)"),
+        description=_(
+            "Images are scaled to this shorter side and their middle square is seen; empty: the "
+            "network's own size, or 224."
+        ),
+    ),
+]
+ImageNormalisation = Annotated[
+    Normalisation,
+    Field(
+        title=_("Normalisation of images"),
+        description=_(
+            "What the network was trained with: ImageNet's mean and deviation, the range -1 to 1, "
+            "or 0 to 1. Auto: what it came with, else ImageNet's."
+        ),
+    ),
+]
 #: How much of grey each colour is (ITU-R BT.601).
 GREY = (0.299, 0.587, 0.114)
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from training.backbones.contract import BackboneConfig
 from training.backbones.image_config import ImageConfig
 from training.backbones.registry import BACKBONES
-from training.data.pixels import Normalisation
+from training.data.pixels import ImageNormalisation, ImagePx
 from training.errors import TrainingError
 from training.errors import gettext_noop as _
 from training.settings import Settings
@@ -46,24 +46,8 @@ class FeatureSettings(Settings):
         title=_("Longest text (tokens)"),
         description=_("Longer texts are cut; empty: at the model's context."),
     )
-    image_px: int | None = Field(
-        None,
-        ge=16,
-        le=1024,
-        title=_("Image size (pixels)"),
-        description=_(
-            "Images are scaled to this shorter side and their middle square is seen; empty: the "
-            "network's own size, or 224."
-        ),
-    )
-    normalisation: Normalisation = Field(
-        "auto",
-        title=_("Normalisation of images"),
-        description=_(
-            "What the network was trained with: ImageNet's mean and deviation, the range -1 to 1, "
-            "or 0 to 1. Auto: what it came with, else ImageNet's."
-        ),
-    )
+    image_px: ImagePx = None
+    normalisation: ImageNormalisation = "auto"
     batch_size: int = Field(
         32,
         ge=1,

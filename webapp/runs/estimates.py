@@ -23,7 +23,7 @@ from training.estimate import (
     estimate,
     flops_per_token,
 )
-from training.methods.task_related.classification import estimate_run
+from training.methods.task_related.classification_spec import estimate_run
 from training.spec import RunSpec, trained_config
 from webapp.accounts.models import Team
 from webapp.jobs.models import State, Worker

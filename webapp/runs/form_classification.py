@@ -15,7 +15,7 @@ from training.backbones.image_config import ImageConfig
 from training.backbones.registry import BACKBONES, config_of
 from training.errors import TrainingError
 from training.features.settings import Kind, kind_of, require_kind
-from training.methods.task_related.classification import (
+from training.methods.task_related.classification_spec import (
     ClassificationSpec,
     adapted_matrices,
     classes_of,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from training.methods.task_related.classification import ClassificationSpec
+from training.methods.task_related.classification_spec import ClassificationSpec
 from training.spec import RunSpec
 from webapp.runs.fields import Layout, Section
 

@@ -11,7 +11,7 @@ from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import PRESETS
 from training.backbones.registry import BACKBONES, config_of
 from training.methods.registry import LOOP_METHODS
-from training.methods.task_related.classification import with_classes
+from training.methods.task_related.classification_spec import with_classes
 from webapp.accounts.models import Team
 from webapp.checkpoints.models import Checkpoint
 from webapp.jobs.models import ENDED, State

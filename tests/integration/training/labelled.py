@@ -17,11 +17,9 @@ from training.data.prepare import run as prepare
 from training.data.prepare_spec import PrepareSpec
 from training.engine.run import run as train
 from training.events import EventLog, read_events
-from training.methods.task_related.classification import (
-    ClassificationSpec,
-    ClassifierTask,
-    LoadedExamples,
-)
+from training.methods.task_related.classification import LoadedExamples
+from training.methods.task_related.classification_spec import ClassificationSpec
+from training.methods.task_related.classification_task import ClassifierTask
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
 
 

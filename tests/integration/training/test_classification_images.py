@@ -27,10 +27,7 @@ from training.data.labelled import class_names, read_about
 from training.data.pixels import NORMALISATIONS
 from training.engine.loop import Loop
 from training.errors import EXIT_DONE
-from training.methods.task_related.classification import (
-    ClassificationSpec,
-    scratch_twin,
-)
+from training.methods.task_related.classification_spec import ClassificationSpec, scratch_twin
 from training.weights.checkpoint import read_checkpoint
 
 RESNET = ResNetConfig(depths=[1, 1], group_width=8)

@@ -25,7 +25,7 @@ from training.backbones.roberta.config import RobertaConfig
 from training.data.labelled import class_names, read_about
 from training.data.tokenizers import tokenizer_of
 from training.errors import EXIT_DONE
-from training.methods.task_related.classification import (
+from training.methods.task_related.classification_spec import (
     ClassificationLoraSpec,
     ClassificationSpec,
     adapted_matrices,

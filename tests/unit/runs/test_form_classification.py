@@ -17,7 +17,7 @@ from tests.factories.runs import make_source, set_state
 from training.backbones.bert.config import PRESETS as BERT
 from training.backbones.resnet.config import PRESETS as RESNETS
 from training.backbones.vit.config import ViTConfig
-from training.methods.task_related.classification import ClassificationSpec
+from training.methods.task_related.classification_spec import ClassificationSpec
 from webapp.jobs.models import State
 from webapp.runs import jobs, services
 from webapp.runs.drafts import draft

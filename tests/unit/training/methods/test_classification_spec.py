@@ -10,8 +10,8 @@ from training.backbones.distilbert.config import DistilBertConfig
 from training.backbones.resnet.config import ResNetConfig
 from training.backbones.roberta.config import RobertaConfig
 from training.backbones.vit.config import ViTConfig
-from training.methods.task_related.classification import (
-    METHOD,
+from training.methods.task_related.classification import METHOD
+from training.methods.task_related.classification_spec import (
     ClassificationLoraSpec,
     ClassificationSpec,
     adapted_matrices,
