@@ -47,7 +47,7 @@ def test_a_classifier_is_pretrained_watched_and_carried_over(page: Page) -> None
     wait_state(page, "#version", "succeeded")
     # From the data to a network that has learned nothing yet.
     page.get_by_role("link", name="Train a classifier").click()
-    expect(page.get_by_label("Data", exact=True).locator("option:checked")).to_contain_text("Seen")
+    expect(page.locator("#data option:checked")).to_contain_text("Seen")
     page.get_by_label("Pretrain from scratch").check()
     expect(page.get_by_role("heading", name="How the weights are adapted")).to_be_hidden()
     page.locator("#model").select_option(label="ResNet and ResNeXt · nano")
@@ -119,7 +119,7 @@ def test_a_network_of_texts_is_adapted_by_low_rank_updates(page: Page, tmp_path:
     page.wait_for_url(CHECKPOINT, timeout=JOB_S * 1000)
     page.get_by_role("link", name="Use as source").click()
     bert = page.url
-    expect(page.get_by_label("Data", exact=True)).to_be_visible()
+    expect(page.locator("#summary")).to_be_visible()
 
     lines = [f"so it {('goes', 'xyz')[n % 2]} {n},{('yes', 'no')[n % 2]}" for n in range(80)]
     table = "\n".join(["text,answer", *lines]).encode()

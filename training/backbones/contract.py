@@ -125,6 +125,11 @@ class BackboneConfig(Settings):
         return ()
 
     @property
+    def label_head(self) -> list[str]:
+        """Names of the head's tensors that have something for each class; none: it has no such."""
+        return [one.name for one in self.tensors() if one.block == "head" and "label" in one.axes]
+
+    @property
     def layers_differ(self) -> bool:
         """Whether a layer's weights compute something else in another layer's place."""
         return False

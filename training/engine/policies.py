@@ -29,19 +29,23 @@ Policy = Literal["full", "head", "gradual", "lp_ft"]
 
 
 def blocks_below_head(
-    config: BackboneConfig, new: Collection[str], factors: Sequence[TensorSpec] = ()
+    config: BackboneConfig,
+    new: Collection[str],
+    factors: Sequence[TensorSpec] = (),
+    frozen: Collection[str] = (),
 ) -> list[list[str]]:
     """The trained tensors of each block; the head, with all that is new, is the first.
 
     Args:
         config: The model.
         new: Tensors that start from random values; they learn with the head, wherever they are.
+        frozen: Tensors that stay as they are, whatever the policy; a new one is trained.
         factors: Of LoRA: where there are some, they are trained instead of the blocks' own tensors.
     """
     head: list[str] = []
     blocks: dict[str, list[str]] = {}
     for spec in config.tensors():
-        if not spec.trained:
+        if not spec.trained or (spec.name in frozen and spec.name not in new):
             continue
         if spec.block == "head" or spec.name in new:
             head.append(spec.name)

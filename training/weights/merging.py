@@ -79,6 +79,7 @@ def run(spec: MergeSpec, out: Path, events: EventLog) -> dict[str, str]:
         {
             **merge_card(spec.method, parameters, models),
             **carried(first.card),
+            **_classes(models),
             "made_by": {
                 "command": "merge",
                 "code_version": code_version(),
@@ -103,6 +104,12 @@ def run(spec: MergeSpec, out: Path, events: EventLog) -> dict[str, str]:
     )
     shutil.rmtree(out / "cache", ignore_errors=True)
     return {"report": "report.json", "result": "checkpoint"}
+
+
+def _classes(models: Sequence[Checkpoint]) -> dict[str, Any]:
+    """The names of the classes, where all models tell the very same apart, in one order."""
+    told = [model.card.get("classes") for model in models]
+    return {"classes": told[0]} if told[0] and all(one == told[0] for one in told) else {}
 
 
 def _has_base(spec: MergeSpec) -> bool:

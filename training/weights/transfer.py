@@ -32,6 +32,7 @@ from training.weights.checkpoint import Checkpoint, read_checkpoint, write_check
 from training.weights.copy import apply_plan, verbatim, verify
 from training.weights.header import shapes
 from training.weights.initial import initial_weights
+from training.weights.plan import Plan
 from training.weights.planner import make_plan
 from training.weights.tensors import open_tensors
 from training.weights.vocabulary import token_rows
@@ -114,6 +115,7 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
             "transfer": plan.counts(),
             **({"frozen": plan.frozen} if plan.frozen else {}),
             **carried(source.card),
+            **_classes(source, plan, target),
         },
         dropout=source.dropout,
         prove=prove,
@@ -155,6 +157,16 @@ class _Words:
     tokenizer: TextTokenizer | None
     same: bool
     rows: list[list[int]] | None = None
+
+
+def _classes(source: Checkpoint, plan: Plan, target: BackboneConfig) -> dict[str, Any]:
+    """The names of the source's classes, where its whole head has come along."""
+    rows = {row.target: row for row in plan.rows}
+    head = [rows[name] for name in target.label_head]
+    if "classes" not in source.card or not head:
+        return {}
+    whole = all(row.copied == row.parameters for row in head)
+    return {"classes": source.card["classes"]} if whole else {}
 
 
 def _words(

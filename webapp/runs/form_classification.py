@@ -19,7 +19,6 @@ from training.methods.task_related.classification_spec import (
     ClassificationSpec,
     adapted_matrices,
     classes_of,
-    head_of_labels,
     with_classes,
 )
 from webapp.jobs.selectors import sentence
@@ -144,7 +143,7 @@ class ClassificationForm(RunForm):
         """The head, unless it tells these very classes apart."""
         if self.config is None or self.keeps_head:
             return []
-        return head_of_labels(self.config)
+        return self.config.label_head
 
     def too_few(self, devices: int) -> str:
         return _("With %(count)s devices, at least %(count)s examples are needed.") % {

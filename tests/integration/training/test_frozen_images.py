@@ -266,3 +266,28 @@ def test_what_pixels_are_normalised_by_goes_with_the_weights(tmp_path: Path) -> 
     transfer(CopySpec.model_validate({"source": {"checkpoint": str(source)}}), out, log)
     log.close()
     assert read_checkpoint(out / "checkpoint").card["images"] == own
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({}, True),
+        ({"reinitialise": ["fc.*"]}, False),
+        ({"num_classes": 5}, False),
+        ({"depths": [2, 1]}, True),
+    ],
+)
+def test_the_names_of_classes_go_with_a_head_that_comes_along_whole(
+    tmp_path: Path, change: dict[str, Any], kept: bool
+) -> None:
+    source = checkpoint(tmp_path / "c", RESNET, classes=["ant", "cat", "dog", "eel"])
+    afresh = {"reinitialise": change.pop("reinitialise", [])}
+    model = RESNET.model_dump() | change
+    out = tmp_path / "copy"
+    out.mkdir()
+    log = EventLog(out / "events.jsonl")
+    spec = {"source": {"checkpoint": str(source), **afresh}, "model": model}
+    transfer(CopySpec.model_validate(spec), out, log)
+    log.close()
+    card = read_checkpoint(out / "checkpoint").card
+    assert card.get("classes") == (["ant", "cat", "dog", "eel"] if kept else None)

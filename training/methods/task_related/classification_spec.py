@@ -279,11 +279,6 @@ def classes_of(config: BackboneConfig, card: Mapping[str, Any]) -> list[str]:
     return [str(name) for name in card.get("classes", ())]
 
 
-def head_of_labels(config: BackboneConfig) -> list[str]:
-    """The head's tensors with something for each class."""
-    return [spec.name for spec in config.tensors() if spec.block == "head" and "label" in spec.axes]
-
-
 def adapted_matrices(
     config: BackboneConfig, lora: ClassificationLoraSpec | None
 ) -> list[TensorSpec]:

@@ -25,7 +25,6 @@ from training.methods.contract import Batch
 from training.methods.task_related.classification_spec import (
     ClassificationLoraSpec,
     adapted_matrices,
-    head_of_labels,
 )
 from training.report import describe_dataset
 from training.weights.checkpoint import Checkpoint
@@ -58,7 +57,13 @@ class ClassifierTask:
             self.model = model_class(loaded.config.architecture)(loaded.config, **options)
         self.weights_event = self._start_weights(events)
         factors = self._adapt(strategy)
-        blocks = blocks_below_head(loaded.config, self._new_names(), factors)
+        blocks = blocks_below_head(
+            loaded.config,
+            self._new_names(),
+            factors,
+            # As the plan of the copy which the source came from asked.
+            frozenset(loaded.source.card.get("frozen", ()) if loaded.source else ()),
+        )
         self.phases = phases_of(
             training.policy,
             blocks,
@@ -86,7 +91,7 @@ class ClassifierTask:
             return None
         afresh = list(spec.source.reinitialise)
         if not loaded.keeps_head:
-            afresh += head_of_labels(loaded.config)
+            afresh += loaded.config.label_head
         return make_plan(
             loaded.config,
             loaded.source.config,

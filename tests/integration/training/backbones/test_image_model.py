@@ -200,5 +200,6 @@ def test_presets_have_the_published_number_of_parameters(preset: str) -> None:
     assert config.parameter_count() == PARAMETERS[preset]
 
 
-def test_every_preset_is_counted() -> None:
-    assert set(PARAMETERS) == {preset for _, preset in PRESETS}
+def test_every_published_preset_is_counted() -> None:
+    # The nano ones are ours, for trying things out.
+    assert set(PARAMETERS) == {preset for _, preset in PRESETS} - {"nano"}

@@ -197,3 +197,12 @@ def test_lora_s_factors_take_the_place_of_their_blocks() -> None:
     head, *blocks = blocks_below_head(BERT, (), factors)
     assert head == blocks_below_head(BERT, ())[0]
     assert blocks == [list(factor_names(matrix.name)) for matrix in reversed(matrices)]
+
+
+def test_what_a_copy_asked_to_leave_alone_is_never_trained_unless_it_is_new() -> None:
+    every = [name for block in blocks_below_head(RESNET, ()) for name in block]
+    still = {name for name in every if name.startswith("conv1.")} | {"bn1.weight"}
+    found = [
+        name for block in blocks_below_head(RESNET, ["bn1.weight"], (), still) for name in block
+    ]
+    assert set(every) - set(found) == still - {"bn1.weight"}

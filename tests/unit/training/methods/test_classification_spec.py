@@ -17,7 +17,6 @@ from training.methods.task_related.classification_spec import (
     adapted_matrices,
     classes_of,
     estimate_run,
-    head_of_labels,
     scratch_twin,
     with_classes,
 )
@@ -148,7 +147,7 @@ def test_an_image_network_gets_as_many_outputs_as_there_are_classes(
     assert type(found) is type(config)
     assert found.model_dump() == config.model_dump() | {"num_classes": 3}
     shapes = {spec.name: spec.shape for spec in found.tensors()}
-    assert [shapes[name][0] for name in head_of_labels(found)] == [3, 3]
+    assert [shapes[name][0] for name in found.label_head] == [3, 3]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +174,7 @@ def test_an_encoder_gets_a_head_with_these_labels_and_a_pooler_only_to_read(
     poolers = [name for name in names if "pooler" in name]
     # What nothing reads has no gradient.
     assert len(poolers) == (2 if config.architecture == "bert" else 0)
-    assert len(head_of_labels(found)) == 2
+    assert len(found.label_head) == 2
     own = {"head", "labels", "pooler"}
     assert found.model_dump(exclude=own) == config.model_dump(exclude=own)
 
