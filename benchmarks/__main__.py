@@ -15,6 +15,7 @@ BENCHMARKS = (
     "published_size",
     "resnext_step",
     "feature_cache",
+    "lora_step",
 )
 
 

@@ -116,8 +116,7 @@ class ImageModel(NamedModel):
 
     def linear(self, x: Any, name: str) -> Any:
         """x Wᵀ + b for W stored [out, in], float32."""
-        weight = tf.cast(self.value(f"{name}.weight"), self.compute)
-        y = tf.matmul(tf.cast(x, self.compute), weight, transpose_b=True)
+        y = self.times(tf.cast(x, self.compute), f"{name}.weight")
         return tf.nn.bias_add(tf.cast(y, tf.float32), self.value(f"{name}.bias"))
 
 

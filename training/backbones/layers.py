@@ -170,10 +170,9 @@ class Transformer(NamedModel):
 
     def linear(self, x: Any, module: str) -> Any:
         """x Wᵀ + b in the compute type; without a bias where there is none."""
-        x = tf.cast(x, self.compute)
-        y = tf.matmul(x, tf.cast(self.value(f"{module}.weight"), x.dtype), transpose_b=True)
+        y = self.times(tf.cast(x, self.compute), f"{module}.weight")
         if f"{module}.bias" in self.named_variables:
-            y = tf.nn.bias_add(y, tf.cast(self.value(f"{module}.bias"), x.dtype))
+            y = tf.nn.bias_add(y, tf.cast(self.value(f"{module}.bias"), y.dtype))
         return y
 
     def norm(self, x: Any, module: str) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from training.backbones.contract import TensorSpec
-from training.backbones.lora import factor_names, factor_specs, turned
+from training.backbones.lora import factor_names, factor_specs
 
 
 class NamedModel(keras.Model):
@@ -37,7 +37,7 @@ class NamedModel(keras.Model):
         """
         self.named_variables = {}
         self._followed: list[str] = []
-        self._adapted: dict[str, tuple[str, str, bool]] = {}
+        self._adapted: set[str] = set()
         for spec in specs:
             self._add_tensor(spec, spec.trained and (trainable is None or trainable(spec)))
         self.built = True
@@ -79,16 +79,16 @@ class NamedModel(keras.Model):
         return [name for name, v in self.named_variables.items() if v.trainable]
 
     def adapt(self, matrices: Iterable[TensorSpec], rank: int, scale: float) -> None:
-        """Add low-rank factors to matrices: each is then W + scale · B A wherever it is used.
+        """Add low-rank factors to matrices [out, in]: each is then W + scale · B A.
 
         Args:
-            matrices: Tensors of the model.
+            matrices: Tensors of the model that its linear layers multiply with.
             rank: Width of the factors.
             scale: alpha / rank.
         """
         matrices = list(matrices)
-        self._adapted = {one.name: (*factor_names(one.name), turned(one)) for one in matrices}
-        self._adapted_scale = scale
+        self._adapted = {one.name for one in matrices}
+        self._scale = scale
         for spec in factor_specs(matrices, rank):
             self._add_tensor(spec, trainable=True)
 
@@ -102,11 +102,17 @@ class NamedModel(keras.Model):
         return list(self._followed)
 
     def value(self, name: str) -> Any:
-        """A variable's tensor, for use in the network; with its low-rank update, if it has one."""
-        value = self.named_variables[name].value
-        if name not in self._adapted:
-            return value
-        a, b, lies_turned = self._adapted[name]
-        a, b = self.named_variables[a].value, self.named_variables[b].value
-        update = self._adapted_scale * tf.matmul(b, a)
-        return value + (tf.transpose(update) if lies_turned else update)
+        """A variable's tensor, for use in the network."""
+        return self.named_variables[name].value
+
+    def times(self, x: Any, matrix: str) -> Any:
+        """x Wᵀ for a matrix [out, in], in x's type, with its low-rank update where it has one.
+
+        The update is multiplied factor by factor, so that no gradient of the matrix is computed.
+        """
+        y = tf.matmul(x, tf.cast(self.value(matrix), x.dtype), transpose_b=True)
+        if matrix in self._adapted:
+            a, b = (tf.cast(self.value(name), x.dtype) for name in factor_names(matrix))
+            low = tf.matmul(tf.matmul(x, a, transpose_b=True), b, transpose_b=True)
+            y += tf.cast(self._scale, x.dtype) * low
+        return y

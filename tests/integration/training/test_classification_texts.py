@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,12 +21,16 @@ from tests.integration.training.labelled import (
 from tests.parity.text import CASES, word_pieces
 from tests.small import loud
 from training.__main__ import main
-from training.backbones.lora import read_adapter
+from training.backbones.contract import BackboneConfig
+from training.backbones.lora import factor_specs, merge, read_adapter
+from training.backbones.registry import model_class
 from training.backbones.roberta.config import RobertaConfig
+from training.backbones.vit.config import ViTConfig
 from training.data.labelled import class_names, read_about
 from training.data.tokenizers import tokenizer_of
 from training.errors import EXIT_DONE
 from training.methods.task_related.classification_spec import (
+    AdaptedLayer,
     ClassificationLoraSpec,
     ClassificationSpec,
     adapted_matrices,
@@ -36,6 +41,7 @@ from training.weights.checkpoint import read_checkpoint
 PIECES = word_pieces(lowercase=True)
 BERT = CASES["bert-pooler"].model_copy(update={"vocab_size": PIECES.size})
 WORDS = {"yes": ["so it goes", "so it went", "and it goes"], "no": ["xyz", "zz yx", "x y z z"]}
+VIT = ViTConfig(image_size=16, patch_size=8, width=16, depth=1, heads=2, inner=32, num_classes=3)
 HEAD = {"classifier.weight", "classifier.bias"}
 POOLER = {"bert.pooler.dense.weight", "bert.pooler.dense.bias"}
 
@@ -283,3 +289,25 @@ def test_only_head_and_factors_are_counted_as_trained(adapted: Path) -> None:
     factors = sum(2 * sum(one.shape) for one in adapted_matrices(config, lora))
     head = sum(one.size for one in config.tensors() if one.block == "head")
     assert counted == {"total": config.parameter_count(), "trainable": head + factors}
+
+
+@pytest.mark.parametrize("config", [BERT, VIT], ids=["bert", "vit"])
+def test_an_adapted_network_computes_what_the_merged_one_does(config: BackboneConfig) -> None:
+    every = list(get_args(AdaptedLayer))
+    matrices = adapted_matrices(config, ClassificationLoraSpec(targets=every))
+    weights = dict(loud(config))
+    plain, low = (model_class(config.architecture)(config) for _ in range(2))
+    low.load_named(weights)
+    low.adapt(matrices, 2, 1.5)
+    random = np.random.default_rng(2)
+    factors = {
+        spec.name: random.normal(0, 0.3, spec.shape).astype(np.float32)
+        for spec in factor_specs(matrices, 2)
+    }
+    for name, value in factors.items():
+        low.named_variables[name].assign(value)
+    plain.load_named(merge(weights, factors, config, matrices, 1.5))
+    seen = np.array([[3, 1, 4, 1]], np.int32) if config is BERT else np.ones([1, 16, 16, 3], "f4")
+    assert np.abs(low(seen).numpy() - plain(seen).numpy()).max() < 1e-4
+    plain.load_named(weights)
+    assert np.abs(low(seen).numpy() - plain(seen).numpy()).max() > 1e-2
