@@ -113,23 +113,41 @@ class LoraSpec(LowRankSpec):
     )
 
 
-class OptimisationSpec(Settings):
-    """How weights are optimised, whatever the method: AdamW, its rate over the steps, batches."""
-
-    steps: int = Field(
-        400,
+#: Settings that every method has, with another default.
+Steps = Annotated[
+    int,
+    Field(
         ge=1,
         le=10_000_000,
         title=_("Steps"),
         description=_("Optimiser updates; each sees batch size × accumulation examples."),
-    )
-    batch_size: int = Field(
-        16,
+    ),
+]
+BatchSize = Annotated[
+    int,
+    Field(
         ge=1,
         le=4096,
         title=_("Batch size"),
         description=_("Examples in memory at a time, over all devices together."),
-    )
+    ),
+]
+WeightDecay = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1,
+        title=_("Weight decay"),
+        description=_("AdamW's; matrices only, never biases and norms."),
+    ),
+]
+
+
+class OptimisationSpec(Settings):
+    """How weights are optimised, whatever the method: AdamW, its rate over the steps, batches."""
+
+    steps: Steps = 400
+    batch_size: BatchSize = 16
     accumulation: int = Field(
         1,
         ge=1,
@@ -162,13 +180,7 @@ class OptimisationSpec(Settings):
         title=_("Final learning rate"),
         description=_("Where the schedule ends, as a share of the peak."),
     )
-    weight_decay: float = Field(
-        0.1,
-        ge=0,
-        le=1,
-        title=_("Weight decay"),
-        description=_("AdamW's; matrices only, never biases and layer norms."),
-    )
+    weight_decay: WeightDecay = 0.1
     beta_1: float = Field(
         0.9, ge=0, lt=1, title=_("Adam beta 1"), description=_("Decay of the gradient's average.")
     )

@@ -4,7 +4,7 @@
 
 Everything goes through ``python -m training``, as from a terminal. For each seed: 400 steps on
 Brown, then 200 steps on Moby Dick from that checkpoint, and the same 200 from random weights
-(``training.twin.scratch_twin``), with a look at the validation text every ten steps.
+(``scratch_twin`` of the method), with a look at the validation text every ten steps.
 
 Expected (seeds 0 to 2): Brown 5.79 to 5.81; the twin's best 5.66 to 5.68 at step 200; the
 transfer's 5.28 to 5.30, and at or below the twin's best at step 20, which is 10% of the twin's
@@ -25,8 +25,8 @@ from typing import Any
 
 from training.backbones.gpt2.config import PRESETS
 from training.evaluation.transfer_gain import transfer_gain
+from training.methods.self_supervised.causal_lm import scratch_twin
 from training.spec import RunSpec
-from training.twin import scratch_twin
 from training.weights.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).parents[2]

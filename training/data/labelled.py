@@ -5,14 +5,26 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from training.errors import TrainingError
+from training.errors import gettext_noop as _
 
 Places = npt.NDArray[np.int64]
+
+#: How many examples are learned from, as a setting; see :func:`few`.
+FewExamples = Annotated[
+    int | None,
+    Field(
+        ge=2,
+        title=_("Training examples"),
+        description=_("Use only so many labelled examples, each class in its share; empty: all."),
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from training.engine.resources import Watch, require_memory
 from training.errors import TrainingError
 from training.estimate import estimate
 from training.events import EventLog
-from training.methods.self_supervised.causal_lm import LoadedText
+from training.methods.registry import LOOP_METHODS
 from training.report import describe_dataset, write_report
 from training.spec import DataSpec, DeviceSpec, RunSpec, SourceSpec, TokenizerSpec, TrainingSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint
@@ -60,7 +60,7 @@ class Judge:
                 sequence_length=min(spec.sequence_length, context), batch_size=spec.batch_size
             ),
         )
-        loaded = LoadedText(run, out, events, (spec.split,))
+        loaded = LOOP_METHODS[spec.method].load(run, out, events, (spec.split,))
         events.emit("phase", name="loading", fraction=None, detail="TensorFlow")
         devices = configure(DeviceSpec(), default_threads())
         if devices.kind == "cpu":

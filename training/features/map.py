@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.labelled import Places, few
-from training.evaluation.beside import shown
 from training.evaluation.classification import Probabilities
+from training.evaluation.classification_report import shown
 from training.features.material import Material
 
 #: Examples on a map, of the training and of the scored split; more is a blot.

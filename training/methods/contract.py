@@ -1,6 +1,7 @@
 """What the engine knows of a method, and nothing more.
 
-A method is one file with a :class:`Method` in it: light enough to import anywhere. The engine's
+A method is a file with a :class:`Method` in it, light enough to import anywhere; what needs
+TensorFlow stands beside it in ``NAME_task.py``, a large spec in ``NAME_spec.py``. The engine's
 loop trains a :class:`LoopMethod`: ``load`` reads the data and the tokenizer (no TensorFlow yet),
 ``build`` on what it returns makes the :class:`Task`. A :class:`WorkMethod` takes no steps, and does
 all of its work by itself.
@@ -176,12 +177,12 @@ class LoopMethod(Method):
     """A method that the engine's loop trains.
 
     Attributes:
-        load: Reads data and configuration.
+        load: Reads data and configuration; of the splits named, or of all.
         twin: A transfer's spec and its source's configuration → the same run without the source.
         estimate: A spec, and the configuration of its model or source → what it will take.
     """
 
-    load: Callable[[Any, Path, EventLog], Loaded]
+    load: Callable[..., Loaded]
     twin: Callable[[Any, Any], Any]
     estimate: Callable[[Any, Any], Estimate]
 

@@ -29,7 +29,7 @@ from webapp.checkpoints.models import (
 from webapp.datasets.models import Dataset
 from webapp.jobs.models import Job, State
 from webapp.paging import Page, page_of
-from webapp.runs.layouts import METHODS
+from webapp.runs.methods import METHODS
 from webapp.runs.models import Run
 
 #: Columns that only a checkpoint's own page reads; a list of 25 would carry megabytes of them.
@@ -259,8 +259,9 @@ def task_title(task: str) -> str:
 
 def method_title(method: str) -> str:
     """What made a checkpoint, for people; empty when it is not known."""
-    trained = {name: str(title) for name, title in METHODS.items()}
-    return str(trained.get(method) or OTHER_METHODS.get(method, method))
+    if method in METHODS:
+        return str(METHODS[method].name)
+    return str(OTHER_METHODS.get(method, method))
 
 
 def filter_choices(team: Team | None) -> dict[str, Any]:

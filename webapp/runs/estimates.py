@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -23,7 +24,7 @@ from training.estimate import (
     estimate,
     flops_per_token,
 )
-from training.methods.task_related.classification_spec import estimate_run
+from training.methods.task_related.classification_spec import ClassificationSpec, estimate_run
 from training.spec import RunSpec, trained_config
 from webapp.accounts.models import Team
 from webapp.jobs.models import State, Worker
@@ -79,14 +80,20 @@ class Outlook:
 
 def outlook(spec: Any, config: BackboneConfig, team: Team) -> Outlook:
     """Time and memory of a run before it starts."""
-    if not isinstance(config, GPT2Config):
-        rate = measured_examples_per_s(spec, config, team)
-        return Outlook(
-            estimate=estimate_run(spec, config, rate),
-            measured=rate is not None,
-            memory_available=memory_available(),
-            at_least=True,
-        )
+    return OUTLOOKS[spec.method](spec, config, team)
+
+
+def _classifier(spec: ClassificationSpec, config: BackboneConfig, team: Team) -> Outlook:
+    rate = measured_examples_per_s(spec, config, team)
+    return Outlook(
+        estimate=estimate_run(spec, config, rate),
+        measured=rate is not None,
+        memory_available=memory_available(),
+        at_least=True,
+    )
+
+
+def _language_model(spec: RunSpec, config: GPT2Config, team: Team) -> Outlook:
     speed = measured_speed(spec, config, team)
     return Outlook(
         estimate=estimate(spec, config, speed or assumed_speed(os.cpu_count() or 1)),
@@ -95,7 +102,15 @@ def outlook(spec: Any, config: BackboneConfig, team: Team) -> Outlook:
     )
 
 
-def measured_examples_per_s(spec: Any, config: BackboneConfig, team: Team) -> float | None:
+OUTLOOKS: dict[str, Callable[[Any, Any, Team], Outlook]] = {
+    "causal_lm": _language_model,
+    "classification": _classifier,
+}
+
+
+def measured_examples_per_s(
+    spec: ClassificationSpec, config: BackboneConfig, team: Team
+) -> float | None:
     """Of the newest past run that trained the same weights of the same network alike; else None.
 
     Steps of a frozen backbone take a third of the others' time, so runs of another policy, or with

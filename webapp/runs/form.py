@@ -25,7 +25,9 @@ from webapp.accounts.models import Team
 from webapp.datasets.models import DatasetVersion
 from webapp.runs import fields, references
 from webapp.runs.data import learnable
+from webapp.runs.dotted import at, flat, put
 from webapp.runs.layouts import LAYOUTS
+from webapp.runs.methods import METHODS, Shown
 from webapp.runs.sources import Source, source_of
 from webapp.runs.spec_yaml import YamlRefused, read_yaml, to_yaml
 
@@ -47,8 +49,12 @@ class RunForm(ABC):
     """
 
     method: ClassVar[str]
-    #: What stands in the middle of the page.
+    #: What stands in the middle of the page, and what is said of each choice of data.
     template: ClassVar[str]
+    data_template: ClassVar[str]
+    #: What beginning from nothing, and from a source, writes into other inputs, as JSON.
+    sets_scratch: ClassVar[str] = "{}"
+    sets_transfer: ClassVar[str] = "{}"
     #: Inputs that are no setting of the spec: how the run begins, and what the portal adds.
     CHOICES: ClassVar[tuple[str, ...]] = ("name", "how", "data", "source")
     FLAGS: ClassVar[tuple[str, ...]] = ("twin",)
@@ -79,6 +85,11 @@ class RunForm(ABC):
     def entry(self) -> LoopMethod:
         """The method, as the engine describes it."""
         return LOOP_METHODS[self.method]
+
+    @property
+    def shown(self) -> Shown:
+        """The method, for people."""
+        return METHODS[self.method]
 
     @classmethod
     def blank(cls) -> dict[str, Any]:
@@ -137,7 +148,7 @@ class RunForm(ABC):
             if (value := at(spec, path, _ABSENT)) is not _ABSENT:
                 self.values[path] = layout.written(path, value)
         self.take_choices(spec)
-        for path in sorted(paths_of(spec, layout) - {*layout.paths, *self.SILENT}):
+        for path in sorted(set(flat(spec, layout)) - {*layout.paths, *self.SILENT}):
             if not self.is_silent(path):
                 self.add("yaml", f"{path}: {_(PROBLEMS['extra_forbidden'])}")
 
@@ -338,10 +349,6 @@ class RunForm(ABC):
         return found
 
     @property
-    def other_inputs(self) -> tuple[str, ...]:
-        return self.OTHER_INPUTS
-
-    @property
     def reinitialise(self) -> fields.Setting:
         return self.setting("source.reinitialise")
 
@@ -364,35 +371,6 @@ class RunForm(ABC):
 
 
 _ABSENT: Any = object()
-
-
-def at(tree: Any, path: str, default: Any = None) -> Any:
-    """A part of nested mappings by its dotted path."""
-    for part in path.split("."):
-        if not isinstance(tree, Mapping) or part not in tree:
-            return default
-        tree = tree[part]
-    return tree
-
-
-def put(tree: dict[str, Any], path: str, value: Any) -> None:
-    """Set a part of nested dictionaries by its dotted path."""
-    *parents, last = path.split(".")
-    for part in parents:
-        tree = tree.setdefault(part, {})
-    tree[last] = value
-
-
-def paths_of(tree: Mapping[str, Any], layout: fields.Layout, prefix: str = "") -> set[str]:
-    """Dotted paths of all leaves; None stands for a part that is not there."""
-    found: set[str] = set()
-    for key, value in tree.items():
-        path = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            found |= paths_of(value, layout, f"{path}.")
-        elif value is not None or path in layout.paths:
-            found.add(path)
-    return found
 
 
 def _id_of(reference: str, wanted: str) -> str:

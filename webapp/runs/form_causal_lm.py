@@ -14,7 +14,8 @@ from training.errors import MESSAGES
 from training.settings import PROBLEMS
 from training.spec import RunSpec
 from webapp.runs import fields
-from webapp.runs.form import TRANSFER, RunForm, at
+from webapp.runs.dotted import at
+from webapp.runs.form import TRANSFER, RunForm
 from webapp.runs.layouts import CAUSAL_LM
 from webapp.runs.sources import Source, source_of
 
@@ -24,6 +25,9 @@ class CausalLMForm(RunForm):
 
     method = "causal_lm"
     template = "runs/new_causal_lm.html"
+    data_template = "runs/data_causal_lm.html"
+    sets_scratch = '{"tokenizer.kind": "train"}'
+    sets_transfer = '{"tokenizer.kind": "source"}'
     CHOICES = (*RunForm.CHOICES, "architecture", "tokenizer.checkpoint", "preset")
     FLAGS = (*RunForm.FLAGS, "lora")
     SILENT = (

@@ -22,7 +22,8 @@ from training.methods.task_related.classification_spec import (
     with_classes,
 )
 from webapp.jobs.selectors import sentence
-from webapp.runs.form import RunForm, at
+from webapp.runs.dotted import at
+from webapp.runs.form import RunForm
 from webapp.runs.layouts import ADAPTATION
 from webapp.runs.sources import Source
 
@@ -55,6 +56,7 @@ class ClassificationForm(RunForm):
 
     method = "classification"
     template = "runs/new_classification.html"
+    data_template = "runs/data_classification.html"
     CHOICES = (*RunForm.CHOICES, "model", "inputs.checkpoint")
     SILENT = (*RunForm.SILENT, "inputs.checkpoint")
     SHOWN_AT = {**RunForm.SHOWN_AT, "inputs.checkpoint": "source"}

@@ -11,6 +11,7 @@ from webapp.checkpoints.folders import StoredFolder, store_checkpoint
 from webapp.checkpoints.models import Checkpoint
 from webapp.checkpoints.services import checkpoint_create
 from webapp.jobs.models import Job
+from webapp.runs.dotted import at, put
 from webapp.runs.inputs import place_files
 from webapp.runs.models import Point, Run
 from webapp.runs.services import comparison_update
@@ -28,9 +29,8 @@ def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Put the data and the source into the folder and return the spec with their paths."""
     spec["data"]["path"] = place_files(spec["data"]["path"], folder / "data")
     for path in LOOP_METHODS[spec["method"]].checkpoints:
-        part, _dot, field = path.partition(".")
-        if (spec.get(part) or {}).get(field):
-            spec[part][field] = place_files(spec[part][field], folder / part)
+        if reference := at(spec, path):
+            put(spec, path, place_files(reference, folder / path.partition(".")[0]))
     return spec
 
 

@@ -11,12 +11,6 @@ from training.methods.task_related.classification_spec import ClassificationSpec
 from training.spec import RunSpec
 from webapp.runs.fields import Layout, Section
 
-#: What the methods are called, within a sentence.
-METHODS: dict[str, str | Promise] = {
-    "causal_lm": _("causal language modelling"),
-    "classification": _("classification"),
-}
-
 _SCHEDULES: Mapping[str, str | Promise] = {
     "cosine": _("cosine"),
     "linear": _("linear"),

@@ -23,6 +23,7 @@ from webapp.jobs.selectors import error_sentence
 from webapp.runs import selectors
 from webapp.runs.curves import METRICS
 from webapp.runs.forms import form_class
+from webapp.runs.methods import METHODS
 from webapp.runs.models import Run
 from webapp.runs.selectors import DEFAULT_SORT, SORTS, Filters
 from webapp.runs.settings_diff import changed, side_by_side
@@ -41,35 +42,6 @@ PHASES: dict[str, str | Promise] = {
     "evaluating": gettext_lazy("evaluating"),
     "training": gettext_lazy("training"),
     "saving": gettext_lazy("saving"),
-}
-#: What is counted while a run trains: what one reads of its speed, and of all that it saw.
-COUNTED: dict[str, tuple[str | Promise, str | Promise]] = {
-    "tokens": (gettext_lazy("Tokens per second"), gettext_lazy("Tokens seen")),
-    "examples": (gettext_lazy("Examples per second"), gettext_lazy("Examples seen")),
-}
-
-#: Scores of a report: key, title, places, whether a larger one is better.
-Scores = tuple[tuple[str, str | Promise, int, bool], ...]
-SCORES: dict[str, Scores] = {
-    "causal_lm": (
-        ("loss", gettext_lazy("loss per token"), 3, False),
-        ("perplexity", gettext_lazy("perplexity"), 1, False),
-        ("accuracy", gettext_lazy("accuracy"), 3, True),
-    ),
-    "classification": (
-        ("loss", gettext_lazy("loss per example"), 3, False),
-        ("accuracy", gettext_lazy("accuracy"), 3, True),
-    ),
-}
-HELD_OUT: dict[str, dict[str, str | Promise]] = {
-    "causal_lm": {
-        "validation": gettext_lazy("validation text"),
-        "test": gettext_lazy("test text"),
-    },
-    "classification": {
-        "validation": gettext_lazy("validation split"),
-        "test": gettext_lazy("test split"),
-    },
 }
 
 
@@ -142,7 +114,7 @@ def live_context(run: Run, user: Any) -> dict[str, Any]:
         "tokens_per_s": tokens / duration if duration and tokens else live.get("tokens_per_s"),
         "steps_per_s": steps / duration if duration and steps else live.get("steps_per_s"),
         "eta": live.get("eta_s"),
-        "per_second": COUNTED[counts_of(run)][0],
+        "shown": METHODS[run.method],
         "memory": live.get("rss_bytes"),
         "processor": live.get("cpu_percent"),
         "gpus": live.get("gpus") or [],
@@ -152,11 +124,6 @@ def live_context(run: Run, user: Any) -> dict[str, Any]:
         "seq": selectors.last_seq(run),
         "outcome_key": _outcome_key(run),
     }
-
-
-def counts_of(run: Run) -> str:
-    """What the run's progress counts."""
-    return "tokens" if run.method == "causal_lm" else "examples"
 
 
 def _outcome_key(run: Run) -> str:
@@ -200,14 +167,19 @@ def score_rows(run: Run) -> list[ScoreRow]:
     twin = selectors.twin_of(run)
     of_twin = ((twin.job.report or {}).get("after") or {}) if twin else {}
     rows = []
-    for split, name in HELD_OUT[run.method].items():
+    shown = METHODS[run.method]
+    for split, name in shown.splits.items():
         if not after.get(split):
             continue
-        for key, title, places, rising in SCORES[run.method]:
-            old, new = (before.get(split) or {}).get(key), after[split].get(key)
-            better = None if old is None or new is None or old == new else (new > old) == rising
-            other = (of_twin.get(split) or {}).get(key)
-            rows.append(ScoreRow(str(name), str(title), places, old, new, other, better))
+        for score in shown.scores:
+            old, new, other = (
+                (one.get(split) or {}).get(score.key) for one in (before, after, of_twin)
+            )
+            better = None
+            if old is not None and new is not None and old != new:
+                better = (new > old) == score.rising
+            title = str(score.title)
+            rows.append(ScoreRow(str(name), title, score.places, old, new, other, better))
     return rows
 
 
@@ -316,8 +288,7 @@ def report_context(run: Run, user: Any) -> dict[str, Any]:
         "report": report,
         "twin": twin,
         "texts": _texts(shown, twin),
-        "seen": COUNTED[counts_of(shown)][1],
-        "writes": shown.method == "causal_lm",
+        "shown": METHODS[shown.method],
         **_classified(shown, twin),
         "chart": chart([shown, twin], pair=True),
         "metrics": metric_choices(pair=True),
@@ -341,7 +312,7 @@ def _classified(run: Run, twin: Run | None) -> dict[str, Any]:
         "worth": classifiers.verdict(report),
         "sides": classifiers.sides(report),
         "confusion": classifiers.confusion(report),
-        "scored_split": HELD_OUT[run.method].get(report["split"], report["split"]),
+        "scored_split": METHODS[run.method].splits.get(report["split"], report["split"]),
     }
 
 
@@ -426,17 +397,17 @@ def _score_table(runs: list[Run]) -> list[dict[str, Any]]:
     ]
     methods = dict.fromkeys(run.method for run in runs)
     known = {
-        (split, key): (name, title, places, rising)
+        (split, score.key): (name, score)
         for method in methods
-        for split, name in HELD_OUT[method].items()
-        for key, title, places, rising in SCORES[method]
+        for split, name in METHODS[method].splits.items()
+        for score in METHODS[method].scores
     }
-    for (split, key), (name, title, places, rising) in known.items():
+    for (split, key), (name, score) in known.items():
         values = [
             (((run.job.report or {}).get("after") or {}).get(split) or {}).get(key) for run in runs
         ]
         if any(value is not None for value in values):
-            rows.append(row(f"{title}, {name}", places, values, rising))
+            rows.append(row(f"{score.title}, {name}", score.places, values, score.rising))
     durations = [(run.job.report or {}).get("duration_s") for run in runs]
     rows.append(row(_("training time (s)"), 0, durations, None))
     return rows

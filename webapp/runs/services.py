@@ -22,7 +22,7 @@ from webapp.jobs.models import Job, State
 from webapp.jobs.services import job_create
 from webapp.runs import references
 from webapp.runs.data import learnable
-from webapp.runs.form import at
+from webapp.runs.dotted import at
 from webapp.runs.models import Run
 from webapp.runs.sources import Source, source_of
 

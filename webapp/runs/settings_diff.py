@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext
 
+from webapp.runs.dotted import flat
 from webapp.runs.fields import Layout
 from webapp.runs.layouts import CAUSAL_LM, LAYOUTS
 
@@ -51,22 +52,6 @@ def layout_of(spec: Mapping[str, Any]) -> Layout:
     return LAYOUTS.get(spec.get("method", ""), CAUSAL_LM)
 
 
-def flat(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"training.steps": 400, …}``; parts that are None are left out."""
-    return _flat(spec, layout_of(spec), "")
-
-
-def _flat(spec: Mapping[str, Any], layout: Layout, prefix: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in spec.items():
-        path = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            found |= _flat(value, layout, f"{path}.")
-        elif value is not None or path in layout.paths:
-            found[path] = value
-    return found
-
-
 def title(path: str, layouts: Sequence[Layout] = (CAUSAL_LM,)) -> str:
     """What a setting is called, by the first method that has such."""
     for layout in layouts:
@@ -79,7 +64,7 @@ def title(path: str, layouts: Sequence[Layout] = (CAUSAL_LM,)) -> str:
 
 def side_by_side(specs: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Every setting of any of the specs, in the schema's order."""
-    flats = [flat(spec) for spec in specs]
+    flats = [flat(spec, layout_of(spec)) for spec in specs]
     paths = list(dict.fromkeys(path for settings in flats for path in settings))
     layouts = list(dict.fromkeys(layout_of(spec) for spec in specs))
     known = dict.fromkeys(path for layout in layouts for path in layout.paths)
@@ -108,8 +93,9 @@ def _same(value: Any) -> Any:
 
 def changed(spec: Mapping[str, Any]) -> list[tuple[Row, Any]]:
     """The settings that are not at their default, with the default; for one run's page."""
-    defaults = layout_of(spec).spec.model_validate(_with_defaults(spec))
-    base = flat(defaults.model_dump(mode="json"))
+    layout = layout_of(spec)
+    defaults = layout.spec.model_validate(_with_defaults(spec))
+    base = flat(defaults.model_dump(mode="json"), layout)
     found = []
     for row in side_by_side([spec]):
         default = base.get(row.path)

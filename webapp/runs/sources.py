@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.db.models import Q
 
@@ -112,36 +111,39 @@ def run_config(run: Run) -> BackboneConfig:
     Raises:
         ValueError: Its source ended without a checkpoint.
     """
-    if run.method == "classification":
-        labels = run.dataset_version.summary["labels"]["classes"]
-        config = _base_config(run.job.spec, run.team, run.method)
-        return with_classes(config, [str(one["name"]) for one in labels])
-    return _language_model(run.job.spec, run.team, run.method)
-
-
-def _base_config(spec: dict[str, Any], team: Team, method: str) -> BackboneConfig:
-    """The model of a spec: its own, or its source's."""
+    spec = run.job.spec
+    source = spec.get("source")
     if spec.get("model"):
-        return config_of(spec["model"])
-    source = source_of(spec["source"]["checkpoint"], team, method) if spec.get("source") else None
-    if source is None:
+        return MODELS[run.method](run, config_of(spec["model"]))
+    known = source_of(source["checkpoint"], run.team, run.method) if source else None
+    if known is None:
         raise ValueError("neither model nor source")
-    return source.config
+    return MODELS[run.method](run, known.config)
 
 
-def _language_model(spec: dict[str, Any], team: Team, method: str) -> BackboneConfig:
-    """The same with as many rows as the tokenizer has tokens."""
-    config, tokenizer = _base_config(spec, team, method), spec["tokenizer"]
+def _classifier(run: Run, config: BackboneConfig) -> BackboneConfig:
+    labels = run.dataset_version.summary["labels"]["classes"]
+    return with_classes(config, [str(one["name"]) for one in labels])
+
+
+def _language_model(run: Run, config: BackboneConfig) -> BackboneConfig:
+    """As many rows as the tokenizer has tokens."""
+    spec = run.job.spec
+    tokenizer = spec["tokenizer"]
     named = {"source": spec.get("source"), "checkpoint": tokenizer}.get(tokenizer["kind"])
     match tokenizer["kind"]:
         case "source" | "checkpoint":
-            other = source_of(named["checkpoint"], team, method) if named else None
+            other = source_of(named["checkpoint"], run.team, run.method) if named else None
             rows = other.config.vocabulary if other else config.vocabulary
         case "gpt2":
             rows = PRESETS["gpt2"].vocab_size
         case _:
             rows = int(tokenizer["vocabulary_size"])
     return config.model_copy(update={"vocab_size": rows})
+
+
+#: Method → what it makes of the model that a run names, or that its source has.
+MODELS = {"causal_lm": _language_model, "classification": _classifier}
 
 
 def search(team: Team, words: str, method: str, limit: int = 12) -> list[Source]:

@@ -33,7 +33,7 @@ from webapp.runs.drafts import draft, start
 from webapp.runs.form import SCRATCH, TRANSFER, RunForm
 from webapp.runs.form_causal_lm import CausalLMForm, preset_values
 from webapp.runs.forms import FORMS, form_class
-from webapp.runs.layouts import METHODS
+from webapp.runs.methods import METHODS
 from webapp.runs.models import Run
 from webapp.runs.spec_yaml import method_of, to_yaml
 
@@ -59,7 +59,7 @@ def run_list(request: PortalRequest) -> HttpResponse:
     context |= {
         "choices": selectors.filter_choices(request.user),
         "states": State.choices,
-        "methods": METHODS.items(),
+        "methods": [(name, shown.name) for name, shown in METHODS.items()],
     }
     return render(request, "runs/list.html", context)
 
@@ -187,7 +187,7 @@ def _form_page(
         "chosen": chosen,
         "search": "",
         "method": form.method,
-        "methods": [(name, METHODS[name]) for name in FORMS],
+        "methods": METHODS.items(),
         "presets": [
             (name, config.parameter_count(), json.dumps(preset_values(name)))
             for name, config in PRESETS.items()

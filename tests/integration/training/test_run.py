@@ -22,8 +22,8 @@ from tests.integration.training.tiny import (
 from training.data.tokenizer import Tokenizer
 from training.engine.run import thin
 from training.errors import EXIT_DONE, EXIT_REFUSED, EXIT_STOPPED
+from training.methods.self_supervised.causal_lm import scratch_twin
 from training.spec import RunSpec
-from training.twin import scratch_twin
 from training.weights.checkpoint import read_checkpoint
 
 

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from training.methods.registry import LOOP_METHODS
-from webapp.runs.form import paths_of
+from webapp.runs.dotted import flat
+from webapp.runs.estimates import OUTLOOKS
 from webapp.runs.forms import FORMS
-from webapp.runs.layouts import CAUSAL_LM, LAYOUTS, METHODS
+from webapp.runs.layouts import CAUSAL_LM, LAYOUTS
+from webapp.runs.methods import METHODS
+from webapp.runs.sources import MODELS
 
 #: Told in other ways than by a setting's input.
 ELSEWHERE = {
@@ -39,8 +42,9 @@ WHOLE: dict[str, dict[str, Any]] = {
 SETTINGS = [(method, path) for method, layout in LAYOUTS.items() for path in layout.paths]
 
 
-def test_every_method_of_the_loop_has_a_name_a_layout_and_a_form() -> None:
-    assert set(METHODS) == set(LAYOUTS) == set(FORMS) == set(LOOP_METHODS)
+def test_every_method_of_the_loop_has_all_that_pages_need() -> None:
+    for known in (METHODS, LAYOUTS, FORMS, MODELS, OUTLOOKS):
+        assert set(known) == set(LOOP_METHODS)
 
 
 @pytest.mark.parametrize("method", LAYOUTS)
@@ -49,7 +53,7 @@ def test_every_setting_of_the_schema_has_an_input_and_no_other(method: str) -> N
     assert layout.spec is LOOP_METHODS[method].settings
     whole = layout.spec.model_validate(WHOLE[method]).model_dump()
     # A classifier's network is chosen whole, by one input that is no setting.
-    parts = {path for path in paths_of(whole, layout) if path not in ("model", "examples")}
+    parts = {path for path in flat(whole, layout) if path not in ("model", "examples")}
     assert set(layout.paths) - {"examples"} == parts - ELSEWHERE
 
 

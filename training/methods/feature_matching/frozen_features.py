@@ -27,11 +27,11 @@ import numpy as np
 from pydantic import Field
 
 from training.backbones.registry import BACKBONES
-from training.data.labelled import Labelled, few
+from training.data.labelled import FewExamples, Labelled, few
 from training.durable import durable_folder, json_bytes, sweep
 from training.errors import gettext_noop as _
-from training.evaluation.beside import beaten_by, most_wrong, without_a_model
-from training.evaluation.classification import Probabilities, classification_scores
+from training.evaluation.classification import Probabilities
+from training.evaluation.classification_report import classification_report, without_a_model
 from training.events import EventLog
 from training.features.cache import Cached, cached_features
 from training.features.heads import Head, HeadKind, fit_head, save_head
@@ -60,12 +60,7 @@ class FrozenFeaturesSpec(FeatureSettings):
             "nearest neighbours, or the distance to each class's mean."
         ),
     )
-    examples: int | None = Field(
-        None,
-        ge=2,
-        title=_("Training examples"),
-        description=_("Use only so many labelled examples, each class in its share; empty: all."),
-    )
+    examples: FewExamples = None
     control: bool = Field(
         True,
         title=_("Compare with random weights"),
@@ -129,8 +124,7 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
     events.emit("phase", name="loading", fraction=None, detail="")
     source = read_checkpoint(Path(spec.source.checkpoint))
     material = read_material(source, spec, Path(spec.data.path))
-    labels, names = material.scored.labels, material.names
-    chosen = np.arange(len(material.train))
+    names, chosen = material.names, np.arange(len(material.train))
     if spec.examples is not None:
         chosen = few(material.train.labels, spec.examples, spec.seed)
 
@@ -146,20 +140,14 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
         other = _fit(spec, material, chosen, control)
         predicted["random"] = other.predict(control.of[material.split].values)
     _tell_fitting(events, "baselines")
-    predicted |= without_a_model(
-        material.kind, material.train.chosen(chosen), material.scored, len(names), spec.seed
+    train, scored = material.train.chosen(chosen), material.scored
+    predicted |= without_a_model(material.kind, train, scored, len(names), spec.seed)
+    found = classification_report(
+        material.kind, material.split, train, scored, names, predicted, spec.seed
     )
-    results = {
-        name: classification_scores(one, labels, names, spec.seed)
-        for name, one in predicted.items()
-    }
-
-    shown = most_wrong(material.kind, material.split, material.scored, predicted["model"], names)
     if spec.map:
         events.emit("phase", name="mapping", fraction=None, detail="")
-        _write_map(spec, material, features, predicted["model"], shown, out)
-    for one in shown:
-        one.pop("place")
+        _write_map(spec, material, features, predicted["model"], found["predictions"], out)
     save_head(
         head,
         out / "head",
@@ -179,15 +167,10 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
             "seed": spec.seed,
             "parents": [source.weights_sha256],
             "data": describe_dataset(Path(spec.data.path)),
-            "classes": names,
-            "examples": len(chosen),
-            "split": material.split,
+            **found,
             "features": features.to_json(),
             "control": control.to_json() if control is not None else None,
             "head": {"kind": head.kind, "chosen": head.chosen},
-            "scores": results,
-            "beaten_by": beaten_by(results),
-            "predictions": shown,
         },
     )
     return {"report": "report.json", "result": "head"}
@@ -267,7 +250,8 @@ def _write_map(
     out: Path,
 ) -> None:
     """Write ``map/map.json``, and tell the predictions that are shown where on it they are."""
-    wrong = [one["place"] for one in shown]
+    place_of = {row["id"]: place for place, row in enumerate(material.scored.rows)}
+    wrong = [place_of[one["id"]] for one in shown]
     values = {split: one.values for split, one in features.of.items()}
     found = feature_map(material, values, probabilities, wrong, spec.seed)
     places = {(point["split"], point["id"]): at for at, point in enumerate(found["points"])}

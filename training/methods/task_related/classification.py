@@ -20,6 +20,7 @@ the order of the examples.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +60,7 @@ class LoadedExamples:
         spec: The run.
         out: Its folder; nothing is kept there.
         events: Not needed.
+        splits: Which are read.
 
     Attributes:
         config: The model, its head set by the data's classes.
@@ -70,7 +72,13 @@ class LoadedExamples:
         images: How pixels are normalised, ``{mean, std}``, for the card; None for texts.
     """
 
-    def __init__(self, spec: ClassificationSpec, out: Path, events: EventLog) -> None:
+    def __init__(
+        self,
+        spec: ClassificationSpec,
+        out: Path,
+        events: EventLog,
+        splits: Sequence[str] = SPLITS,
+    ) -> None:
         self.spec = spec
         dataset = Path(spec.data.path)
         about = read_about(dataset)
@@ -94,7 +102,7 @@ class LoadedExamples:
             )
         require_kind(base, self.kind)
         self.config = with_classes(base, self.names)
-        self.splits = _read_splits(spec, dataset, about, self.names)
+        self.splits = _read_splits(spec, dataset, about, self.names, splits)
         like = self.source
         if spec.inputs.checkpoint:
             like = read_checkpoint(Path(spec.inputs.checkpoint))
@@ -142,16 +150,20 @@ class LoadedExamples:
 
 
 def _read_splits(
-    spec: ClassificationSpec, dataset: Path, about: dict[str, Any], names: list[str]
+    spec: ClassificationSpec,
+    dataset: Path,
+    about: dict[str, Any],
+    names: list[str],
+    wanted: Sequence[str],
 ) -> dict[str, Labelled]:
-    """Every split that there is, labels in the names' order, training cut to what was asked for.
+    """Every wanted split that there is, labels in the names' order, the training split maybe cut.
 
     Raises:
         TrainingError: ``split_missing``, ``examples_fewer_than_classes``.
     """
     found = {}
     places = np.array([names.index(name) for name in class_names(about)])
-    for split in SPLITS:
+    for split in wanted:
         examples = labelled_split(dataset, split, about)
         if examples is None or not len(examples):
             continue
@@ -161,7 +173,7 @@ def _read_splits(
         found[split] = replace(examples, labels=places[examples.labels])
     for split in ("train", "validation"):
         # Without a validation split nothing would say which weights were the best.
-        if split not in found:
+        if split in wanted and split not in found:
             raise TrainingError("split_missing", field="data.path", split=split)
     return found
 

@@ -16,6 +16,7 @@ from training.backbones.image_config import ImageConfig
 from training.backbones.lora import factor_specs, matrices_of_role
 from training.backbones.registry import AnyConfig
 from training.data.inputs import Augmentation
+from training.data.labelled import FewExamples
 from training.data.pixels import ImageNormalisation, ImagePx
 from training.engine.policies import Policy
 from training.errors import TrainingError
@@ -24,6 +25,7 @@ from training.estimate import Estimate, estimate_classifier
 from training.settings import Settings, field_error
 from training.spec import (
     SPEC_VERSION,
+    BatchSize,
     DataSpec,
     DeviceSpec,
     LookSpec,
@@ -31,6 +33,8 @@ from training.spec import (
     OptimisationSpec,
     Seed,
     SourceSpec,
+    Steps,
+    WeightDecay,
 )
 
 
@@ -85,20 +89,9 @@ class ClassificationLoraSpec(LowRankSpec):
 class ClassificationTrainingSpec(OptimisationSpec):
     """How the weights are adapted."""
 
-    steps: int = Field(
-        200,
-        ge=1,
-        le=10_000_000,
-        title=_("Steps"),
-        description=_("Optimiser updates; each sees batch size × accumulation examples."),
-    )
-    batch_size: int = Field(
-        32,
-        ge=1,
-        le=4096,
-        title=_("Batch size"),
-        description=_("Examples in memory at a time, over all devices together."),
-    )
+    steps: Steps = 200
+    batch_size: BatchSize = 32
+    weight_decay: WeightDecay = 0.01
     policy: Policy = Field(
         "full",
         title=_("What is trained"),
@@ -160,13 +153,6 @@ class ClassificationTrainingSpec(OptimisationSpec):
         title=_("Dropout"),
         description=_("Share of activations dropped in training; of texts only."),
     )
-    weight_decay: float = Field(
-        0.01,
-        ge=0,
-        le=1,
-        title=_("Weight decay"),
-        description=_("AdamW's; matrices only, never biases and norms."),
-    )
     lora: ClassificationLoraSpec | None = Field(
         None,
         title=_("LoRA"),
@@ -183,12 +169,7 @@ class ClassificationSpec(Settings):
     method: Literal["classification"] = "classification"
     seed: Seed = 0
     data: DataSpec
-    examples: int | None = Field(
-        None,
-        ge=2,
-        title=_("Training examples"),
-        description=_("Use only so many labelled examples, each class in its share; empty: all."),
-    )
+    examples: FewExamples = None
     inputs: InputSpec = Field(default_factory=InputSpec)
     #: Its classes are set by the data. With a source and no model, the source's own is used.
     model: AnyConfig | None = None

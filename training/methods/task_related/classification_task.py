@@ -18,8 +18,8 @@ from training.data.text_tokenizer import TextTokenizer
 from training.data.tokenizers import tokenizer_of
 from training.engine.phases import Phase
 from training.engine.policies import blocks_below_head, phases_of, rates_of
-from training.evaluation.beside import beaten_by, most_wrong, without_a_model
-from training.evaluation.classification import Probabilities, classification_scores
+from training.evaluation.classification import Probabilities
+from training.evaluation.classification_report import classification_report, without_a_model
 from training.events import EventLog
 from training.methods.contract import Batch
 from training.methods.task_related.classification_spec import (
@@ -239,19 +239,10 @@ class ClassifierTask:
         predicted = {"model": self._predict(split, events)}
         events.emit("phase", name="evaluating", fraction=None, detail="baselines")
         predicted |= without_a_model(loaded.kind, train, scored, len(names), self.spec.seed)
-        results = {
-            name: classification_scores(one, scored.labels, names, self.spec.seed)
-            for name, one in predicted.items()
-        }
-        return {
-            "data": describe_dataset(Path(self.spec.data.path)),
-            "classes": names,
-            "examples": len(train),
-            "split": split,
-            "scores": results,
-            "beaten_by": beaten_by(results),
-            "predictions": most_wrong(loaded.kind, split, scored, predicted["model"], names),
-        }
+        found = classification_report(
+            loaded.kind, split, train, scored, names, predicted, self.spec.seed
+        )
+        return {"data": describe_dataset(Path(self.spec.data.path)), **found}
 
     def _predict(self, split: str, events: EventLog) -> Probabilities:
         """Probabilities of the classes, float64 [examples, classes]."""

@@ -1,17 +1,21 @@
-"""What stands beside every classifier: what it must beat, and the examples it is most wrong about.
+"""What every classifier's report says: its scores beside what it must beat, and its worst mistakes.
 
 For a further kind of data, add it here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from training.data.labelled import Labelled
 from training.data.pixels import raw_pixels
 from training.evaluation import baselines
-from training.evaluation.classification import Probabilities, worst_predictions
+from training.evaluation.classification import (
+    Probabilities,
+    classification_scores,
+    worst_predictions,
+)
 from training.features.heads import fit_head
 
 #: Predictions that a report shows.
@@ -46,6 +50,44 @@ def without_a_model(
     return found
 
 
+def classification_report(
+    kind: str,
+    split: str,
+    train: Labelled,
+    scored: Labelled,
+    names: Sequence[str],
+    predicted: Mapping[str, Probabilities],
+    seed: int,
+) -> dict[str, Any]:
+    """The fields of a report that are the same for every classifier.
+
+    Args:
+        kind: Of the data, ``text`` or ``image``.
+        split: That is scored.
+        train: What was learned from.
+        scored: That split's examples.
+        names: Of the classes.
+        predicted: Probabilities [examples, classes] of ``model`` and of what stands beside it.
+        seed: Of the resampling.
+
+    Returns:
+        ``classes``, ``examples`` (learned from), ``split``, ``scores`` of each, ``beaten_by``,
+        ``predictions``: the worst.
+    """
+    results = {
+        name: classification_scores(one, scored.labels, names, seed)
+        for name, one in predicted.items()
+    }
+    return {
+        "classes": list(names),
+        "examples": len(train),
+        "split": split,
+        "scores": results,
+        "beaten_by": beaten_by(results),
+        "predictions": most_wrong(kind, split, scored, predicted["model"], names),
+    }
+
+
 def beaten_by(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What stands beside the model and is at least as accurate, the best first."""
     mine = results["model"]["accuracy"]
@@ -57,16 +99,19 @@ def beaten_by(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def most_wrong(
-    kind: str, split: str, scored: Labelled, probabilities: Probabilities, names: list[str]
+    kind: str, split: str, scored: Labelled, probabilities: Probabilities, names: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The predictions with the highest loss, wrong ones first, with what was predicted.
 
     Returns:
-        See :func:`training.evaluation.classification.worst_predictions`; of texts also ``id`` and
-        ``text``, of images ``split`` and where the image lies.
+        See :func:`training.evaluation.classification.worst_predictions`; instead of its ``place``,
+        of texts ``id`` and ``text``, of images ``id``, ``split`` and where the image lies.
     """
-    found = worst_predictions(probabilities, scored.labels, names, SHOWN)
-    return [one | shown(kind, split, scored.rows[one["place"]]) for one in found]
+    found = []
+    for one in worst_predictions(probabilities, scored.labels, names, SHOWN):
+        row = scored.rows[one.pop("place")]
+        found.append(one | shown(kind, split, row))
+    return found
 
 
 def shown(kind: str, split: str, row: dict[str, Any]) -> dict[str, Any]:

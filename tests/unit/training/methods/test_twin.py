@@ -1,8 +1,8 @@
 import pytest
 
 from training.backbones.gpt2.config import PRESETS
+from training.methods.self_supervised.causal_lm import scratch_twin
 from training.spec import RunSpec
-from training.twin import scratch_twin
 
 TRANSFER = {
     "seed": 5,

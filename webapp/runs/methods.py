@@ -1,0 +1,109 @@
+"""What the portal says of each method that runs train: its words, scores and splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+Words = str | Promise
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of a report.
+
+    Attributes:
+        key: In the report.
+        title: For people.
+        places: After the point.
+        rising: Whether a larger one is better.
+    """
+
+    key: str
+    title: Words
+    places: int
+    rising: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One method, for people.
+
+    Attributes:
+        name: Within a sentence.
+        invitation: What one comes for.
+        about: One sentence of it.
+        from_scratch: What a run without a source does.
+        no_data: What there is none of, while there is none.
+        get_data: How to get some.
+        per_second: What one reads of its speed.
+        seen: What one reads of all that a run has seen.
+        splits: What the splits are called.
+        scores: In the order of the report.
+        measured: How they are measured.
+    """
+
+    name: Words
+    invitation: Words
+    about: Words
+    from_scratch: Words
+    no_data: Words
+    get_data: Words
+    per_second: Words
+    seen: Words
+    splits: Mapping[str, Words]
+    scores: tuple[Score, ...]
+    measured: Words
+
+
+METHODS: dict[str, Shown] = {
+    "causal_lm": Shown(
+        name=_("causal language modelling"),
+        invitation=_("To write: a language model"),
+        about=_("Predicts each token of plain text from those before it."),
+        from_scratch=_("Random weights; the model learns everything from your text."),
+        no_data=_("There is no data yet."),
+        get_data=_("Upload a text or load the samples"),
+        per_second=_("Tokens per second"),
+        seen=_("Tokens seen"),
+        splits={"validation": _("validation text"), "test": _("test text")},
+        scores=(
+            Score("loss", _("loss per token"), 3),
+            Score("perplexity", _("perplexity"), 1),
+            Score("accuracy", _("accuracy"), 3, rising=True),
+        ),
+        measured=_(
+            "Loss is measured in nats per real token, padding left out; perplexity is its "
+            "exponential; accuracy is the share of tokens guessed right. Before: the weights as "
+            "the run began. After: those of the best validation loss."
+        ),
+    ),
+    "classification": Shown(
+        name=_("classification"),
+        invitation=_("To tell classes apart: a classifier"),
+        about=_("Of labelled texts or images. Fine-tunes a source, or pretrains one for others."),
+        from_scratch=_(
+            "Random weights; the network learns everything from your images, and can be a source "
+            "afterwards."
+        ),
+        no_data=_(
+            "There is no data with labels yet: texts with a field for the class, or images in a "
+            "folder for each class."
+        ),
+        get_data=_("Upload some"),
+        per_second=_("Examples per second"),
+        seen=_("Examples seen"),
+        splits={"validation": _("validation split"), "test": _("test split")},
+        scores=(
+            Score("loss", _("loss per example"), 3),
+            Score("accuracy", _("accuracy"), 3, rising=True),
+        ),
+        measured=_(
+            "Loss is measured in nats per example; accuracy is the share of examples told right. "
+            "Before: the weights as the run began. After: those of the best validation loss."
+        ),
+    ),
+}
