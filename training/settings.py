@@ -63,7 +63,7 @@ PROBLEMS: dict[str, str] = {
     "merge_without_base": _("Choose the checkpoint that the others were fine-tuned from."),
     "merge_scales": _("There are %(found)s scales for %(count)s checkpoints."),
     "merge_without_target": _("This needs a data set with the role of a target to be judged by."),
-    "architecture_not_trained": _("There is no way to train %(architecture)s yet."),
+    "architecture_not_trained": _("This method does not train %(architecture)s models."),
     "architecture_unknown": _("There is no such architecture. Known: %(known)s."),
     "missing": _("This field is needed."),
     "extra_forbidden": _("There is no such setting."),

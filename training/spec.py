@@ -21,7 +21,7 @@ SPEC_VERSION: Final = 1
 
 
 class DataSpec(Settings):
-    """Where the text is: a folder made by ``prepare`` (see ``docs/formats.md``)."""
+    """Where the data is: a folder made by ``prepare`` (see ``docs/formats.md``)."""
 
     path: str = Field(title=_("Data"), description=_("A prepared data set."))
 
@@ -300,10 +300,10 @@ class DeviceSpec(Settings):
 
 
 def trained_config(values: Mapping[str, Any]) -> GPT2Config:
-    """The configuration of a model that runs train, from its fields.
+    """The configuration of a language model that runs train, from its fields.
 
     Raises:
-        ValueError: Values that it cannot have, or an architecture that no method trains.
+        ValueError: Values that it cannot have, or an architecture that is not trained to write.
     """
     config = config_of(values)
     if not isinstance(config, GPT2Config):
