@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext
 
+from training.backbones.registry import BACKBONES
 from webapp.runs.dotted import flat
 from webapp.runs.fields import Layout
 from webapp.runs.layouts import CAUSAL_LM, LAYOUTS
@@ -52,13 +53,20 @@ def layout_of(spec: Mapping[str, Any]) -> Layout:
     return LAYOUTS.get(spec.get("method", ""), CAUSAL_LM)
 
 
-def title(path: str, layouts: Sequence[Layout] = (CAUSAL_LM,)) -> str:
-    """What a setting is called, by the first method that has such."""
-    for layout in layouts:
-        try:
-            return gettext(layout.info(path).title or path)
-        except (KeyError, AttributeError):
-            continue
+def title(path: str, specs: Sequence[Mapping[str, Any]]) -> str:
+    """What a setting is called, by the first spec that has such; its path where nobody says."""
+    for spec in specs:
+        part, _dot, name = path.partition(".")
+        if part == "model" and spec.get("model"):
+            architecture = spec["model"].get("architecture", "gpt2")
+            found = BACKBONES[architecture].config.model_fields.get(name)
+        else:
+            try:
+                found = layout_of(spec).info(path)
+            except KeyError:
+                found = None
+        if found is not None and found.title:
+            return gettext(found.title)
     return path
 
 
@@ -78,7 +86,7 @@ def side_by_side(specs: Sequence[Mapping[str, Any]]) -> list[Row]:
         rows.append(
             Row(
                 path,
-                title(path, layouts),
+                title(path, specs),
                 [None if value is _ABSENT else value for value in values],
                 any(_same(value) != _same(values[0]) for value in values),
             )

@@ -263,6 +263,21 @@ def test_sent_it_becomes_a_run_and_with_a_mistake_nothing_typed_is_lost(
     assert "Examples per second" in page
     assert "What it writes" not in page
     assert "ResNet and ResNeXt" in page
+    assert (
+        "no checkpoint yet" not in client.get(f"{reverse('runs:new')}?method=classification").text
+    )
+    assert "no checkpoint yet that it" in client.get(reverse("runs:new")).text
+
+
+def test_a_network_s_own_settings_are_called_by_their_titles(
+    client: Client, cast: Cast, images: Any
+) -> None:
+    form = form_of(cast, how="scratch", data=str(images.pk))
+    run = services.run_create(name="", spec=form.validate(), owner=cast.alice, team=cast.team)
+    client.force_login(cast.alice)
+    page = client.get(reverse("runs:detail", args=[run.pk])).text
+    assert "Width of a group" in page
+    assert ">model.group_width<" not in page
 
 
 def test_pasted_yaml_of_the_other_method_brings_its_form(
