@@ -315,6 +315,9 @@ MESSAGES: dict[str, str] = {
     "examples_fewer_than_classes": _(
         "There are %(classes)d classes, and each needs an example at least. Choose more examples."
     ),
+    "method_needs_images": _(
+        "This method learns from images. Choose a data set of images, with or without labels."
+    ),
     "features_need_text": _(
         "%(architecture)s reads no text, so it has no features of texts. Choose a language model."
     ),

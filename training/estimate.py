@@ -163,6 +163,44 @@ def estimate_classifier(
     )
 
 
+def estimate_siamese(
+    spec: Any,
+    config: BackboneConfig,
+    on_top: int,
+    follows: int,
+    examples_per_s: float | None = None,
+) -> Estimate:
+    """What is known of a run on two views without building it; as :func:`estimate_classifier`.
+
+    Args:
+        spec: A :class:`training.siamese.settings.SiameseSpec`.
+        config: Its backbone, without a head.
+        on_top: Values that are trained beside the backbone.
+        follows: Values that change without gradients: of a momentum encoder, of a queue.
+        examples_per_s: As measured before, for ``seconds``.
+    """
+    training = spec.training
+    trainable = config.parameter_count() + on_top
+    memory = {
+        "process": PROCESS_BYTES,
+        "weights": 4 * (trainable + follows),
+        "gradients": 4 * trainable * (2 if training.accumulation > 1 else 1),
+        "optimizer": 8 * trainable,
+        "best": 4 * (trainable + follows),
+    }
+    examples = training.steps * training.batch_size * training.accumulation
+    return Estimate(
+        parameters=trainable,
+        trainable=trainable,
+        memory=memory,
+        memory_bytes=sum(memory.values()),
+        tokens=examples,
+        flops=0.0,
+        seconds=examples / examples_per_s if examples_per_s else None,
+        disk_bytes=2 * (12 * trainable + 4 * follows) + 8 * trainable + 4 * trainable,
+    )
+
+
 def flops_per_token(config: GPT2Config, sequence_length: int, everything: bool = True) -> float:
     """Operations of a training step for each token: forward 2, backward 4 a weight.
 

@@ -57,6 +57,13 @@ PROBLEMS: dict[str, str] = {
     "patches_do_not_divide": _("The image size must be a multiple of the patch size (%(patch)s)."),
     "one_width_a_stage": _("There must be one width for each of the %(stages)s stages."),
     "widths_not_even": _("Every width must be an even number."),
+    "batch_of_one": _("Each device needs two images or more of a batch: they are compared."),
+    "batch_not_divisible": _("The batch must divide evenly among %(devices)s devices."),
+    "queue_not_multiple": _("The queue must be a multiple of the batch size (%(batch)s)."),
+    "parts_do_not_divide": _(
+        "The batch of %(batch)s must divide into so many equal parts on each device, of two images "
+        "or more."
+    ),
     "nothing_left_to_train": _("Validation and test share leave nothing to train on."),
     "merge_two": _("An interpolation takes two checkpoints, and there are %(count)s."),
     "merge_several": _("A soup takes two checkpoints or more."),

@@ -15,6 +15,7 @@ MOST_CONFUSED = 20
 SIDES: dict[str, str | Promise] = {
     "model": _("this checkpoint"),
     "twin": _("the scratch twin"),
+    "source": _("the source that it began from"),
     "random": _("the same network with random weights"),
     "tfidf": _("words alone (TF-IDF)"),
     "pixels": _("raw pixels (logistic regression)"),

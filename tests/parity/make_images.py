@@ -28,6 +28,7 @@ import torch
 import torchvision
 from safetensors.torch import load_file, save_file
 
+from tests.parity import make_siamese
 from tests.parity.images import (
     CLASSES,
     HASHES,
@@ -87,6 +88,8 @@ def main() -> int:
     save_file(poolings(), POOLING)
     write_json(HASHES, hashes)
     write_json(TIMM, opened)
+    if not only:
+        make_siamese.main()
     versions = {module.__name__: module.__version__ for module in (torch, torchvision, timm, np)}
     write_json(
         REFERENCE / "versions.json",

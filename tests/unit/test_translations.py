@@ -58,6 +58,7 @@ NAMES = {
     *("Graft", "GPT", "GPT-2", "LoRA", "Adam", "AdamW", "YAML", "CSV", "JSON", "Lines", "UTF-8"),
     *("SHA-256", "PyTorch", "Python", "TensorFlow", "Keras", "Hugging", "Face", "Hub", "Ctrl"),
     *("AUC", "ECE", "F1", "CLS", "TF-IDF", "BERT", "BLAKE3"),
+    *("SimCLR", "BYOL", "SimSiam", "MoCo", "InfoNCE"),
     *("HF_ENDPOINT", "English", "NaN", "Top-k", "Top-p", "Dropout", "KiB", "MiB", "GiB"),
 }
 

@@ -94,30 +94,47 @@ class ImageModel(NamedModel):
 
     def normalise(self, x: Any, name: str, training: bool) -> Any:
         """Batch norm; in training by the batch's statistics, which the running ones then follow."""
-        scale, shift = self.value(f"{name}.weight"), self.value(f"{name}.bias")
         mean, variance = (
             self.named_variables[f"{name}.{part}"] for part in ("running_mean", "running_var")
         )
-        empty = tf.zeros([0], tf.float32)
-        y, batch_mean, batch_variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=x,
-            scale=scale,
-            offset=shift,
-            mean=empty if training else mean.value,
-            variance=empty if training else variance.value,
-            epsilon=self.epsilon,
-            is_training=training,
-        )
-        if training:
-            for running, now in ((mean, batch_mean), (variance, batch_variance)):
-                now = tf.stop_gradient(now)
-                running.assign(NORM_MOMENTUM * running.value + (1 - NORM_MOMENTUM) * now)
-        return y
+        scale, shift = self.value(f"{name}.weight"), self.value(f"{name}.bias")
+        return batch_norm(x, scale, shift, mean, variance, self.epsilon, training)
 
     def linear(self, x: Any, name: str) -> Any:
         """x Wᵀ + b for W stored [out, in], float32."""
         y = self.times(tf.cast(x, self.compute), f"{name}.weight")
         return tf.nn.bias_add(tf.cast(y, tf.float32), self.value(f"{name}.bias"))
+
+
+def batch_norm(
+    x: Any, scale: Any, shift: Any, mean: Any, variance: Any, epsilon: float, training: bool
+) -> Any:
+    """Normalise each channel of x [batch, height, width, channels], then scale and shift it.
+
+    Args:
+        x: float32.
+        scale: float32 [channels].
+        shift: The same.
+        mean: Variable: the running mean, which follows the batch's in training.
+        variance: The same of the variance.
+        epsilon: Added to the variance.
+        training: Whether to normalise by the batch's statistics, or by the running ones.
+    """
+    empty = tf.zeros([0], tf.float32)
+    y, batch_mean, batch_variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x,
+        scale=scale,
+        offset=shift,
+        mean=empty if training else mean.value,
+        variance=empty if training else variance.value,
+        epsilon=epsilon,
+        is_training=training,
+    )
+    if training:
+        for running, now in ((mean, batch_mean), (variance, batch_variance)):
+            now = tf.stop_gradient(now)
+            running.assign(NORM_MOMENTUM * running.value + (1 - NORM_MOMENTUM) * now)
+    return y
 
 
 def max_pool(x: Any, size: int, stride: int, padding: int) -> Any:

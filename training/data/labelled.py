@@ -33,7 +33,7 @@ class Labelled:
 
     Attributes:
         rows: Its lines, as prepared: ``id`` and, of texts, ``text``; of images, where they lie.
-        labels: Class of each, an index into the data set's names, int64 [examples].
+        labels: Class of each, an index into the data set's names, int64 [examples]; -1: none.
         content: The file that the examples' content is in.
     """
 
@@ -88,21 +88,27 @@ def class_names(about: dict[str, Any]) -> list[str]:
 
 
 def labelled_split(dataset: Path, split: str, about: dict[str, Any]) -> Labelled | None:
-    """A split with its labels; None where there is no such split.
+    """A split, each example of which has a label; None where there is no such split.
 
     Raises:
         TrainingError: ``dataset_without_labels``.
     """
+    found = examples_split(dataset, split, about)
+    if found is not None and (found.labels < 0).any():
+        raise TrainingError("dataset_without_labels", field="data.path")
+    return found
+
+
+def examples_split(dataset: Path, split: str, about: dict[str, Any]) -> Labelled | None:
+    """A split, whether it has labels or not; None where there is no such split."""
     path = dataset / f"{split}.jsonl"
     if not path.is_file():
         return None
-    places = {name: place for place, name in enumerate(class_names(about))}
+    classes = (about.get("labels") or {}).get("classes", ())
+    places = {str(one["name"]): place for place, one in enumerate(classes)}
     with path.open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    try:
-        labels = np.array([places[row["label"]] for row in rows], np.int64)
-    except KeyError as error:
-        raise TrainingError("dataset_without_labels", field="data.path") from error
+    labels = np.array([places.get(row.get("label"), -1) for row in rows], np.int64)
     content = path if about["kind"] == "text" else dataset / f"{split}.zip"
     return Labelled(rows, labels, content)
 

@@ -63,7 +63,11 @@ class Loop:
         self.kept = self.trained | {name: named[name].value for name in task.model.followed_names()}
         with strategy.scope():
             self.optimizer = AdamW(
-                self.trained, spec.training, task.rates, first_steps(task.phases)
+                self.trained,
+                spec.training,
+                task.rates,
+                first_steps(task.phases),
+                task.unscheduled,
             )
         self.best: Mapping[str, np.ndarray] | None = None
         self.saved_step = -1
@@ -188,6 +192,7 @@ class Loop:
             sum_up, list(zip(gradients, variables, strict=True))
         )
         norm = self.optimizer.apply(phase.names, gradients, tokens, rate, step)
+        self.task.follow(step)
         return total / tf.maximum(tokens, 1.0), norm, tokens
 
     def _on_replica(self, phase: Phase, parts: Any, first: Any) -> tuple[Any, Any, list[Any]]:
@@ -265,7 +270,8 @@ class Loop:
         found = {}
         for number, split in enumerate(("validation", "test")):
             self.events.emit("phase", name="evaluating", fraction=number / 2, detail=split)
-            found[split] = self.evaluate(split, limit, stoppable=True)
+            scores = self.evaluate(split, limit, stoppable=True)
+            found[split] = None if scores is None else scores | self.task.measure(split)
         return found
 
     def _look(self) -> None:
@@ -274,9 +280,9 @@ class Loop:
             return
         step, loss = self.position.step, scores["loss"]
         self._require_finite(loss, step)
-        values = {"validation_loss": loss, "validation_accuracy": scores["accuracy"]}
-        self.events.emit("metric", step=step, values=values)
-        if self.position.best is None or loss < self.position.best["validation_loss"]:
+        self.events.emit("metric", step=step, values=self.task.look(scores))
+        best = self.position.best
+        if best is None or self.task.keeps == "last" or loss < best["validation_loss"]:
             self.position.best = {"step": step, "validation_loss": loss}
             self.best = {name: variable.numpy() for name, variable in self.kept.items()}
 

@@ -14,7 +14,7 @@ the own class is also the quicker one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class AdamW:
         rates: Name → learning rate as a multiple of the run's; 1 where it is missing.
         first_steps: Name → the step at which it is trained first; 1 where it is missing. Its
             averages begin at zero there, and are corrected for that from there on.
+        unscheduled: Names whose rate stays at the peak, whatever the run's is at a step.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class AdamW:
         training: OptimisationSpec,
         rates: Mapping[str, float] | None = None,
         first_steps: Mapping[str, int] | None = None,
+        unscheduled: Collection[str] = (),
     ) -> None:
         self.variables = dict(variables)
         self.training = training
         self.rates, self.first_steps = rates or {}, first_steps or {}
+        self.unscheduled = frozenset(unscheduled)
         self._strategy = tf.distribute.get_strategy()
         self.slots: dict[str, Any] = {}
         for name, variable in self.variables.items():
@@ -97,7 +100,8 @@ class AdamW:
                     self.slots[f"{name}.v"],
                     gradient,
                     factor,
-                    rate * self.rates.get(name, 1.0),
+                    (self.training.learning_rate if name in self.unscheduled else rate)
+                    * self.rates.get(name, 1.0),
                     step - (self.first_steps.get(name, 1) - 1.0),
                 ),
             )

@@ -9,7 +9,8 @@ all of its work by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -46,16 +47,20 @@ class LoopSpec(Protocol):
     def devices(self) -> DeviceSpec: ...
 
 
-class Task(Protocol):
+class Task(ABC):
     """A model with its data, ready to train; TensorFlow is running.
 
     Attributes:
-        model: A :class:`training.backbones.named.NamedModel`.
+        model: Has ``named_variables``, ``trainable_names()`` and ``followed_names()`` of a
+            :class:`training.backbones.named.NamedModel`.
         parameters: ``total`` and ``trainable``.
         weights_event: What was copied from the source, with its proof; None: there is none.
         counts: What the mask of a batch counts.
+        keeps: Which weights are the result: those of the ``best`` validation loss, or the ``last``,
+            where the loss does not say how good they are.
         phases: Which weights are trained when.
         rates: Tensor name → its learning rate as a multiple of the run's; 1 where it is missing.
+        unscheduled: Tensors whose learning rate stays at the peak.
         sample_every: Steps between two samples; None: it makes none.
     """
 
@@ -63,49 +68,78 @@ class Task(Protocol):
     parameters: dict[str, int]
     weights_event: dict[str, Any] | None
     counts: Literal["tokens", "examples"]
+    keeps: Literal["best", "last"] = "best"
     phases: tuple[Phase, ...]
-    rates: Mapping[str, float]
-    sample_every: int | None
+    rates: Mapping[str, float] = {}
+    unscheduled: Collection[str] = frozenset()
+    sample_every: int | None = None
 
+    @abstractmethod
     def batch(self, index: int) -> Batch:
         """Micro-batch number ``index`` from 0, the same at every call; its mask stands last."""
-        ...
 
+    @abstractmethod
     def epoch(self, sequences: int) -> tuple[int, int]:
         """Epoch and index within it after so many sequences."""
-        ...
 
+    @abstractmethod
     def gradients(
-        self, batch: Any, seed: Any, variables: list[Any], phase: Phase
+        self, parts: Any, seed: Any, variables: list[Any], phase: Phase
     ) -> tuple[Any, Any, list[Any]]:
-        """In a graph: summed loss, what it is summed over, gradients of the sum."""
-        ...
+        """In a graph: summed loss, what it is summed over, gradients of the sum.
 
+        Args:
+            parts: A replica's part of a batch.
+            seed: int32 [2], the run's and a number that no other micro-batch and replica has.
+            variables: What to differentiate by: the phase's tensors, in its order.
+            phase: Which part of the run.
+        """
+
+    def follow(self, step: Any) -> None:
+        """In a graph, in cross-replica context, after an update: change what follows the weights.
+
+        Args:
+            step: The update's number from 1, float32 scalar.
+        """
+        return
+
+    @abstractmethod
     def evaluation_batches(self, split: str, limit: int) -> Iterator[Batch]:
         """Batches of one shape; none when there is no such split."""
-        ...
 
-    def scores(self, batch: Any) -> dict[str, Any]:
+    @abstractmethod
+    def scores(self, parts: Any) -> dict[str, Any]:
         """In a graph: sums over a batch."""
-        ...
 
+    @abstractmethod
     def summarise(self, sums: Mapping[str, float]) -> dict[str, float]:
         """The report's scores from the sums of all batches; ``loss`` is what is minimised."""
-        ...
+
+    def look(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """The points of the curves that a look at the validation split adds.
+
+        Args:
+            scores: From :meth:`summarise`.
+        """
+        return {"validation_loss": scores["loss"], "validation_accuracy": scores["accuracy"]}
+
+    def measure(self, split: str) -> dict[str, float]:
+        """Further scores of a split for the report, beside those that are sums over batches."""
+        return {}
 
     def samples(self) -> Iterator[dict[str, str]]:
         """What the model makes at the moment, for people: ``{prompt, text}``."""
-        ...
+        yield from ()
 
+    @abstractmethod
     def report(self, events: EventLog) -> dict[str, Any]:
         """With the best weights: what else this method's report says."""
-        ...
 
+    @abstractmethod
     def write(
         self, folder: Path, best: Mapping[str, np.ndarray], about: dict[str, Any]
     ) -> dict[str, Any]:
         """Write the checkpoint of these trained weights; its card."""
-        ...
 
 
 class Loaded(Protocol):
@@ -178,12 +212,13 @@ class LoopMethod(Method):
 
     Attributes:
         load: Reads data and configuration; of the splits named, or of all.
-        twin: A transfer's spec and its source's configuration → the same run without the source.
+        twin: A transfer's spec and its source's configuration → the same run without the source;
+            None: no curve of such a run says which of the two is better.
         estimate: A spec, and the configuration of its model or source → what it will take.
     """
 
     load: Callable[..., Loaded]
-    twin: Callable[[Any, Any], Any]
+    twin: Callable[[Any, Any], Any] | None
     estimate: Callable[[Any, Any], Estimate]
 
 

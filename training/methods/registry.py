@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from training.methods.contract import LoopMethod, Method, WorkMethod
-from training.methods.feature_matching import frozen_features
+from training.methods.feature_matching import frozen_features, moco
 from training.methods.self_supervised import causal_lm
-from training.methods.task_related import classification
+from training.methods.task_related import byol, classification, simclr, simsiam
 
 LOOP_METHODS: dict[str, LoopMethod] = {
-    method.name: method for method in (causal_lm.METHOD, classification.METHOD)
+    method.name: method
+    for method in (
+        causal_lm.METHOD,
+        classification.METHOD,
+        simclr.METHOD,
+        byol.METHOD,
+        simsiam.METHOD,
+        moco.METHOD,
+    )
 }
 WORK_METHODS: dict[str, WorkMethod] = {method.name: method for method in (frozen_features.METHOD,)}
 METHODS: dict[str, Method] = {**LOOP_METHODS, **WORK_METHODS}

@@ -76,6 +76,12 @@ def of_texts(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
     return rows.filter(unknown | Q(summary__kind="text"))
 
 
+def of_images(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
+    """Those that hold images, or may turn out to, with labels or without."""
+    unknown = Q(summary__kind__isnull=True) & Q(job__spec__format="images")
+    return rows.filter(unknown | Q(summary__kind="image"))
+
+
 def labelled(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
     """Those whose examples have labels, checked and ready."""
     return rows.filter(summary__labels__classes__isnull=False).exclude(sha256="")

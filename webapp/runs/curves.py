@@ -20,8 +20,18 @@ METRICS: dict[str, str | Promise] = {
     "loss": _("training loss"),
     "validation_loss": _("validation loss"),
     "validation_accuracy": _("validation accuracy"),
+    "validation_knn": _("nearest neighbours, accuracy"),
+    "validation_probe": _("linear probe, accuracy"),
+    "validation_spread": _("spread of the projections"),
+    "validation_views_loss": _("loss of two validation views"),
     "learning_rate": _("learning rate"),
     "gradient_norm": _("gradient norm"),
+}
+#: What metrics are called that a chart draws together.
+TOGETHER: dict[str, str | Promise] = {
+    "loss,validation_loss": _("loss"),
+    "loss,validation_views_loss": _("loss"),
+    "validation_knn,validation_probe": _("accuracy of the features"),
 }
 #: Metrics sent when none are asked for.
 DEFAULT_NAMES = ("loss", "validation_loss")

@@ -7,10 +7,17 @@ from django.db.models import QuerySet
 from training.methods.registry import METHODS
 from webapp.accounts.models import Team
 from webapp.datasets.models import DatasetVersion
-from webapp.datasets.selectors import labelled, of_texts
+from webapp.datasets.selectors import labelled, of_images, of_texts
+
+#: Kinds of data that need no labels.
+UNLABELLED = {"text": of_texts, "image": of_images}
 
 
 def learnable(team: Team, method: str) -> QuerySet[DatasetVersion]:
-    """The team's data that a method takes; labels must be known, texts may be on their way."""
+    """The team's data that a method takes; labels must be known, what needs none may be on its
+    way."""
     rows: QuerySet[DatasetVersion] = DatasetVersion.objects.filter(team=team)
-    return of_texts(rows) if "text" in METHODS[method].data else labelled(rows)
+    for kind, chosen in UNLABELLED.items():
+        if kind in METHODS[method].data:
+            return chosen(rows)
+    return labelled(rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -25,10 +25,13 @@ from training.estimate import (
     flops_per_token,
 )
 from training.methods.task_related.classification_spec import ClassificationSpec, estimate_run
+from training.siamese import settings as siamese
+from training.siamese.settings import SiameseSpec
 from training.spec import RunSpec, trained_config
 from webapp.accounts.models import Team
 from webapp.jobs.models import State, Worker
 from webapp.jobs.processes import host_of
+from webapp.runs.dotted import at
 from webapp.runs.models import Run
 
 #: Past runs that the speed is looked for among.
@@ -84,7 +87,9 @@ def outlook(spec: Any, config: BackboneConfig, team: Team) -> Outlook:
 
 
 def _classifier(spec: ClassificationSpec, config: BackboneConfig, team: Team) -> Outlook:
-    rate = measured_examples_per_s(spec, config, team)
+    # Steps of a frozen backbone take a third of the others' time.
+    alike = ("training.policy", "training.lora", "inputs.image_px")
+    rate = measured_examples_per_s(spec, config, team, alike)
     return Outlook(
         estimate=estimate_run(spec, config, rate),
         measured=rate is not None,
@@ -102,26 +107,39 @@ def _language_model(spec: RunSpec, config: GPT2Config, team: Team) -> Outlook:
     )
 
 
+def _two_views(spec: SiameseSpec, config: BackboneConfig, team: Team) -> Outlook:
+    rate = measured_examples_per_s(spec, config, team, ("views.image_px",))
+    return Outlook(
+        estimate=siamese.estimate_run(spec, config, rate),
+        measured=rate is not None,
+        memory_available=memory_available(),
+        at_least=True,
+    )
+
+
 OUTLOOKS: dict[str, Callable[[Any, Any, Team], Outlook]] = {
     "causal_lm": _language_model,
     "classification": _classifier,
+    **dict.fromkeys(("simclr", "byol", "simsiam", "moco"), _two_views),
 }
 
 
 def measured_examples_per_s(
-    spec: ClassificationSpec, config: BackboneConfig, team: Team
+    spec: Any, config: BackboneConfig, team: Team, alike: tuple[str, ...]
 ) -> float | None:
-    """Of the newest past run that trained the same weights of the same network alike; else None.
+    """Examples a second of the newest past run that trained the same network alike; else None.
 
-    Steps of a frozen backbone take a third of the others' time, so runs of another policy, or with
-    images of another size, say nothing.
+    Args:
+        spec: The run.
+        config: Its network.
+        team: Whose runs.
+        alike: Dotted paths of the settings that decide how long an example takes.
     """
-    wanted = (
-        config.parameter_count(),
-        spec.training.policy,
-        spec.inputs.image_px,
-        spec.training.lora is None,
-    )
+
+    def told(settings: Mapping[str, Any]) -> list[Any]:
+        return [at(settings, path) for path in alike]
+
+    wanted = (config.parameter_count(), told(spec.model_dump(mode="json")))
     past = (
         Run.objects.filter(team=team, method=spec.method, job__state=State.SUCCEEDED)
         .filter(checkpoint__architecture=config.architecture)
@@ -130,12 +148,9 @@ def measured_examples_per_s(
         .order_by("-created_at")[:PAST_RUNS]
     )
     for run in past:
-        old, report = run.job.spec, run.job.report
+        report = run.job.report
         assert run.checkpoint is not None
-        count = config_of(run.checkpoint.config).parameter_count()
-        lora = old["training"].get("lora")
-        alike = (count, old["training"]["policy"], old["inputs"]["image_px"], lora is None)
-        if alike != wanted:
+        if (config_of(run.checkpoint.config).parameter_count(), told(run.job.spec)) != wanted:
             continue
         if report.get("duration_s") and report.get("tokens"):
             return float(report["tokens"] / report["duration_s"])

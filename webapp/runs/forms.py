@@ -5,8 +5,12 @@ from __future__ import annotations
 from webapp.runs.form import RunForm
 from webapp.runs.form_causal_lm import CausalLMForm
 from webapp.runs.form_classification import ClassificationForm
+from webapp.runs.form_siamese import BYOLForm, MoCoForm, SimCLRForm, SimSiamForm
 
-FORMS: dict[str, type[RunForm]] = {form.method: form for form in (CausalLMForm, ClassificationForm)}
+FORMS: dict[str, type[RunForm]] = {
+    form.method: form
+    for form in (CausalLMForm, ClassificationForm, SimCLRForm, BYOLForm, SimSiamForm, MoCoForm)
+}
 
 
 def form_class(method: str | None) -> type[RunForm]:

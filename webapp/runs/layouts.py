@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from training.methods.feature_matching.moco import MoCoSpec
+from training.methods.task_related.byol import BYOLSpec
 from training.methods.task_related.classification_spec import ClassificationSpec
+from training.methods.task_related.simclr import SimCLRSpec
+from training.methods.task_related.simsiam import SimSiamSpec
+from training.siamese.settings import SiameseSpec
 from training.spec import RunSpec
 from webapp.runs.fields import Layout, Section
 
@@ -22,7 +27,37 @@ _DEVICES: Mapping[str, str | Promise] = {
     "gpu": _("graphics card"),
 }
 _PRECISIONS: Mapping[str, str | Promise] = {"auto": _("automatic")}
+_NORMALISATIONS: Mapping[str, str | Promise] = {
+    "auto": _("automatic: what the network came with, else ImageNet's"),
+    "imagenet": _("ImageNet's mean and deviation"),
+    "inception": _("range -1 to 1"),
+    "unit": _("range 0 to 1"),
+}
 _DEVICE_SECTION = Section("devices", _("Devices"), ("devices.kind", "devices.count"))
+
+_OPTIMISER_PATHS = (
+    "training.accumulation",
+    "training.schedule",
+    "training.final_learning_rate",
+    "training.weight_decay",
+    "training.clip_norm",
+    "training.beta_1",
+    "training.beta_2",
+    "training.epsilon",
+    "training.precision",
+    "seed",
+)
+_TRAINING_SECTION = Section(
+    "training",
+    _("Training"),
+    (
+        "training.steps",
+        "training.batch_size",
+        "training.learning_rate",
+        "training.warmup_steps",
+    ),
+    _OPTIMISER_PATHS,
+)
 
 _LORA_SECTION = Section(
     "lora", _("LoRA"), ("training.lora.rank", "training.lora.alpha", "training.lora.targets")
@@ -129,19 +164,7 @@ CLASSIFICATION = Layout(
                 "training.learning_rate",
                 "training.warmup_steps",
             ),
-            (
-                "training.dropout",
-                "training.accumulation",
-                "training.schedule",
-                "training.final_learning_rate",
-                "training.weight_decay",
-                "training.clip_norm",
-                "training.beta_1",
-                "training.beta_2",
-                "training.epsilon",
-                "training.precision",
-                "seed",
-            ),
+            ("training.dropout", *_OPTIMISER_PATHS),
         ),
         Section(
             "evaluation",
@@ -174,16 +197,70 @@ CLASSIFICATION = Layout(
             "shift": _("shifted"),
             "shift_flip": _("shifted and mirrored"),
         },
-        "inputs.normalisation": {
-            "auto": _("automatic: what the network came with, else ImageNet's"),
-            "imagenet": _("ImageNet's mean and deviation"),
-            "inception": _("range -1 to 1"),
-            "unit": _("range 0 to 1"),
-        },
+        "inputs.normalisation": _NORMALISATIONS,
         "training.schedule": _SCHEDULES,
         "training.precision": _PRECISIONS,
         "devices.kind": _DEVICES,
     },
 )
 
-LAYOUTS: dict[str, Layout] = {"causal_lm": CAUSAL_LM, "classification": CLASSIFICATION}
+
+def _siamese(
+    spec: type[SiameseSpec], objective: tuple[str, ...], advanced: tuple[str, ...] = ()
+) -> Layout:
+    """The layout of a method on two views.
+
+    Args:
+        spec: Its own.
+        objective: Settings of what is minimised.
+        advanced: Those of them that most people never touch.
+    """
+
+    def paths(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(f"objective.{name}" for name in names)
+
+    return Layout(
+        spec=spec,
+        groups=(
+            Section("objective", _("What is compared"), paths(objective), paths(advanced)),
+            Section(
+                "views",
+                _("How two views of an image differ"),
+                ("views.least_area", "views.flip", "views.colour", "views.grey", "views.blur"),
+                ("views.image_px", "views.normalisation"),
+            ),
+            _TRAINING_SECTION,
+            Section(
+                "evaluation",
+                _("Evaluation"),
+                ("evaluation.every", "evaluation.examples", "evaluation.neighbours"),
+                ("evaluation.batches", "evaluation.checkpoint_every"),
+            ),
+            _DEVICE_SECTION,
+        ),
+        apart=("source.reinitialise",),
+        lines=frozenset({"source.reinitialise"}),
+        choice_names={
+            "objective.variant": {"v1": _("version 1"), "v2": _("version 2")},
+            "views.normalisation": _NORMALISATIONS,
+            "training.schedule": _SCHEDULES,
+            "training.precision": _PRECISIONS,
+            "devices.kind": _DEVICES,
+        },
+    )
+
+
+LAYOUTS: dict[str, Layout] = {
+    "causal_lm": CAUSAL_LM,
+    "classification": CLASSIFICATION,
+    "simclr": _siamese(SimCLRSpec, ("temperature", "projection"), ("hidden",)),
+    "byol": _siamese(
+        BYOLSpec, ("momentum", "projection"), ("hidden", "predictor", "stop_gradient")
+    ),
+    "simsiam": _siamese(SimSiamSpec, ("projection", "bottleneck"), ("hidden", "stop_gradient")),
+    "moco": _siamese(
+        MoCoSpec,
+        ("temperature", "queue", "momentum", "projection"),
+        ("hidden", "variant", "norm_parts"),
+    ),
+}

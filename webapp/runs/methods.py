@@ -44,6 +44,9 @@ class Shown:
         splits: What the splits are called.
         scores: In the order of the report.
         measured: How they are measured.
+        curves: What a chart offers, each one or several metrics, separated by commas.
+        watched: What a run's page shows of the newest look, keys as metrics; none: the best
+            validation loss.
     """
 
     name: Words
@@ -57,6 +60,54 @@ class Shown:
     splits: Mapping[str, Words]
     scores: tuple[Score, ...]
     measured: Words
+    curves: tuple[str, ...] = (
+        "loss,validation_loss",
+        "validation_accuracy",
+        "learning_rate",
+        "gradient_norm",
+    )
+    watched: tuple[Score, ...] = ()
+
+
+def _siamese(name: str, invitation: Words, about: Words) -> Shown:
+    """A method that learns from two views of unlabelled images."""
+    return Shown(
+        name=name,
+        invitation=invitation,
+        about=about,
+        from_scratch=_(
+            "Random weights; the network learns from your images alone, and is a source afterwards."
+        ),
+        no_data=_("There are no images yet; they need no labels."),
+        get_data=_("Upload some"),
+        per_second=_("Images per second"),
+        seen=_("Images seen"),
+        splits={"validation": _("validation split"), "test": _("test split")},
+        scores=(
+            Score("knn", _("nearest neighbours, accuracy"), 3, rising=True),
+            Score("probe", _("linear probe, accuracy"), 3, rising=True),
+            Score("spread", _("spread of the projections"), 3, rising=True),
+            Score("loss", _("loss of two views"), 3),
+        ),
+        measured=_(
+            "Training sees no label. Where there are labels, nearest neighbours and a linear probe "
+            "on the features of the training split tell what the features are good for. Spread: 1 "
+            "where projections point in all directions, 0 where all are the same. Before: the "
+            "weights as the run began. After: the last ones."
+        ),
+        curves=(
+            "validation_knn,validation_probe",
+            "loss,validation_views_loss",
+            "validation_spread",
+            "learning_rate",
+            "gradient_norm",
+        ),
+        watched=(
+            Score("validation_knn", _("Nearest neighbours"), 3, rising=True),
+            Score("validation_probe", _("Linear probe"), 3, rising=True),
+            Score("validation_spread", _("Spread"), 3, rising=True),
+        ),
+    )
 
 
 METHODS: dict[str, Shown] = {
@@ -105,5 +156,25 @@ METHODS: dict[str, Shown] = {
             "Loss is measured in nats per example; accuracy is the share of examples told right. "
             "Before: the weights as the run began. After: those of the best validation loss."
         ),
+    ),
+    "simclr": _siamese(
+        "SimCLR",
+        _("Features without labels: SimCLR"),
+        _("Two views of an image are told from all other images of a large batch."),
+    ),
+    "byol": _siamese(
+        "BYOL",
+        _("Features without labels: BYOL"),
+        _("One view predicts what a slowly following network makes of the other."),
+    ),
+    "simsiam": _siamese(
+        "SimSiam",
+        _("Features without labels: SimSiam"),
+        _("One view predicts the other: one network, no negatives, the least memory."),
+    ),
+    "moco": _siamese(
+        "MoCo",
+        _("Features without labels: MoCo"),
+        _("A view is found among thousands in a queue (InfoNCE), with small batches too."),
     ),
 }

@@ -21,9 +21,9 @@ from webapp.checkpoints.plans import CopyPreview
 from webapp.jobs.models import State
 from webapp.jobs.selectors import error_sentence
 from webapp.runs import selectors
-from webapp.runs.curves import METRICS
+from webapp.runs.curves import METRICS, TOGETHER
 from webapp.runs.forms import form_class
-from webapp.runs.methods import METHODS
+from webapp.runs.methods import METHODS, Score
 from webapp.runs.models import Run
 from webapp.runs.selectors import DEFAULT_SORT, SORTS, Filters
 from webapp.runs.settings_diff import changed, side_by_side
@@ -115,6 +115,8 @@ def live_context(run: Run, user: Any) -> dict[str, Any]:
         "steps_per_s": steps / duration if duration and steps else live.get("steps_per_s"),
         "eta": live.get("eta_s"),
         "shown": METHODS[run.method],
+        "watched": _watched(run),
+        "alarm": selectors.collapse_of(run),
         "memory": live.get("rss_bytes"),
         "processor": live.get("cpu_percent"),
         "gpus": live.get("gpus") or [],
@@ -124,6 +126,12 @@ def live_context(run: Run, user: Any) -> dict[str, Any]:
         "seq": selectors.last_seq(run),
         "outcome_key": _outcome_key(run),
     }
+
+
+def _watched(run: Run) -> list[tuple[Score, float | None]]:
+    """What the newest look found, where the loss does not say it."""
+    found = selectors.newest_values(run, [one.key for one in METHODS[run.method].watched])
+    return [(one, found.get(one.key)) for one in METHODS[run.method].watched]
 
 
 def _outcome_key(run: Run) -> str:
@@ -203,7 +211,7 @@ def detail_context(run: Run, user: Any) -> dict[str, Any]:
             "architecture": model and BACKBONES[model.architecture],
             "makes_samples": "sample_every" in run.job.spec["evaluation"],
             "chart": chart([run, selectors.twin_of(run)], pair=True),
-            "metrics": metric_choices(pair=True),
+            "metrics": metric_choices([run], pair=True),
         }
     )
 
@@ -234,12 +242,20 @@ def chart(runs: list[Run | None], *, pair: bool = False) -> str:
     return json.dumps(curves)
 
 
-def metric_choices(*, pair: bool) -> list[tuple[str, str]]:
-    """The choices of a chart's menu: names of metrics, comma-separated, and a title."""
-    single = [(name, str(title)) for name, title in METRICS.items()]
+def metric_choices(runs: list[Run | None], *, pair: bool) -> list[tuple[str, str]]:
+    """The choices of a chart's menu: names of metrics, comma-separated, and a title.
+
+    Args:
+        runs: Whose curves they are; each offers those of its method.
+        pair: Whether they are few enough for a chart of several metrics.
+    """
+    methods = dict.fromkeys(run.method for run in runs if run is not None)
+    offered = [names for method in methods for names in METHODS[method].curves]
     if not pair:
-        return [single[1], single[0], *single[2:]]
-    return [("loss,validation_loss", _("loss")), *single[2:]]
+        # What is measured on validation stands last in a chart of several, and comes first here.
+        offered = [name for names in offered for name in reversed(names.split(","))]
+    titles = METRICS | TOGETHER
+    return [(names, str(titles[names])) for names in dict.fromkeys(offered)]
 
 
 def description_errors(typed: dict[str, str]) -> dict[str, str]:
@@ -291,7 +307,9 @@ def report_context(run: Run, user: Any) -> dict[str, Any]:
         "shown": METHODS[shown.method],
         **_classified(shown, twin),
         "chart": chart([shown, twin], pair=True),
-        "metrics": metric_choices(pair=True),
+        "metrics": metric_choices([shown], pair=True),
+        "alarm": selectors.collapse_of(shown),
+        "has_twin": form_class(shown.method).has_twin(),
         "changed": changed(shown.job.spec),
         "model": selectors.model_of(shown),
         "elapsed": selectors.elapsed_s(shown.job),
@@ -370,7 +388,7 @@ def compare_context(runs: list[Run], *, show_all: bool) -> dict[str, Any]:
         "show_all": show_all,
         "ids": ",".join(str(run.pk) for run in runs),
         "chart": chart(list(runs)),
-        "metrics": metric_choices(pair=False),
+        "metrics": metric_choices(list(runs), pair=False),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -177,6 +177,46 @@ def runs_with_all(user: Any) -> QuerySet[Any]:
         "twin__job",
         "twin_of__job",
     )
+
+
+def newest_values(run: Run, names: Iterable[str]) -> dict[str, float | None]:
+    """The newest point of each metric that has one."""
+    found: dict[str, float | None] = {}
+    for name in names:
+        last = run.points.filter(name=name).order_by("-step").values_list("value", flat=True)
+        if (value := last.first()) is not None:
+            found[name] = value
+    return found
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """What raised the alarm: the newest look, when it says that features are becoming the same.
+
+    Attributes:
+        step: Of the look.
+        spread: Of the projections.
+        knn: Accuracy of nearest neighbours then; None without labels.
+        knn_start: The same before the first step.
+    """
+
+    step: int
+    spread: float | None
+    knn: float | None
+    knn_start: float | None
+
+
+def collapse_of(run: Run) -> Collapse | None:
+    """The alarm of the newest look; None while there is none."""
+    last = run.points.filter(name="validation_collapse").order_by("-step").first()
+    if last is None or not last.value:
+        return None
+
+    def at(name: str, step: int) -> float | None:
+        point = run.points.filter(name=f"validation_{name}", step=step).first()
+        return point.value if point else None
+
+    return Collapse(last.step, at("spread", last.step), at("knn", last.step), at("knn", 0))
 
 
 def twin_of(run: Run) -> Run | None:

@@ -56,7 +56,7 @@ def run_create(
         owner: Who asked.
         team: Whose it is.
         twin: Also make the twin: same data, tokens, seed and steps, no source. Ignored for a run
-            from scratch, which has nothing to be compared with.
+            from scratch, which has nothing to be compared with, and where the method has no twin.
         tags: Words of the team's vocabulary.
         notes: Free text.
 
@@ -75,18 +75,22 @@ def run_create(
     run.notes = notes
     run.save(update_fields=["notes"])
     run.tags.set([tag_named(team, word) for word in dict.fromkeys(tags)])
+    twin_spec = None
+    if twin and source is not None and (of_transfer := LOOP_METHODS[spec.method].twin):
+        twin_spec = of_transfer(spec, source.config)
     audit.record(
-        "run.create", actor=owner, instance=run, twin=bool(twin and source), seed=spec.seed
+        "run.create", actor=owner, instance=run, twin=twin_spec is not None, seed=spec.seed
     )
-    if twin and source is not None:
-        _make_twin(run, spec, version, source)
+    if twin_spec is not None:
+        assert source is not None
+        _make_twin(run, twin_spec, version, source)
     return run
 
 
 def _make_twin(run: Run, spec: Any, version: DatasetVersion, source: Source) -> Run:
     twin = _make(
         gettext("%(run)s · scratch twin") % {"run": run.name[:140]},
-        LOOP_METHODS[spec.method].twin(spec, source.config),
+        spec,
         version,
         None,
         # The source as well: its tokenizer (or its normalisation) is the twin's.

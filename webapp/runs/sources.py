@@ -11,6 +11,7 @@ from training.backbones.gpt2.config import PRESETS
 from training.backbones.registry import BACKBONES, config_of
 from training.methods.registry import LOOP_METHODS
 from training.methods.task_related.classification_spec import with_classes
+from training.siamese.settings import pooled_config
 from webapp.accounts.models import Team
 from webapp.checkpoints.models import Checkpoint
 from webapp.jobs.models import ENDED, State
@@ -142,8 +143,16 @@ def _language_model(run: Run, config: BackboneConfig) -> BackboneConfig:
     return config.model_copy(update={"vocab_size": rows})
 
 
+def _backbone(run: Run, config: BackboneConfig) -> BackboneConfig:
+    return pooled_config(config)
+
+
 #: Method → what it makes of the model that a run names, or that its source has.
-MODELS = {"causal_lm": _language_model, "classification": _classifier}
+MODELS = {
+    "causal_lm": _language_model,
+    "classification": _classifier,
+    **dict.fromkeys(("simclr", "byol", "simsiam", "moco"), _backbone),
+}
 
 
 def search(team: Team, words: str, method: str, limit: int = 12) -> list[Source]:

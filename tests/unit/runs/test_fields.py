@@ -38,6 +38,10 @@ WHOLE: dict[str, dict[str, Any]] = {
         "source": {"checkpoint": "c"},
         "training": {"lora": {}},
     },
+    **{
+        method: {"data": {"path": "d"}, "source": {"checkpoint": "c"}}
+        for method in ("simclr", "byol", "simsiam", "moco")
+    },
 }
 SETTINGS = [(method, path) for method, layout in LAYOUTS.items() for path in layout.paths]
 

@@ -21,7 +21,8 @@ from training.methods.task_related.classification_spec import ClassificationSpec
 from webapp.jobs.models import State
 from webapp.runs import jobs, services
 from webapp.runs.drafts import draft
-from webapp.runs.form_classification import ClassificationForm, sizes, written
+from webapp.runs.form_classification import ClassificationForm
+from webapp.runs.form_network import sizes, written
 from webapp.runs.models import Run
 
 NANO = RESNETS["nano"]

@@ -6,7 +6,7 @@ import math
 import zlib
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from training.data.tokenizer import Tokenizer
 from training.data.tokenizers import tokenizer_of
 from training.engine.phases import Phase, one_phase
 from training.events import EventLog
-from training.methods.contract import Batch
+from training.methods.contract import Batch, Task
 from training.spec import RunSpec
 from training.weights.checkpoint import Checkpoint
 from training.weights.plan import Plan
@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from training.methods.self_supervised.causal_lm import LoadedText
 
 
-class TextTask:
+class TextTask(Task):
     """A GPT-2 on its blocks; see :class:`training.methods.contract.Task`."""
 
-    counts: Final = "tokens"
-    rates: Mapping[str, float] = {}
+    counts = "tokens"
 
     def __init__(
         self, loaded: LoadedText, compute_dtype: str, fused: bool, strategy: Any, events: EventLog
@@ -39,7 +38,7 @@ class TextTask:
 
         self.loaded, self.spec, self.fused = loaded, loaded.spec, fused
         training = self.spec.training
-        self.sample_every: int | None = self.spec.evaluation.sample_every
+        self.sample_every = self.spec.evaluation.sample_every
         events.emit("phase", name="building", fraction=None, detail="")
         self.plan = self._plan()
         with strategy.scope():

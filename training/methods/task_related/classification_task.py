@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from training.engine.policies import blocks_below_head, phases_of, rates_of
 from training.evaluation.classification import Probabilities
 from training.evaluation.classification_report import classification_report, without_a_model
 from training.events import EventLog
-from training.methods.contract import Batch
+from training.methods.contract import Batch, Task
 from training.methods.task_related.classification_spec import (
     ClassificationLoraSpec,
     adapted_matrices,
@@ -35,11 +35,10 @@ if TYPE_CHECKING:
     from training.methods.task_related.classification import LoadedExamples
 
 
-class ClassifierTask:
+class ClassifierTask(Task):
     """A network on its labelled examples; see :class:`training.methods.contract.Task`."""
 
-    counts: Final = "examples"
-    sample_every: int | None = None
+    counts = "examples"
 
     def __init__(
         self, loaded: LoadedExamples, compute_dtype: str, strategy: Any, events: EventLog
@@ -225,9 +224,6 @@ class ClassifierTask:
             "accuracy": sums["correct"] / examples,
             "examples": int(examples),
         }
-
-    def samples(self) -> Iterator[dict[str, str]]:
-        yield from ()
 
     # --- the result --------------------------------------------------------------------------
 

@@ -10,6 +10,10 @@
     loss: gettext("training"),
     validation_loss: gettext("validation"),
     validation_accuracy: gettext("validation accuracy"),
+    validation_knn: gettext("nearest neighbours"),
+    validation_probe: gettext("linear probe"),
+    validation_spread: gettext("spread"),
+    validation_views_loss: gettext("validation"),
     learning_rate: gettext("learning rate"),
     gradient_norm: gettext("gradient norm"),
   };
@@ -124,16 +128,20 @@
       const several = this.runs.length > 1;
       const weight = Number(this.smoothing?.value || 0);
       const found = [];
+      const noise = (name) => name === "loss" || name === "gradient_norm";
+      // A noisy metric is told from its validation by its width; others by colour or dashes.
+      const alike = this.names.some(noise);
       this.runs.forEach((run, index) => {
-        const color = style(`--graft-series-${(index % 6) + 1}`);
-        const dash = run.dashed || index >= 6 ? [6, 4] : [];
-        for (const name of this.names) {
+        for (const [place, name] of this.names.entries()) {
+          const hue = alike || several ? index : index + place;
+          const color = style(`--graft-series-${(hue % 6) + 1}`);
+          const dash = run.dashed || index >= 6 ? [6, 4] : place && several && !alike ? [2, 4] : [];
           const series = run.series[name];
           if (!series?.steps.length) continue;
           const title = TITLES[name] || name;
           const both = this.names.length > 1;
           const label = !several && run.url ? title : both ? `${run.name} · ${title}` : run.name;
-          const noisy = name === "loss" || name === "gradient_norm";
+          const noisy = noise(name);
           const line = { key: `${index}-${name}`, label, color, dash, name, steps: series.steps };
           if (noisy && weight) {
             found.push({ ...line, key: `${line.key}-raw`, of: line.key, values: series.values, width: 1, alpha: 0.2, dash: [] });

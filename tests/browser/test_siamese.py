@@ -1,0 +1,113 @@
+"""Features are learned in the browser from images without labels, and used by a classifier."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.story import JOB_S, fill_run, overflows, upload, violations, wait_state
+from tests.browser.test_classifier import DESK, PHONE, RUN, section
+from tests.pictures import archive, class_folders
+
+pytestmark = pytest.mark.slow
+
+
+def learn(page: Page, **more: str) -> None:
+    """A short run on small images."""
+    short = {
+        "views.image_px": "32",
+        "training.steps": "6",
+        "training.batch_size": "8",
+        "training.warmup_steps": "2",
+        "evaluation.every": "3",
+    }
+    fill_run(page, **short | more)
+
+
+def test_features_are_learned_without_labels_and_fine_tuned(page: Page) -> None:
+    page.set_viewport_size(DESK)
+    colours = archive(class_folders(16, size=(32, 32)))
+    upload(page, "colours.zip", colours, "Colours", test_percent="25", longest_px="32")
+    wait_state(page, "#version", "succeeded")
+    page.get_by_role("link", name="Learn features without labels").click()
+    expect(page.locator("#data option:checked")).to_contain_text("48 images, labels for watching")
+    expect(page.get_by_label("Also train a scratch twin")).to_have_count(0)
+    page.locator("#model").select_option(label="ResNet and ResNeXt · nano")
+    learn(page, name="Views of colours")
+    expect(page.locator("#summary")).to_contain_text("Images seen")
+    assert violations(page) == []
+    page.set_viewport_size(PHONE)
+    assert overflows(page) == []
+    page.set_viewport_size(DESK)
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url(RUN)
+    wait_state(page, "#live", "succeeded", timeout_s=JOB_S)
+    expect(page.locator("#live")).to_contain_text("Nearest neighbours")
+    expect(page.locator("#live")).not_to_contain_text("Best validation loss")
+    expect(page.locator("#run-chart-metric option").first).to_have_text("accuracy of the features")
+    assert violations(page) == []
+    page.get_by_role("link", name="Report").click()
+    beside = section(page, "Beside what it must beat")
+    expect(beside).to_contain_text("the same network with random weights")
+    expect(beside).to_contain_text("raw pixels (logistic regression)")
+    expect(page.locator(".run-outcome")).to_contain_text("fine-tune the checkpoint")
+    assert violations(page) == []
+    page.set_viewport_size(PHONE)
+    assert overflows(page) == []
+    page.set_viewport_size(DESK)
+
+    # What was learned is a classifier's source: it gets a head, and a twin.
+    page.go_back()
+    page.get_by_role("link", name="Transfer from it").click()
+    expect(page.get_by_label(re.compile("^Views of colours"))).to_be_checked()
+    page.locator("#data").select_option(index=1)
+    expect(page.locator("#plan")).to_contain_text("fc.weight")
+    page.get_by_label("Also train a scratch twin").uncheck()
+    fill_run(
+        page,
+        **{
+            "name": "Named colours",
+            "inputs.image_px": "32",
+            "training.steps": "6",
+            "training.warmup_steps": "2",
+        },
+    )
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url(RUN)
+    wait_state(page, "#live", "succeeded", timeout_s=JOB_S)
+    page.get_by_role("link", name="Report").click()
+    carried = section(page, "Which weights were carried over")
+    expect(carried).to_contain_text("found exactly equal")
+
+
+def test_byol_simsiam_and_moco_learn_from_images_that_have_no_labels(page: Page) -> None:
+    page.set_viewport_size(DESK)
+    # All in one place: no folder says what they are.
+    files = class_folders(12, size=(32, 32))
+    flat = archive({name.replace("/", "-"): content for name, content in files.items()})
+    upload(page, "plain.zip", flat, "Without labels", longest_px="32")
+    wait_state(page, "#version", "succeeded")
+    data = page.url.rpartition("/")[2]
+    runs = []
+    own = {
+        "byol": {},
+        "simsiam": {},
+        "moco": {"objective.queue": "32", "objective.norm_parts": "2"},
+    }
+    for method, settings in own.items():
+        page.goto(f"/runs/new?method={method}&data={data}")
+        expect(page.locator("#data option:checked")).to_contain_text("36 images, no labels")
+        page.locator("#model").select_option(label="ResNet and ResNeXt · nano")
+        learn(page, name=f"Run of {method}", **settings)
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.wait_for_url(RUN)
+        runs.append(page.url)
+    for url in runs:
+        page.goto(url)
+        wait_state(page, "#live", "succeeded", timeout_s=JOB_S)
+        expect(page.locator("#live")).to_contain_text("Spread")
+        page.get_by_role("link", name="Report").click()
+        expect(page.get_by_role("heading", name="Beside what it must beat")).to_have_count(0)
+        expect(page.locator("table").first).to_contain_text("spread of the projections")

@@ -1,0 +1,50 @@
+"""How a method on two views enters the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from training.backbones.registry import BACKBONES
+from training.methods.contract import LoopMethod
+from training.siamese.loaded import LoadedImages
+from training.siamese.settings import SiameseSpec, estimate_run
+
+
+def siamese_method(
+    *,
+    name: str,
+    family: str,
+    title: str,
+    summary: str,
+    settings: type[SiameseSpec],
+    task: Callable[..., Any],
+) -> LoopMethod:
+    """The entry of a method on two views.
+
+    Args:
+        name: As in the spec.
+        family: See :class:`training.methods.contract.Method`.
+        title: For people.
+        summary: One sentence.
+        settings: Its spec.
+        task: Makes its :class:`training.siamese.task.SiameseTask`; imports TensorFlow.
+    """
+    return LoopMethod(
+        name=name,
+        family=family,
+        title=title,
+        summary=summary,
+        data=("image",),
+        backbones=tuple(key for key, backbone in BACKBONES.items() if backbone.kind == "image"),
+        settings=settings,
+        example={
+            "data": {"path": "DATASET"},
+            "model": {"architecture": "resnet", "depths": [2, 2], "group_width": 16},
+        },
+        checkpoints=("source.checkpoint",),
+        load=partial(LoadedImages, task),
+        twin=None,
+        estimate=estimate_run,
+    )
