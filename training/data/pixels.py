@@ -18,6 +18,8 @@ from training.errors import gettext_noop as _
 
 #: Where neither the network nor a person says how large images are.
 ANY_PX = 224
+#: The smallest images that are seen.
+LEAST_PX = 16
 #: Side of the images whose pixels are a baseline.
 RAW_PX = 16
 
@@ -35,7 +37,7 @@ NORMALISATIONS: dict[Normalisation, Statistics] = {
 ImagePx = Annotated[
     int | None,
     Field(
-        ge=16,
+        ge=LEAST_PX,
         le=1024,
         title=_("Image size (pixels)"),
         description=_(

@@ -143,7 +143,7 @@ def _finish(
         f"{split}_{name}": values[name]
         for split, values in after.items()
         if values
-        for name in ("loss", "perplexity", "accuracy")
+        for name in task.told
         if name in values
     }
     events.emit("phase", name="saving", fraction=None, detail="checkpoint")

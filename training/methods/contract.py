@@ -58,6 +58,7 @@ class Task(ABC):
         counts: What the mask of a batch counts.
         keeps: Which weights are the result: those of the ``best`` validation loss, or the ``last``,
             where the loss does not say how good they are.
+        told: Scores of the report that the checkpoint's card has too.
         phases: Which weights are trained when.
         rates: Tensor name → its learning rate as a multiple of the run's; 1 where it is missing.
         unscheduled: Tensors whose learning rate stays at the peak.
@@ -69,6 +70,7 @@ class Task(ABC):
     weights_event: dict[str, Any] | None
     counts: Literal["tokens", "examples"]
     keeps: Literal["best", "last"] = "best"
+    told: tuple[str, ...] = ("loss", "perplexity", "accuracy")
     phases: tuple[Phase, ...]
     rates: Mapping[str, float] = {}
     unscheduled: Collection[str] = frozenset()

@@ -61,6 +61,13 @@ class LoadedImages:
         assert isinstance(self.config, ImageConfig)
         self.names = class_names(about) if about.get("labels") else []
         self.splits = _read_splits(dataset, about, splits)
+        if "train" in self.splits and len(self.splits["train"]) < spec.training.batch_size:
+            # An image that is in its own batch twice would be its own negative.
+            raise TrainingError(
+                "batch_larger_than_data",
+                field="training.batch_size",
+                images=len(self.splits["train"]),
+            )
         self.inputs = self._inputs(self.config)
         mean, deviation = self.inputs.mean, self.inputs.deviation
         self.images = {"mean": mean.tolist(), "std": deviation.tolist()}

@@ -23,8 +23,10 @@ from training.features.heads import Matrix, neighbours_classes, probe_classes
 
 #: Spread of the projections below which they are all but the same.
 COLLAPSED: Final = 0.1
-#: Spread that is too little where nearest neighbours have lost something too.
+#: Spread that is too little where nearest neighbours have lost something.
 NARROW: Final = 0.3
+#: By how much neighbours must be better than at the start to speak for projections so close.
+SURELY_BETTER: Final = 0.05
 
 
 def spread(vectors: Matrix) -> float:
@@ -59,14 +61,16 @@ def accuracies(
 def has_collapsed(now: Mapping[str, float], start: Mapping[str, float]) -> bool:
     """Whether features are becoming the same for all images.
 
-    With labels: the projections are narrow, and nearest neighbours know less than before the first
-    step. Without: they are all but the same, and closer together than they were. A random network
-    is narrow too, and one that learns may lose some accuracy at first: neither alone is a collapse.
+    Either the projections are all but the same, and closer together than they were, while nearest
+    neighbours are not surely better than before the first step; or the projections are narrow and
+    the neighbours worse. A random network is narrow too, and one that learns may lose some accuracy
+    at first: neither alone is a collapse.
 
     Args:
         now: ``spread`` of the projections, and ``knn`` where there are labels.
         start: The same before the first step.
     """
-    if "knn" in now:
-        return now["spread"] < NARROW and now["knn"] < start["knn"]
-    return now["spread"] < min(COLLAPSED, start["spread"])
+    gain = now["knn"] - start["knn"] if "knn" in now else 0.0
+    if now["spread"] < min(COLLAPSED, start["spread"]):
+        return gain <= SURELY_BETTER
+    return now["spread"] < NARROW and gain < 0

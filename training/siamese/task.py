@@ -41,6 +41,7 @@ class SiameseTask(Task):
     counts = "examples"
     #: A small loss is what collapsed features have.
     keeps = "last"
+    told = ("knn", "probe")
 
     def __init__(
         self, loaded: LoadedImages, compute_dtype: str, strategy: Any, events: EventLog
@@ -241,7 +242,8 @@ class SiameseTask(Task):
         import tensorflow as tf
 
         examples, size = self.loaded.splits[split], self.spec.training.batch_size
-        limit = None if most is None else max(1, most // size)
+        size = size if most is None else min(size, most)
+        limit = None if most is None else most // size
         found, labels, told, done = [], [], time.monotonic(), 0
         for rows, real in spread_batches(len(examples), size, limit):
             pixels, _mask = self._arrays(split, rows)

@@ -301,12 +301,23 @@ SCORES: dict[str, tuple[Any, int]] = {
     "test_loss": (_("Test loss"), 3),
     "test_perplexity": (_("Test perplexity"), 1),
     "test_accuracy": (_("Test accuracy"), 3),
+    "validation_knn": (_("Nearest neighbours"), 3),
+    "validation_probe": (_("Linear probe"), 3),
+    "test_knn": (_("Nearest neighbours, test"), 3),
+    "test_probe": (_("Linear probe, test"), 3),
     "best_step": (_("Best step"), 0),
 }
 
 
 #: The score that a list shows: the first of these that a checkpoint has.
-MAIN_SCORES = ("validation_loss", "validation_accuracy", "accuracy", "test_loss", "test_accuracy")
+MAIN_SCORES = (
+    "validation_loss",
+    "validation_accuracy",
+    "accuracy",
+    "test_loss",
+    "test_accuracy",
+    "validation_knn",
+)
 
 
 def score_title(name: str) -> tuple[str, int]:
@@ -316,9 +327,11 @@ def score_title(name: str) -> tuple[str, int]:
 
 
 def score_values(checkpoint: Checkpoint) -> list[tuple[str, float]]:
-    """The scores that are numbers, known ones first; the perplexity follows from the loss."""
+    """The scores that are numbers, known ones first; of what writes, the perplexity follows from
+    the loss."""
     values = dict(checkpoint.scores)
-    loss = values.get("validation_loss")
+    backbone = BACKBONES.get(checkpoint.architecture)
+    loss = values.get("validation_loss") if backbone is not None and backbone.writes else None
     if loss is not None and loss < 50 and not {"perplexity", "validation_perplexity"} & set(values):
         values["perplexity"] = exp(loss)
     known = {name: values.pop(name) for name in SCORES if name in values}

@@ -174,6 +174,10 @@ class RunForm(ABC):
         """Begin from nothing, or from a source."""
         self.values["how"] = how
 
+    def choose_data(self, pk: UUID) -> None:
+        """Learn from this data."""
+        self.values["data"] = str(pk)
+
     def choose_source(self, source: Source, key: str, *, keep: bool) -> None:
         """Begin from this source.
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.utils.functional import cached_property
 
 from training.backbones.contract import BackboneConfig
-from training.siamese.settings import pooled_config
+from training.data.pixels import ANY_PX, LEAST_PX
+from training.siamese.settings import SiameseSpec, pooled_config
+from webapp.jobs.selectors import sentence
 from webapp.runs.form_network import NetworkForm
 from webapp.runs.sources import Source
 
@@ -24,6 +28,33 @@ class SiameseForm(NetworkForm):
     def config(self) -> BackboneConfig | None:
         """The backbone that would be trained."""
         return pooled_config(self.base) if self.base is not None else None
+
+    def choose_data(self, pk: UUID) -> None:
+        """Learn from these images: small ones as they are, few in smaller batches."""
+        super().choose_data(pk)
+        if self.version is None:
+            return
+        sides = [min(one["width"], one["height"]) for one in self.version.preview["images"]]
+        if sides and median(sides) < ANY_PX:
+            self.values["views.image_px"] = str(max(LEAST_PX, int(median(sides))))
+        images, batch = self.train_images, int(self.layout().default("training.batch_size"))
+        if 0 < images < batch:
+            # A power of two, between a quarter and a half of them.
+            batch = max(2, 1 << images.bit_length() - 2)
+            self.values["training.batch_size"] = str(batch)
+
+    @property
+    def train_images(self) -> int:
+        """Of the data, once it is chosen and checked; 0: not known."""
+        splits = (self.version.summary.get("splits") or {}) if self.version is not None else {}
+        return int((splits.get("train") or {}).get("images", 0))
+
+    def check_whole(self, spec: SiameseSpec) -> None:
+        """What only shows when data and source are known."""
+        super().check_whole(spec)
+        if 0 < self.train_images < spec.training.batch_size:
+            said = sentence("batch_larger_than_data", {"images": self.train_images})
+            self.add("training.batch_size", said)
 
     @classmethod
     def source_values(cls, source: Source) -> dict[str, Any]:
@@ -53,3 +84,11 @@ class MoCoForm(SiameseForm):
     """See :mod:`training.methods.feature_matching.moco`."""
 
     method = "moco"
+
+    def choose_data(self, pk: UUID) -> None:
+        """A queue that is no longer than a quarter of the images, in whole batches."""
+        super().choose_data(pk)
+        batch = int(self.values["training.batch_size"])
+        longest = batch * max(1, self.train_images // 4 // batch)
+        if self.train_images and longest < int(self.values["objective.queue"]):
+            self.values["objective.queue"] = str(longest)

@@ -127,7 +127,8 @@ def collect(job: Job, out: Path) -> StoredFolder:
 def finish(job: Job, collected: StoredFolder) -> None:
     """Make the checkpoint's row, and compare with the twin when both are done."""
     run = Run.objects.select_related("team", "owner", "source_run", "twin_of").get(job=job)
-    scores = {"validation_loss": run.best_validation_loss, "best_step": run.best_step}
+    best = {"validation_loss": run.best_validation_loss, "best_step": run.best_step}
+    scores = {name: value for name, value in best.items() if value is not None}
     fields = collected.fields()
     scores |= fields.pop("scores")
     checkpoint = checkpoint_create(

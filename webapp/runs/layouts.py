@@ -226,8 +226,15 @@ def _siamese(
             Section(
                 "views",
                 _("How two views of an image differ"),
-                ("views.least_area", "views.flip", "views.colour", "views.grey", "views.blur"),
-                ("views.image_px", "views.normalisation"),
+                (
+                    "views.image_px",
+                    "views.least_area",
+                    "views.flip",
+                    "views.colour",
+                    "views.grey",
+                    "views.blur",
+                ),
+                ("views.normalisation",),
             ),
             _TRAINING_SECTION,
             Section(

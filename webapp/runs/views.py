@@ -139,7 +139,7 @@ def _prefilled(request: PortalRequest, team: Team) -> RunForm:
     else:
         form = form_class(query.get("method") or _method_for(query, team)).of(team)
     if pk := parse_uuid(query.get("data")):
-        form.values["data"] = str(pk)
+        form.choose_data(pk)
     if pk := parse_uuid(query.get("source")):
         for kind in ("checkpoint", "run"):
             source = run_sources.source_of(f"store:{kind}/{pk}", team, form.method)

@@ -44,7 +44,8 @@ def network(cast: Cast, config: Any = NANO) -> Any:
 
 def form_of(kind: type[SiameseForm], cast: Cast, **values: Any) -> SiameseForm:
     typed = {name.replace("__", "."): value for name, value in values.items()}
-    return kind(typed, cast.team, submitted=True)
+    # The images of these tests are 80.
+    return kind({"training.batch_size": "64"} | typed, cast.team, submitted=True)
 
 
 def started(cast: Cast, version: Any, kind: type[SiameseForm] = SimCLRForm, **values: Any) -> Run:
@@ -78,7 +79,7 @@ def test_a_spec_survives_the_way_through_form_and_browser(
         source=f"checkpoint/{source.pk}",
         views__flip=False,
         views__image_px="32",
-        training__batch_size="128",
+        training__batch_size="32",
         evaluation__neighbours="5",
     )
     spec = first.validate()
@@ -103,8 +104,9 @@ def test_images_are_offered_with_labels_and_without_and_nothing_else(
     [
         (SimCLRForm, {"objective__temperature": "0"}, "objective.temperature"),
         (SimCLRForm, {"views__least_area": "2"}, "views.least_area"),
-        (SimCLRForm, {"training__batch_size": "255", "devices__count": "2"}, "training.batch_size"),
+        (SimCLRForm, {"training__batch_size": "63", "devices__count": "2"}, "training.batch_size"),
         (SimCLRForm, {"training__batch_size": "1"}, "training.batch_size"),
+        (SimCLRForm, {"training__batch_size": "81"}, "training.batch_size"),
         (BYOLForm, {"objective__momentum": "1"}, "objective.momentum"),
         (MoCoForm, {"objective__queue": "1000"}, "objective.queue"),
         (MoCoForm, {"objective__norm_parts": "3"}, "objective.norm_parts"),
@@ -168,6 +170,16 @@ def test_the_form_is_a_page(
     assert "labels for watching" in page
     assert "How two views of an image differ" in page
     assert "Also train a scratch twin" not in page
+
+
+def test_small_images_are_seen_as_they_are_and_few_of_them_in_small_batches(
+    cast: Cast, images: Any
+) -> None:
+    form = MoCoForm.of(cast.team)
+    form.choose_data(images.pk)
+    wanted = {"views.image_px": "20", "training.batch_size": "32", "objective.queue": "32"}
+    assert {name: form.values[name] for name in wanted} == wanted
+    assert form.validate() is not None, form.errors
 
 
 def test_the_page_of_a_run_shows_what_the_newest_look_found(

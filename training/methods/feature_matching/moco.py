@@ -12,10 +12,11 @@ a projector of two layers and a higher temperature.
   https://arxiv.org/abs/2003.04297
 
 Details people get wrong: keys enter the queue after the loss is computed, or each would be its own
-negative; the queue is a multiple of the batch; parameters are averaged and not running statistics;
-batch norms tell a query which batch its key was in, and the loss falls without anything learned.
-The paper shuffles keys between graphics cards, each of which normalises its own part; here the
-batch is cut into ``norm_parts``, and the keys are shuffled before.
+negative; the queue is a multiple of the batch, and much shorter than the data, or an image's own
+keys are among its negatives; parameters are averaged and not running statistics; batch norms tell a
+query which batch its key was in, and the loss falls without anything learned. The paper shuffles
+keys between graphics cards, each of which normalises its own part; here the batch is cut into
+``norm_parts``, and the keys are shuffled before.
 
 ``docs/methods/moco.md`` has the commands and the figures that this rests on.
 """
@@ -49,11 +50,14 @@ class MoCoObjective(Settings):
     hidden: Hidden = 512
     projection: Projection = 128
     queue: int = Field(
-        4096,
+        1024,
         ge=2,
         le=1_000_000,
         title=_("Length of the queue"),
-        description=_("Keys of earlier batches that are negatives; a multiple of the batch size."),
+        description=_(
+            "Keys of earlier batches that are negatives; a multiple of the batch size, and a "
+            "fraction of the images: an image's own earlier keys would be its negatives too."
+        ),
     )
     momentum: float = Field(
         0.99,

@@ -27,7 +27,7 @@ def vectors(seed: int, rows: int, width: int, count: int) -> list[Array]:
     ]
 
 
-def to_float32(*arrays: Array) -> list[Any]:
+def to_float32(*arrays: Array) -> Any:
     return [tf.constant(array, tf.float32) for array in arrays]
 
 
