@@ -33,7 +33,6 @@ def test_features_are_learned_without_labels_and_fine_tuned(page: Page) -> None:
     wait_state(page, "#version", "succeeded")
     page.get_by_role("link", name="Learn features without labels").click()
     expect(page.locator("#data option:checked")).to_contain_text("48 images, labels for watching")
-    expect(page.get_by_label("Also train a scratch twin")).to_have_count(0)
     page.locator("#model").select_option(label="ResNet and ResNeXt · nano")
     learn(page, name="Views of colours")
     expect(page.locator("#summary")).to_contain_text("Images seen")
@@ -52,14 +51,29 @@ def test_features_are_learned_without_labels_and_fine_tuned(page: Page) -> None:
     beside = section(page, "Beside what it must beat")
     expect(beside).to_contain_text("the same network with random weights")
     expect(beside).to_contain_text("raw pixels (logistic regression)")
-    expect(page.locator(".run-outcome")).to_contain_text("fine-tune the checkpoint")
+    expect(page.locator(".run-outcome")).to_contain_text("can now be the source of a transfer")
     assert violations(page) == []
     page.set_viewport_size(PHONE)
     assert overflows(page) == []
     page.set_viewport_size(DESK)
 
-    # What was learned is a classifier's source: it gets a head, and a twin.
+    # It goes on from what it learned, beside a twin that did not; neighbours judge them.
     page.go_back()
+    first, source = page.url, page.url.rpartition("/")[2]
+    page.goto(f"/runs/new?method=simclr&source={source}")
+    expect(page.get_by_label(re.compile("^Views of colours"))).to_be_checked()
+    page.locator("#data").select_option(index=1)
+    learn(page, name="Views again")
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url(RUN)
+    wait_state(page, "#live", "succeeded", timeout_s=JOB_S)
+    expect(page.locator("#outcome .verdict")).to_contain_text(
+        "nearest neighbours", timeout=JOB_S * 1000
+    )
+    assert violations(page) == []
+
+    # And it is a classifier's source: it gets a head.
+    page.goto(first)
     page.get_by_role("link", name="Transfer from it").click()
     expect(page.get_by_label(re.compile("^Views of colours"))).to_be_checked()
     page.locator("#data").select_option(index=1)

@@ -21,6 +21,7 @@ from training.backbones.contract import BackboneConfig
 from training.engine.phases import Phase
 from training.errors import TrainingError
 from training.estimate import Estimate
+from training.evaluation.transfer_gain import LOSS, Measure
 from training.events import EventLog
 from training.settings import Settings
 from training.spec import DataSpec, DeviceSpec, LookSpec, OptimisationSpec, SourceSpec
@@ -214,14 +215,15 @@ class LoopMethod(Method):
 
     Attributes:
         load: Reads data and configuration; of the splits named, or of all.
-        twin: A transfer's spec and its source's configuration → the same run without the source;
-            None: no curve of such a run says which of the two is better.
+        twin: A transfer's spec and its source's configuration → the same run without the source.
         estimate: A spec, and the configuration of its model or source → what it will take.
+        judged: The curve by which a transfer and its twin are compared.
     """
 
     load: Callable[..., Loaded]
-    twin: Callable[[Any, Any], Any] | None
+    twin: Callable[[Any, Any], Any]
     estimate: Callable[[Any, Any], Estimate]
+    judged: Measure = LOSS
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,10 @@ class LoadedImages:
             raise TrainingError("image_size_fixed", field="views.image_px", size=fixed)
         if config.in_channels not in (1, 3):
             raise TrainingError("image_channels", field="model", channels=config.in_channels)
-        card = self.source.card if self.source is not None else {}
+        like = self.source
+        if views.checkpoint:
+            like = read_checkpoint(Path(views.checkpoint))
+        card = like.card if like is not None else {}
         statistics = statistics_of(views.normalisation, card, config.in_channels)
         return ImageInputs(views.image_px or fixed or ANY_PX, config.in_channels, statistics)
 

@@ -7,9 +7,13 @@ from functools import partial
 from typing import Any
 
 from training.backbones.registry import BACKBONES
+from training.evaluation.transfer_gain import Measure
 from training.methods.contract import LoopMethod
 from training.siamese.loaded import LoadedImages
-from training.siamese.settings import SiameseSpec, estimate_run
+from training.siamese.settings import SiameseSpec, estimate_run, scratch_twin
+
+#: A loss on two views does not say which of two networks has the better features.
+NEIGHBOURS = Measure("validation_knn", rising=True)
 
 
 def siamese_method(
@@ -43,8 +47,9 @@ def siamese_method(
             "data": {"path": "DATASET"},
             "model": {"architecture": "resnet", "depths": [2, 2], "group_width": 16},
         },
-        checkpoints=("source.checkpoint",),
+        checkpoints=("source.checkpoint", "views.checkpoint"),
         load=partial(LoadedImages, task),
-        twin=None,
+        twin=scratch_twin,
         estimate=estimate_run,
+        judged=NEIGHBOURS,
     )

@@ -67,6 +67,9 @@ class ViewsSpec(Settings):
         title=_("Views in grey"),
         description=_("Share of the views without colours."),
     )
+    #: A checkpoint whose normalisation is used, and nothing else of it. A scratch twin takes its
+    #: transfer's source here, so that both are shown the same.
+    checkpoint: str = ""
     blur: Share = Field(
         0.0,
         title=_("Blurred views"),
@@ -212,6 +215,30 @@ def pooled_width(config: BackboneConfig) -> int:
     with_head = type(config).model_validate(config.model_dump() | {"num_classes": 1})
     (kernel,) = (one for one in with_head.tensors() if one.role == "classifier.kernel")
     return kernel.shape[1]
+
+
+def scratch_twin(spec: SiameseSpec, source: BackboneConfig) -> SiameseSpec:
+    """The same data, seed, steps and views, but random weights.
+
+    Args:
+        spec: The transfer; has a source.
+        source: The source's architecture, used where the transfer names none.
+
+    Raises:
+        ValueError: When the spec has no source.
+    """
+    if spec.source is None:
+        raise ValueError("only a transfer has a scratch twin")
+    shown_by = spec.views.checkpoint or spec.source.checkpoint
+    return type(spec).model_validate(
+        spec.model_copy(
+            update={
+                "source": None,
+                "model": spec.model or source,
+                "views": spec.views.model_copy(update={"checkpoint": shown_by}),
+            }
+        ).model_dump()
+    )
 
 
 def estimate_run(

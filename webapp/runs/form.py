@@ -81,11 +81,6 @@ class RunForm(ABC):
     def layout(cls) -> fields.Layout:
         return LAYOUTS[cls.method]
 
-    @classmethod
-    def has_twin(cls) -> bool:
-        """Whether a scratch twin of a transfer would say anything."""
-        return LOOP_METHODS[cls.method].twin is not None
-
     @property
     def entry(self) -> LoopMethod:
         """The method, as the engine describes it."""
@@ -103,7 +98,7 @@ class RunForm(ABC):
         values: dict[str, Any] = dict.fromkeys(cls.CHOICES, "") | dict.fromkeys(cls.FLAGS, False)
         for path in layout.paths:
             values[path] = "" if layout.info(path).is_required() else layout.default(path)
-        return values | {"how": SCRATCH, "twin": cls.has_twin()}
+        return values | {"how": SCRATCH, "twin": True}
 
     # --- where the values come from ---
 

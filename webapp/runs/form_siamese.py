@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import median
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
 
 from training.backbones.contract import BackboneConfig
 from training.data.pixels import ANY_PX, LEAST_PX
 from training.siamese.settings import SiameseSpec, pooled_config
 from webapp.jobs.selectors import sentence
+from webapp.runs.dotted import at
 from webapp.runs.form_network import NetworkForm
 from webapp.runs.sources import Source
 
@@ -22,7 +25,19 @@ class SiameseForm(NetworkForm):
     template = "runs/new_siamese.html"
     data_template = "runs/data_siamese.html"
     IMAGES = "views"
-    FLAGS: ClassVar[tuple[str, ...]] = ()
+    CHOICES = (*NetworkForm.CHOICES, "views.checkpoint")
+    SILENT = (*NetworkForm.SILENT, "views.checkpoint")
+    SHOWN_AT: ClassVar[Mapping[str, str]] = {**NetworkForm.SHOWN_AT, "views.checkpoint": "source"}
+    OTHER_INPUTS = (*NetworkForm.OTHER_INPUTS, "twin")
+
+    def take_choices(self, spec: Mapping[str, Any]) -> None:
+        super().take_choices(spec)
+        self.values["views.checkpoint"] = str(at(spec, "views.checkpoint") or "")
+
+    def complete(self, spec: dict[str, Any]) -> None:
+        super().complete(spec)
+        if self.values["views.checkpoint"]:
+            spec.setdefault("views", {})["checkpoint"] = self.values["views.checkpoint"]
 
     @cached_property
     def config(self) -> BackboneConfig | None:
@@ -55,6 +70,12 @@ class SiameseForm(NetworkForm):
         if 0 < self.train_images < spec.training.batch_size:
             said = sentence("batch_larger_than_data", {"images": self.train_images})
             self.add("training.batch_size", said)
+        unlabelled = self.version is not None and not self.version.summary.get("labels")
+        if self.is_transfer and self.values["twin"] and unlabelled:
+            self.add(
+                "twin",
+                _("Without labels nothing tells which of the two is better: do without the twin."),
+            )
 
     @classmethod
     def source_values(cls, source: Source) -> dict[str, Any]:

@@ -309,7 +309,6 @@ def report_context(run: Run, user: Any) -> dict[str, Any]:
         "chart": chart([shown, twin], pair=True),
         "metrics": metric_choices([shown], pair=True),
         "alarm": selectors.collapse_of(shown),
-        "has_twin": form_class(shown.method).has_twin(),
         "changed": changed(shown.job.spec),
         "model": selectors.model_of(shown),
         "elapsed": selectors.elapsed_s(shown.job),

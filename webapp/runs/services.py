@@ -56,7 +56,7 @@ def run_create(
         owner: Who asked.
         team: Whose it is.
         twin: Also make the twin: same data, tokens, seed and steps, no source. Ignored for a run
-            from scratch, which has nothing to be compared with, and where the method has no twin.
+            from scratch, which has nothing to be compared with.
         tags: Words of the team's vocabulary.
         notes: Free text.
 
@@ -75,22 +75,18 @@ def run_create(
     run.notes = notes
     run.save(update_fields=["notes"])
     run.tags.set([tag_named(team, word) for word in dict.fromkeys(tags)])
-    twin_spec = None
-    if twin and source is not None and (of_transfer := LOOP_METHODS[spec.method].twin):
-        twin_spec = of_transfer(spec, source.config)
     audit.record(
-        "run.create", actor=owner, instance=run, twin=twin_spec is not None, seed=spec.seed
+        "run.create", actor=owner, instance=run, twin=bool(twin and source), seed=spec.seed
     )
-    if twin_spec is not None:
-        assert source is not None
-        _make_twin(run, twin_spec, version, source)
+    if twin and source is not None:
+        _make_twin(run, spec, version, source)
     return run
 
 
 def _make_twin(run: Run, spec: Any, version: DatasetVersion, source: Source) -> Run:
     twin = _make(
         gettext("%(run)s · scratch twin") % {"run": run.name[:140]},
-        spec,
+        LOOP_METHODS[spec.method].twin(spec, source.config),
         version,
         None,
         # The source as well: its tokenizer (or its normalisation) is the twin's.
@@ -211,14 +207,14 @@ def comparison_update(run: Run) -> None:
     others = [job for job in jobs if job.pk != run.job_id]
     if not all(job.is_ended for job in others):
         return
-    curves = {}
+    measure, curves = LOOP_METHODS[transfer.method].judged, {}
     for side in (transfer, twin):
-        points = side.points.filter(name="validation_loss", value__isnull=False).order_by("step")
+        points = side.points.filter(name=measure.name, value__isnull=False).order_by("step")
         curves[side.pk] = list(points.values_list("step", "value"))
     if not all(curves.values()):
         return
     Run.objects.filter(pk=transfer.pk).update(
-        comparison=transfer_gain(curves[transfer.pk], curves[twin.pk])
+        comparison=transfer_gain(curves[transfer.pk], curves[twin.pk], measure)
     )
 
 

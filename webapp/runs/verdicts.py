@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 
 @dataclass(frozen=True)
@@ -16,19 +17,21 @@ class Verdict:
     Attributes:
         kind: ``helped``, ``hurt`` or ``same``.
         sentence: For people, in their language.
-        transfer_loss: Best validation loss of the transfer.
+        measure: The metric that they are judged by.
+        transfer_best: Best of the transfer.
         transfer_step: Where it was.
-        twin_loss: Best of the twin.
+        twin_best: Best of the twin.
         twin_step: Where that was.
-        reached_step: First step at which the transfer was at the twin's best or below; None: never.
+        reached_step: First step at which the transfer was as good as the twin's best; None: never.
         share: ``reached_step`` as a share of ``twin_step``.
     """
 
     kind: str
     sentence: str
-    transfer_loss: float
+    measure: str
+    transfer_best: float
     transfer_step: int
-    twin_loss: float
+    twin_best: float
     twin_step: int
     reached_step: int | None
     share: float | None
@@ -43,47 +46,81 @@ def verdict(comparison: Mapping[str, Any]) -> Verdict | None:
     if not comparison:
         return None
     transfer, twin = comparison["transfer"], comparison["twin"]
+    # Comparisons that were written before there was more than one measure name none.
+    measure = comparison.get("measure", "validation_loss")
     return Verdict(
         kind=comparison["verdict"],
-        sentence=_sentence(comparison),
-        transfer_loss=transfer["validation_loss"],
+        sentence=_sentence(comparison, measure),
+        measure=measure,
+        transfer_best=transfer[measure],
         transfer_step=transfer["step"],
-        twin_loss=twin["validation_loss"],
+        twin_best=twin[measure],
         twin_step=twin["step"],
         reached_step=comparison["reached_step"],
         share=comparison["share"],
     )
 
 
-def _sentence(comparison: Mapping[str, Any]) -> str:
+def _sentence(comparison: Mapping[str, Any], measure: str) -> str:
     reached, share = comparison["reached_step"], comparison["share"]
     values = {
-        "twin_loss": f"{comparison['twin']['validation_loss']:.3f}",
+        "twin_best": f"{comparison['twin'][measure]:.3f}",
         "twin_step": comparison["twin"]["step"],
-        "loss": f"{comparison['transfer']['validation_loss']:.3f}",
+        "best": f"{comparison['transfer'][measure]:.3f}",
         "reached": reached,
         "percent": None if share is None else round(100 * share),
     }
     match comparison["verdict"]:
         case "helped" if reached == 0:
-            text = _(
-                "The transfer helped: before its first step it was already better than the best "
-                "that training from scratch came to (%(twin_loss)s), and it ended at %(loss)s."
-            )
+            outcome = "helped_at_once"
         case "helped" if reached is not None:
-            text = _(
-                "The transfer helped: it reached the scratch twin's best validation loss "
-                "(%(twin_loss)s) at step %(reached)s, where training from scratch needed "
-                "%(twin_step)s steps. That is %(percent)s%% of the steps. Its own best is %(loss)s."
-            )
+            outcome = "helped"
         case "hurt":
-            text = _(
-                "The transfer hurt: its best validation loss is %(loss)s, and the scratch twin, "
-                "with the same data and steps, came to %(twin_loss)s."
-            )
+            outcome = "hurt"
         case _:
-            text = _(
-                "The transfer made no difference worth naming: its best validation loss is "
-                "%(loss)s, the scratch twin's %(twin_loss)s."
-            )
-    return text % values
+            outcome = "same"
+    return _(SENTENCES[measure][outcome]) % values
+
+
+#: Measure → outcome → the sentence.
+SENTENCES: dict[str, dict[str, str]] = {
+    "validation_loss": {
+        "helped_at_once": gettext_noop(
+            "The transfer helped: before its first step it was already better than the best "
+            "that training from scratch came to (%(twin_best)s), and it ended at %(best)s."
+        ),
+        "helped": gettext_noop(
+            "The transfer helped: it reached the scratch twin's best validation loss "
+            "(%(twin_best)s) at step %(reached)s, where training from scratch needed "
+            "%(twin_step)s steps. That is %(percent)s%% of the steps. Its own best is %(best)s."
+        ),
+        "hurt": gettext_noop(
+            "The transfer hurt: its best validation loss is %(best)s, and the scratch twin, "
+            "with the same data and steps, came to %(twin_best)s."
+        ),
+        "same": gettext_noop(
+            "The transfer made no difference worth naming: its best validation loss is "
+            "%(best)s, the scratch twin's %(twin_best)s."
+        ),
+    },
+    "validation_knn": {
+        "helped_at_once": gettext_noop(
+            "The transfer helped: before its first step nearest neighbours already told as many "
+            "images right as training from scratch came to (%(twin_best)s), and at best "
+            "%(best)s."
+        ),
+        "helped": gettext_noop(
+            "The transfer helped: nearest neighbours told as many images right as at the scratch "
+            "twin's best (%(twin_best)s) at step %(reached)s, where training from scratch needed "
+            "%(twin_step)s steps. That is %(percent)s%% of the steps. Its own best is %(best)s."
+        ),
+        "hurt": gettext_noop(
+            "The transfer hurt: nearest neighbours tell %(best)s of the images right at best, and "
+            "%(twin_best)s with the scratch twin, which had the same data and steps."
+        ),
+        "same": gettext_noop(
+            "The transfer made no difference worth naming: nearest neighbours tell %(best)s of the "
+            "images right at best, and %(twin_best)s with the scratch twin."
+        ),
+    },
+}

@@ -22,6 +22,7 @@ ELSEWHERE = {
     "source.checkpoint",
     "tokenizer.checkpoint",
     "inputs.checkpoint",
+    "views.checkpoint",
     "model.architecture",
     "model.vocab_size",
 }

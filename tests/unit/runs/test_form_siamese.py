@@ -88,7 +88,6 @@ def test_a_spec_survives_the_way_through_form_and_browser(
     assert form.errors == {}
     again = kind.from_post(posted(form), cast.team)
     assert again.validate() == spec
-    assert again.values["twin"] is False
 
 
 def test_images_are_offered_with_labels_and_without_and_nothing_else(
@@ -135,12 +134,46 @@ def test_a_vision_transformer_sees_images_of_its_own_size_only(cast: Cast, image
     assert "32" in form.errors["views.image_px"][0]
 
 
-def test_no_twin_is_made_since_no_loss_would_compare_them(cast: Cast, images: Any) -> None:
-    run = started(
-        cast, images, how="transfer", source=f"checkpoint/{network(cast).pk}", name="Again"
+def test_run_and_twin_name_what_they_need(cast: Cast, images: Any) -> None:
+    source = network(cast)
+    run = started(cast, images, how="transfer", source=f"checkpoint/{source.pk}")
+    twin = run.twin.job.spec
+    assert twin["source"] is None
+    assert twin["model"]["architecture"] == "resnet"
+    assert twin["views"]["checkpoint"] == f"store:checkpoint/{source.pk}"
+    assert twin["objective"] == run.job.spec["objective"]
+    again = SimCLRForm.from_spec(twin, cast.team)
+    assert again.errors == {}
+    assert again.validate().model_dump(mode="json") == twin
+
+
+def test_without_labels_a_twin_would_say_nothing(cast: Cast, unlabelled: Any) -> None:
+    key = f"checkpoint/{network(cast).pk}"
+    form = form_of(SimCLRForm, cast, how="transfer", data=str(unlabelled.pk), source=key)
+    assert form.validate() is None
+    assert "Without labels" in form.errors["twin"][0]
+    form = form_of(
+        SimCLRForm, cast, how="transfer", data=str(unlabelled.pk), source=key, twin=False
     )
-    assert not hasattr(run, "twin")
-    assert Run.objects.count() == 1
+    assert form.validate() is not None, form.errors
+
+
+def test_transfer_and_twin_are_compared_by_nearest_neighbours(
+    alice: Client, cast: Cast, images: Any
+) -> None:
+    run = started(cast, images, how="transfer", source=f"checkpoint/{network(cast).pk}")
+    for one, values in ((run, {0: 0.80, 50: 0.91, 100: 0.95}), (run.twin, {0: 0.6, 100: 0.9})):
+        make_curve(one, values, "validation_knn")
+        # By the loss alone it would have hurt.
+        make_curve(one, {0: 5.0, 100: 4.0 if one == run else 1.0}, "validation_views_loss")
+        set_state(one, State.SUCCEEDED, report={"steps": 100, "tokens": 6400})
+        services.comparison_update(one)
+    run.refresh_from_db()
+    assert run.comparison["verdict"] == "helped"
+    assert run.comparison["reached_step"] == 50
+    page = alice.get(reverse("runs:report", args=[run.pk])).text
+    assert "nearest neighbours told as many images right as at the scratch twin&#x27;s best" in page
+    assert 'data-chart-target-metric="validation_knn"' in page
 
 
 def test_the_plan_leaves_a_source_s_head_behind(cast: Cast, images: Any) -> None:
@@ -169,7 +202,7 @@ def test_the_form_is_a_page(
     assert "no labels" in page
     assert "labels for watching" in page
     assert "How two views of an image differ" in page
-    assert "Also train a scratch twin" not in page
+    assert "Also train a scratch twin" in page
 
 
 def test_small_images_are_seen_as_they_are_and_few_of_them_in_small_batches(
@@ -253,7 +286,7 @@ def test_the_report_puts_a_probe_beside_a_random_network(
     assert "nearest neighbours, accuracy" in page
     assert "Training sees no label." in page
     assert "perplexity" not in page
-    assert "What these features are worth shows where they are used" in page
+    assert "Trained from scratch; its checkpoint can now be the source" in page
 
 
 def test_runs_of_several_methods_share_a_chart(alice: Client, cast: Cast, images: Any) -> None:

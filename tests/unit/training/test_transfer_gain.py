@@ -1,6 +1,6 @@
 import pytest
 
-from training.evaluation.transfer_gain import transfer_gain
+from training.evaluation.transfer_gain import Measure, transfer_gain
 
 TWIN = [(0, 8.0), (50, 6.0), (100, 5.0), (150, 4.5), (200, 4.4)]
 
@@ -45,3 +45,24 @@ def test_lost_points_are_passed_over_and_no_points_are_refused():
     assert transfer_gain([(0, None), (50, 4.0), (200, 4.0)], TWIN)["verdict"] == "helped"
     with pytest.raises(ValueError, match="no best"):
         transfer_gain([(0, None)], TWIN)
+
+
+KNN = Measure("validation_knn", rising=True)
+
+
+def test_of_an_accuracy_more_is_better() -> None:
+    twin = [(0, 0.60), (50, 0.85), (100, 0.90)]
+    gain = transfer_gain([(0, 0.70), (50, 0.91), (100, 0.94)], twin, KNN)
+    assert gain["measure"] == "validation_knn"
+    assert gain["transfer"] == {"step": 100, "validation_knn": 0.94}
+    assert gain["twin"] == {"step": 100, "validation_knn": 0.90}
+    assert (gain["reached_step"], gain["share"], gain["verdict"]) == (50, 0.5, "helped")
+    assert [round(value, 6) for _step, value in gain["gains"]] == [0.10, 0.06, 0.04]
+    assert transfer_gain([(0, 0.5), (100, 0.8)], twin, KNN)["verdict"] == "hurt"
+
+
+def test_one_image_of_a_hundred_is_no_difference() -> None:
+    twin = [(0, 0.60), (100, 0.90)]
+    assert transfer_gain([(0, 0.6), (100, 0.905)], twin, KNN)["verdict"] == "same"
+    assert transfer_gain([(0, 0.6), (100, 0.895)], twin, KNN)["verdict"] == "same"
+    assert transfer_gain([(0, 0.6), (50, 0.9), (100, 0.9)], twin, KNN)["verdict"] == "helped"

@@ -231,10 +231,10 @@
       if (this.plot && this.plot.width !== this.size().width) this.plot.setSize(this.size());
     }
 
-    // A level to reach, such as the twin's best loss.
+    // A level of one metric to reach, such as the twin's best loss.
     drawTarget(u) {
       const target = Number(this.element.dataset.chartTarget);
-      if (!target || !this.names.includes("validation_loss")) return;
+      if (!target || !this.names.includes(this.element.dataset.chartTargetMetric)) return;
       const y = u.valToPos(target, "y", true);
       const { left, top, width, height } = u.bbox;
       if (y < top || y > top + height) return;
