@@ -33,9 +33,10 @@ BY_SUFFIX = {
 
 #: More columns than this are no texts with something about each.
 MANY_COLUMNS = 100
-#: Characters of a category, of a name or an address; columns of a table with names in it; spaces
-#: of a short text.
-SHORT, NAME, SEVERAL, FEW_SPACES = 20, 60, 4, 2
+#: Characters and spaces, on average, from which values are texts: of a table with few columns …
+SHORT, SHORT_SPACES = 20, 2
+#: … and with several, one of which may hold names or addresses.
+SEVERAL, NAME, SENTENCE_SPACES = 4, 60, 5
 
 _HAN = re.compile("[\u3400-\u9fff]")
 
@@ -87,12 +88,12 @@ def looks_like_table(path: Path, filename: str) -> bool:
     if len(columns) < 2 or not rows or usual & set(TEXT_NAMES):
         return False
     longest = max(sum(map(_length, found)) / max(1, len(found)) for found in texts.values())
-    if len(columns) >= SEVERAL:
-        return longest < NAME
     spaces = max(
         sum(one.count(" ") for one in found) / max(1, len(found)) for found in texts.values()
     )
-    return longest < SHORT and spaces < FEW_SPACES
+    if len(columns) >= SEVERAL:
+        return longest < NAME and spaces < SENTENCE_SPACES
+    return longest < SHORT and spaces < SHORT_SPACES
 
 
 def _length(text: str) -> int:

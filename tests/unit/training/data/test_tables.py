@@ -548,6 +548,16 @@ def test_decimal_commas_are_numbers_where_semicolons_part_the_columns(prepared) 
 # --- found by itself ------------------------------------------------------------------------------
 
 
+def test_a_table_with_names_in_it_is_one(prepared) -> None:
+    rows = [
+        {"name": f"Braund, Mr. Owen {n}", "age": n % 70, "fare": n / 3, "sex": "mf"[n % 2]}
+        for n in range(100)
+    ]
+    about = table(prepared, rows, format="auto")
+    assert about["kind"] == "table"
+    assert by_name(about)["name"]["reason"] == "different"
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
 def test_a_table_of_values_is_found_to_be_one(prepared, form) -> None:
     rows = [{key: row[key] for key in ("age", "colour", "member", "grade")} for row in people()]
@@ -559,6 +569,11 @@ def test_a_table_of_values_is_found_to_be_one(prepared, form) -> None:
     [
         [{"text": "a b c", "label": "x"}] * 3 + [{"text": f"d{n} e f", "label": "y"} for n in "12"],
         [{"was": f"A sentence of some length, the {n}th.", "n": n} for n in range(20)],
+        [{"q": f"Who is number {n}?", "a": f"It is nobody {n}."} for n in range(20)],
+        [
+            {"n": n, "m": n, "en": f"This one is number {n} of them.", "de": f"Nummer {n}."}
+            for n in range(20)
+        ],
         [{"一": "这是一个比较长的中文句子。" * 2 + str(n), "类": "好"} for n in range(20)],
     ],
 )
