@@ -197,6 +197,10 @@ MESSAGES: dict[str, str] = {
         "This is a %(kind)s archive and not text (Word and Excel files are ZIP archives, too). "
         "Images come as ZIP; for texts, upload plain text, CSV or JSON Lines."
     ),
+    "content_workbook": _(
+        "This is a workbook of a spreadsheet program. Save the sheet with the table as CSV "
+        "(UTF-8), and upload that."
+    ),
     "content_image": _(
         "This is one picture (%(kind)s). Pack a folder of pictures as ZIP, or upload plain text, "
         "CSV or JSON Lines."

@@ -39,6 +39,10 @@ SETTINGS = (
 )
 
 
+#: What spreadsheet programs save: ZIP archives by content, told apart by name to say what to do.
+WORKBOOKS = (".xlsx", ".xlsm", ".ods")
+
+
 class SettingsForm(forms.Form):
     """How an upload is read and split."""
 
@@ -138,7 +142,9 @@ class FileForm(SettingsForm):
             self.add_error("file", sentence("parquet_needed", {}))
         elif not content.is_text and not _is_read(content, format, self.arrived.filename):
             refusal = content.refusal()
-            self.add_error("file", sentence(refusal.code, refusal.params))
+            is_workbook = content.is_zip and self.arrived.filename.lower().endswith(WORKBOOKS)
+            code = "content_workbook" if is_workbook else refusal.code
+            self.add_error("file", sentence(code, refusal.params))
         return data
 
     def _take(self, data: dict[str, Any]) -> Upload | None:

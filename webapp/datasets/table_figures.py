@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,15 +99,20 @@ def columns(version: DatasetVersion) -> list[Column]:
     return [column_of(column, rows) for column in version.summary["columns"]]
 
 
-def targets(version: DatasetVersion) -> list[TargetFigures]:
-    """The targets of a table, with the balance of their classes."""
-    by_name = {column.name: column for column in columns(version)}
+def targets(version: DatasetVersion, shown: Sequence[Column]) -> list[TargetFigures]:
+    """The targets of a table, with the balance of their classes.
+
+    Args:
+        version: The table.
+        shown: Its columns, from :func:`columns`.
+    """
+    by_name = {column.name: column for column in shown}
     splits = list(version.summary.get("splits") or {})
     found: list[TargetFigures] = []
     for target in version.summary["targets"]:
         classes = target.get("classes") or []
         total = sum(one[split] for one in classes for split in splits) or 1
-        shown = [
+        balance = [
             {
                 "name": one["name"],
                 "examples": [one[split] for split in splits],
@@ -116,7 +121,8 @@ def targets(version: DatasetVersion) -> list[TargetFigures]:
             for one in classes
         ]
         decides = bool(classes) and not any(one.decides for one in found)
-        found.append(TargetFigures(by_name[target["name"]], shown, target["missing"], decides))
+        column = by_name[target["name"]]
+        found.append(TargetFigures(column, balance, target["missing"], decides))
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.forms.boundfield import BoundField
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from webapp.datasets.forms import SettingsForm
@@ -61,7 +62,7 @@ class TableForm(SettingsForm):
                 label=column["name"], choices=_CHOICES, initial=_use_of(column, chosen)
             )
 
-    @property
+    @cached_property
     def choices(self) -> list[Choice]:
         """The columns with their fields, in the table's order."""
         return [

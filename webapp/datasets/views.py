@@ -207,10 +207,8 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
         "heads": heads.heads_with_data(request.user, row),
     }
     if row.kind == "table":
-        context |= {
-            "columns": table_figures.columns(row),
-            "targets": table_figures.targets(row),
-        }
+        columns = table_figures.columns(row)
+        context |= {"columns": columns, "targets": table_figures.targets(row, columns)}
     template = "datasets/version.html"
     if wants_fragment(request):
         template += "#body"

@@ -289,9 +289,21 @@ def test_parquet_is_taken_as_a_table(alice: Client, cast: Cast, format: str) -> 
     assert DatasetVersion.objects.get().job.spec["format"] == format
 
 
-def test_what_is_no_table_is_refused_at_once(alice: Client, cast: Cast) -> None:
-    for content in (b"PK\x03\x04" + bytes(40), b"\x89PNG\r\n\x1a\n" + bytes(40)):
-        assert alice.post("/data/new", fields(content, "a.xlsx")).status_code == 422
+@pytest.mark.parametrize(
+    ("content", "name", "sentence"),
+    [
+        (b"PK\x03\x04" + bytes(40), "a.xlsx", "Save the sheet with the table as CSV"),
+        (b"PK\x03\x04" + bytes(40), "a.csv", "This is a ZIP archive"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "a.csv", "This is one picture"),
+    ],
+)
+def test_what_is_no_table_is_refused_at_once(
+    alice: Client, cast: Cast, content: bytes, name: str, sentence: str
+) -> None:
+    for format in ("table", "auto"):
+        answer = alice.post("/data/new", fields(content, name, format=format))
+        assert answer.status_code == 422
+        assert sentence in answer.content.decode()
     assert not DatasetVersion.objects.exists()
 
 

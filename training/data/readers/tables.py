@@ -29,8 +29,8 @@ MOST_CELLS = 100_000_000
 MAX_COLUMN_NAME = 200
 #: Of a prepared table, the column with a row's place in the upload; an "id" may well be there.
 ROW = "__row__"
-#: Cells of a Parquet file in memory at a time.
-BATCH_CELLS = 100_000
+#: Cells and rows of a Parquet file in memory at a time; a few bytes there may stand for long texts.
+BATCH_CELLS, BATCH_ROWS = 100_000, 4_096
 
 Row = list[str | None]
 
@@ -168,7 +168,7 @@ class ParquetTable(TableFile):
     def rows(self) -> Iterator[Row]:
         import pyarrow as pa
 
-        size = max(16, BATCH_CELLS // max(1, len(self._names)))
+        size = max(16, min(BATCH_ROWS, BATCH_CELLS // max(1, len(self._names))))
         if not self._flat:
             return
         with naming_damage():
