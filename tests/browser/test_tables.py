@@ -29,7 +29,7 @@ def census(count: int = 400) -> list[dict[str, Any]]:
                 "workclass": draw.choice(["Private", "Private", "Local-gov", "?", "Self-emp"]),
                 "hours-per-week": hours,
                 "floor": draw.randint(1, 9),
-                "remark": f"what was said in interview number {number}, in a few words",
+                "remark": f"seen by visitor number {number}",
                 "country": "Utopia",
                 "income": ">50K" if hours + age + draw.gauss(0, 20) > 100 else "<=50K",
             }

@@ -39,6 +39,16 @@ SETTINGS = (
 )
 
 
+FORMATS: dict[str, Any] = {
+    "auto": _("automatic"),
+    "text": _("plain text: documents between blank lines"),
+    "jsonl": _("JSON Lines: an object a line"),
+    "csv": _("CSV: a header, then a document a row"),
+    "parquet": _("Parquet: a document a row"),
+    "images": _("images: a ZIP of folders, or of images and a list"),
+    "table": _("table: CSV, JSON Lines or Parquet with a value a cell"),
+}
+
 #: What spreadsheet programs save: ZIP archives by content, told apart by name to say what to do.
 WORKBOOKS = (".xlsx", ".xlsm", ".ods")
 
@@ -47,15 +57,7 @@ class SettingsForm(forms.Form):
     """How an upload is read and split."""
 
     format = forms.ChoiceField(
-        choices=[
-            ("auto", _("automatic")),
-            ("text", _("plain text: documents between blank lines")),
-            ("jsonl", _("JSON Lines: an object a line")),
-            ("csv", _("CSV: a header, then a document a row")),
-            ("parquet", _("Parquet: a document a row")),
-            ("images", _("images: a ZIP of folders, or of images and a list")),
-            ("table", _("table: CSV, JSON Lines or Parquet with a value a cell")),
-        ],
+        choices=list(FORMATS.items()),
         **told(PrepareSpec, "format"),
     )
     text_field = forms.CharField(

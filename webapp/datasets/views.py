@@ -19,6 +19,7 @@ from webapp.accounts.selectors import can_write
 from webapp.datasets import figures, images, selectors, services, table_figures
 from webapp.datasets.filters import DEFAULT_SORT, SORTS, DatasetFilter
 from webapp.datasets.forms import (
+    FORMATS,
     SETTINGS,
     AboutForm,
     EditForm,
@@ -265,10 +266,17 @@ def again(request: PortalRequest, pk: str) -> HttpResponse:
 
 
 def _again_form(request: PortalRequest, row: DatasetVersion) -> SettingsForm:
-    """Of a table, each column that is known can be chosen; else they are named by hand."""
-    known = selectors.with_columns(row)
-    settings = _settings_of(row)
+    """Of a table, each column that is known can be chosen; else they are named by hand.
+
+    ``format`` in the address asks for another reading: texts as a table, or a table as texts.
+    """
+    known, settings = selectors.with_columns(row), _settings_of(row)
+    wanted = request.GET.get("format", "")
+    if wanted in FORMATS and wanted != "table":
+        settings |= {"format": wanted, "targets": [], "columns": {}}
+        return SettingsForm(request.POST or None, initial=settings)
     if known is None:
+        settings |= {"format": wanted} if wanted in FORMATS else {}
         return SettingsForm(request.POST or None, initial=settings)
     return TableForm(
         request.POST or None,

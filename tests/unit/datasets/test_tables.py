@@ -244,6 +244,24 @@ def test_after_a_refusal_the_columns_are_still_known(alice: Client, cast: Cast) 
     assert again(alice, failed, leave_out_rare="on").status_code == 302
 
 
+def test_texts_can_be_read_as_a_table_and_a_table_as_texts(alice: Client, cast: Cast) -> None:
+    text, table = make_version(cast), make_table(cast)
+    address = f"/data/versions/{text.pk}/again?format=table"
+    assert address in page_of(alice, text)
+    assert alice.get(address).context["form"]["format"].value() == "table"
+    address = f"/data/versions/{table.pk}/again?format=csv"
+    assert address in page_of(alice, table)
+    form = alice.get(address).context["form"]
+    assert (form["format"].value(), form["targets"].value()) == ("csv", "")
+    sent = fields(format="csv")
+    del sent["file"], sent["name"]
+    assert alice.post(address, sent).status_code == 302
+    assert table.dataset.versions.get(number=2).job.spec["format"] == "csv"
+    # What is no format is passed over.
+    form = alice.get(f"/data/versions/{table.pk}/again?format=magic").context["form"]
+    assert "column-0" in form.fields
+
+
 # --- uploading ------------------------------------------------------------------------------------
 
 
