@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from training.data.readers.tables import ROW
+from training.data.readers.tables import COLUMNS_VERSION, ROW
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def read_columns(dataset: Path) -> tuple[TableColumn, ...]:
         about: dict[str, Any] = json.loads((dataset / "columns.json").read_bytes())
     except (OSError, ValueError) as error:
         raise TrainingError("dataset_not_table", field="data.path") from error
+    if about.get("version") != COLUMNS_VERSION:
+        raise TrainingError("dataset_not_table", field="data.path")
     return tuple(
         TableColumn(
             column["name"],

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.column_types import numbers
-from training.data.readers.tables import ROW
+from training.data.readers.tables import COLUMNS_VERSION, ROW
 from training.data.splits import spread
 from training.data.table_copy import BATCH_CELLS, TableCopy
 from training.data.typed_columns import Typed
@@ -97,7 +97,8 @@ def write_columns(
         for column in columns
         if column.used
     ]
-    (folder / "columns.json").write_bytes(json_bytes({"columns": about}))
+    content = {"version": COLUMNS_VERSION, "columns": about}
+    (folder / "columns.json").write_bytes(json_bytes(content))
 
 
 def write_preview(

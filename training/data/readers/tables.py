@@ -29,6 +29,8 @@ MOST_CELLS = 100_000_000
 MAX_COLUMN_NAME = 200
 #: Of a prepared table, the column with a row's place in the upload; an "id" may well be there.
 ROW = "__row__"
+#: … and of the file that says what the others hold.
+COLUMNS_VERSION = 1
 #: Cells and rows of a Parquet file in memory at a time; a few bytes there may stand for long texts.
 BATCH_CELLS, BATCH_ROWS = 100_000, 4_096
 
