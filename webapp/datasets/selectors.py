@@ -98,10 +98,13 @@ def ready_texts(user: User, team: Team) -> QuerySet[DatasetVersion]:
 
 
 def with_columns(version: DatasetVersion) -> DatasetVersion | None:
-    """A version that tells which columns the table has: itself, or another check of its file."""
-    if version.kind == "table":
-        return version
-    if not version.raw_blake3:
+    """A version that tells which columns a table has: itself, or an earlier check of its file.
+
+    None where none does, or where the file was read, or was to be read, as something else.
+    """
+    if version.is_ready:
+        return version if version.kind == "table" else None
+    if not version.raw_blake3 or version.job.spec.get("format") not in ("auto", "table"):
         return None
     rows = DatasetVersion.objects.filter(dataset=version.dataset, raw_blake3=version.raw_blake3)
     return rows.filter(summary__kind="table").order_by("-number").first()

@@ -257,6 +257,10 @@ def test_texts_can_be_read_as_a_table_and_a_table_as_texts(alice: Client, cast: 
     del sent["file"], sent["name"]
     assert alice.post(address, sent).status_code == 302
     assert table.dataset.versions.get(number=2).job.spec["format"] == "csv"
+    # The version of texts that came of it has the settings of texts.
+    texts = make_version(cast, dataset=table.dataset, raw_blake3=table.raw_blake3)
+    form = alice.get(f"/data/versions/{texts.pk}/again").context["form"]
+    assert "text_field" in form.fields
     # What is no format is passed over.
     form = alice.get(f"/data/versions/{table.pk}/again?format=magic").context["form"]
     assert "column-0" in form.fields
