@@ -39,6 +39,8 @@ ID_NAMES = ("id", "index", "uuid", "guid", "rowid", "row_id", "编号", "序号"
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _NUMBER_COMMA = r"^[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?$"
+#: "1,234": a decimal comma, or one that sets thousands apart?
+_THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
 _ZERO_FIRST = r"^[+-]?0\d"
 _DATE = r"^\d{4}-\d{2}-\d{2}([T ].*)?$"
 
@@ -55,7 +57,7 @@ class Column:
         values: The different values, in the order in which they appear.
         counts: How often each stands there, int64 [values].
         nested: Whether it holds lists or objects, whatever else.
-        comma: Whether its numbers may have a decimal comma.
+        comma: Whether its numbers have a decimal comma.
     """
 
     name: str
@@ -120,7 +122,14 @@ def _cut(value: str) -> str:
 def column_of(
     name: str, cells: pa.ChunkedArray, *, nested: bool = False, comma: bool = False
 ) -> Column:
-    """A column from its cells, which are tidy."""
+    """A column from its cells, which are tidy.
+
+    Args:
+        name: Its name.
+        cells: Its cells.
+        nested: Whether it holds lists or objects, whatever else.
+        comma: Whether commas may be decimal ones; whether they are is seen by the values.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -129,7 +138,22 @@ def column_of(
         whole = pa.array([], pa.dictionary(pa.int32(), pa.string()))
     codes = np.asarray(pc.fill_null(whole.indices, -1), np.int32)
     counts = np.bincount(codes[codes >= 0], minlength=len(whole.dictionary)).astype(np.int64)
+    comma = comma and _has_decimal_commas(whole.dictionary)
     return Column(name, codes, whole.dictionary, counts, nested, comma)
+
+
+def _has_decimal_commas(values: pa.Array) -> bool:
+    """Whether any value has a comma that can only be a decimal one.
+
+    1,234 is read as neither 1.234 nor 1234 where no other value tells which it is.
+    """
+    import pyarrow.compute as pc
+
+    commas = pc.and_(
+        pc.match_substring_regex(values, _NUMBER_COMMA), pc.match_substring(values, ",")
+    )
+    plain = pc.and_not(commas, pc.match_substring_regex(values, _THOUSANDS))
+    return bool(pc.any(plain).as_py())
 
 
 def numbers(values: pa.Array, *, comma: bool = False) -> pa.Array:

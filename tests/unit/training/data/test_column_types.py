@@ -82,6 +82,21 @@ def test_a_decimal_comma_is_one_where_commas_part_no_columns() -> None:
     assert numbers(values).to_pylist() == [None, None, None, 7, 2.5, 100]
 
 
+@pytest.mark.parametrize(
+    ("values", "type"),
+    [
+        (["3,14", "2,72", "1,41"], "number"),
+        (["1,234", "12,5", "3"], "number"),
+        (["0,123", "0,456", "0,789"], "number"),
+        # Thousands, perhaps: read as neither.
+        (["1,234", "2,345", "3,456"], "ignored"),
+        (["1,234,567", "2,345", "12"], "ignored"),
+    ],
+)
+def test_a_comma_that_may_set_thousands_apart_is_not_guessed(values, type) -> None:
+    assert found(values, comma=True)[0] == type
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_number_that_python_writes_is_read_exactly(value: float) -> None:
     assert numbers(pa.array([repr(value)])).to_pylist() == [value]
