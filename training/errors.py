@@ -456,9 +456,13 @@ MESSAGES: dict[str, str] = {
         "scores are uncertain: add rows."
     ),
     "warning_row_duplicates": _(
-        "%(duplicates)d of %(rows)d rows (%(percent)d %%) are the same as an earlier one in every "
-        "column that is used. If equal rows are different cases here, keep them: check again with "
-        "other settings and do not remove duplicates."
+        "%(duplicates)d of %(rows)d rows (%(percent)d %%) are the same as an earlier one, in every "
+        "column. If equal rows are different cases here, keep them: check again with other "
+        "settings and do not remove duplicates."
+    ),
+    "warning_rows_alike": _(
+        "%(alike)d of %(rows)d rows (%(percent)d %%) differ from an earlier one only in columns "
+        "that are left out. They were kept, in the same split as that one."
     ),
     "warning_row_overlap": _(
         "%(rows)d of %(held_out)d validation and test rows (%(percent)d %%) have the inputs of a "

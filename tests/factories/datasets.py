@@ -255,6 +255,7 @@ def make_table(cast: Cast, **fields: Any) -> DatasetVersion:
             "bytes": 5000,
             "missing": 149,
             "duplicates": 17,
+            "alike": 0,
             "unlabelled": 5,
             "overlap": 2,
             "conflicts": 4,

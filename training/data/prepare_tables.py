@@ -84,6 +84,7 @@ def prepare_tables(spec: PrepareSpec, folder: Path, events: EventLog) -> dict[st
         "bytes": size,
         "missing": sum(column.missing for column in looked.columns if column.used),
         "duplicates": rows.duplicates,
+        "alike": rows.alike,
         "unlabelled": int((~looked.in_use).sum()),
         "overlap": checks.overlap,
         "conflicts": checks.conflicts,
@@ -130,6 +131,7 @@ class _Looked:
         columns: All, in the table's order.
         targets: In the order in which the spec names them.
         content: Rows by the columns that are used.
+        whole: Rows by all columns.
         inputs: Rows by those that are no targets.
         in_use: Rows that are not left out for lack of a target.
         answers: Columns that give the answer away, with the target that they tell.
@@ -138,6 +140,7 @@ class _Looked:
     columns: list[Typed] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     content: Keys = field(default_factory=lambda: np.zeros(0, "S16"))
+    whole: Keys = field(default_factory=lambda: np.zeros(0, "S16"))
     inputs: Keys = field(default_factory=lambda: np.zeros(0, "S16"))
     in_use: Mask = field(default_factory=lambda: np.zeros(0, bool))
     answers: list[tuple[str, str]] = field(default_factory=list)
@@ -145,16 +148,19 @@ class _Looked:
 
 def _look(spec: PrepareSpec, table: TableFile, copy: TableCopy) -> _Looked:
     looked = _Looked(in_use=np.ones(copy.rows, bool))
-    content, inputs = RowHash(copy.rows), RowHash(copy.rows)
+    content, whole, inputs = (RowHash(copy.rows) for _ in range(3))
+    if table.unread:  # rows may differ in what nobody looked at
+        whole.add(np.arange(copy.rows, dtype=np.uint64))
     targets: dict[str, Target] = {}
     for place in range(len(table.columns)):
         column = copy.column(place)
         parsed = numbers_of(column)
         one = typed(place, column, spec, parsed)
         looked.columns.append(one)
+        values = words(column, one.type, parsed)
+        whole.add(values)
         if not one.used:
             continue
-        values = words(column, one.type, parsed)
         content.add(values)
         if one.target:
             targets[one.name] = target_of(column, one.type, parsed)
@@ -163,7 +169,7 @@ def _look(spec: PrepareSpec, table: TableFile, copy: TableCopy) -> _Looked:
     if not any(column.used and not column.target for column in looked.columns):
         raise TrainingError("table_no_inputs", field="columns", columns=len(looked.columns))
     looked.targets = [targets[name] for name in dict.fromkeys(spec.targets)]
-    looked.content, looked.inputs = content.keys(), inputs.keys()
+    looked.content, looked.whole, looked.inputs = content.keys(), whole.keys(), inputs.keys()
     if looked.targets and spec.leave_out_unlabelled:
         looked.in_use = np.logical_or.reduce([target.present for target in looked.targets])
     return looked
@@ -178,7 +184,7 @@ def _divide(spec: PrepareSpec, copy: TableCopy, looked: _Looked) -> Rows:
         ),
         None,
     )
-    return divide_rows(spec, copy.uploaded(), looked.content, looked.in_use, classes)
+    return divide_rows(spec, copy.uploaded(), looked.content, looked.whole, looked.in_use, classes)
 
 
 def _describe(

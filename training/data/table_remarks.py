@@ -140,6 +140,15 @@ def _about_rows(
                 percent=percent(counts["duplicates"], counts["rows"]),
             )
         )
+    if counts["alike"] >= max(1, MANY_COPIES * counts["rows"]):
+        said.append(
+            remark(
+                "warning_rows_alike",
+                alike=counts["alike"],
+                rows=counts["rows"],
+                percent=percent(counts["alike"], counts["rows"]),
+            )
+        )
     if checks.overlap >= max(1, MUCH_OVERLAP * checks.held_out):
         said.append(
             remark(
@@ -202,7 +211,5 @@ def _is_number(name: str) -> bool:
 
 
 def _are_counted(numbered: Sequence[str]) -> bool:
-    return any(
-        list(numbered) == [str(number) for number in range(start, start + len(numbered))]
-        for start in (0, 1)
-    )
+    start = float(numbered[0])
+    return [float(name) for name in numbered] == [start + place for place in range(len(numbered))]

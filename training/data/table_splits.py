@@ -1,8 +1,9 @@
 """Which split a row of a table is in.
 
-It follows from the seed and the row as it was uploaded. Rows that are the same in every column that
-is used are copies, and go with the first of them; with classes to predict, each class has the same
-share in every split (:func:`training.data.labels.stratify`).
+It follows from the seed and the row as it was uploaded. Rows that are alike, the same in every
+column that is used, go with the first of them; those that are the same in all columns are copies,
+and can be left out. With classes to predict, each class has the same share in every split
+(:func:`training.data.labels.stratify`).
 """
 
 from __future__ import annotations
@@ -63,11 +64,13 @@ class Rows:
     Attributes:
         members: Of each split, training first, which rows are in it, bool [rows].
         duplicates: Rows that are copies of an earlier one.
+        alike: Rows that are so but for columns that are not used, such as a number of their own.
         left_out: Classes that were too rare, and how many different rows they have.
     """
 
     members: Mapping[str, Mask]
     duplicates: int
+    alike: int
     left_out: dict[str, int]
 
     @property
@@ -80,6 +83,7 @@ def divide_rows(
     spec: PrepareSpec,
     uploaded: Keys,
     content: Keys,
+    whole: Keys,
     in_use: Mask,
     classes: tuple[str, list[str], npt.NDArray[np.int64]] | None,
 ) -> Rows:
@@ -88,7 +92,8 @@ def divide_rows(
     Args:
         spec: Shares, seed, what happens to copies and to rare classes.
         uploaded: 16 bytes of a hash of each row as it was uploaded.
-        content: The same of the columns that are used: equal for copies.
+        content: The same of the columns that are used: equal for rows that are alike.
+        whole: The same of all columns: equal for copies.
         in_use: Rows that are to be divided at all.
         classes: The column by which to stratify: its name, its classes' names, and the class of
             each row, -1 where it is missing. None: there is none.
@@ -123,12 +128,14 @@ def divide_rows(
             drawn[drawing], of[drawing], spec.validation_percent, spec.test_percent
         )
     kept = ~gone[group]
+    _, originals = np.unique(whole[places], return_index=True)
+    duplicates = len(places) - len(originals)
     if spec.remove_duplicates:
-        is_first = np.zeros(len(places), bool)
-        is_first[first] = True
-        kept &= is_first
+        is_original = np.zeros(len(places), bool)
+        is_original[originals] = True
+        kept &= is_original
     members = {}
     for number, name in enumerate(names):
         members[name] = np.zeros(len(in_use), bool)
         members[name][places[kept & (splits[group] == number)]] = True
-    return Rows(members, len(places) - len(first), left_out)
+    return Rows(members, duplicates, len(places) - len(first) - duplicates, left_out)

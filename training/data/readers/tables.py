@@ -45,8 +45,8 @@ class TableFile(ABC):
         encoding: Codec of the file.
         delimiter: Of CSV; empty of the others.
         columns: All names, in order, distinct.
-        nested: Columns that hold lists or objects somewhere; their cells there are None. Known
-            when all rows were read.
+        nested: Columns that hold lists or objects somewhere. Known when all rows were read.
+        unread: Whether there are columns whose cells are None because nobody reads them.
     """
 
     format: str
@@ -54,6 +54,7 @@ class TableFile(ABC):
     delimiter = ""
     columns: list[str]
     nested: set[str]
+    unread = False
 
     @abstractmethod
     def __init__(self, path: Path) -> None: ...
@@ -128,7 +129,6 @@ class JsonlTable(TableFile):
             return value
         if isinstance(value, list | dict):
             self.nested.add(name)
-            return None
         # As JSON writes it: true, 3, 0.5.
         return json.dumps(value)
 
@@ -160,6 +160,7 @@ class ParquetTable(TableFile):
             for name, field in zip(self.columns, schema, strict=True)
             if not _is_flat(field.type)
         }
+        self.unread = bool(self.nested)
         self._size = path.stat().st_size
         self._seen = 0
 

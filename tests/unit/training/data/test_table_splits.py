@@ -17,14 +17,15 @@ def keys_of(values):
     return found.keys()
 
 
-def divided(values, classes=None, in_use=None, **settings):
+def divided(values, classes=None, in_use=None, whole=None, **settings):
     """Divide rows whose content is a number; the class of each content follows from it."""
     content = keys_of(values)
     names = sorted({one for one in classes or () if one >= 0})
     named = None if classes is None else ("y", [str(n) for n in names], np.array(classes))
     use = np.ones(len(values), bool) if in_use is None else np.array(in_use)
     uploaded = keys_of([1000 * value + place for place, value in enumerate(values)])
-    return divide_rows(PrepareSpec(path="", **settings), uploaded, content, use, named)
+    every = content if whole is None else keys_of(whole)
+    return divide_rows(PrepareSpec(path="", **settings), uploaded, content, every, use, named)
 
 
 def where(rows) -> np.ndarray:
@@ -70,6 +71,16 @@ def test_every_class_is_in_every_split_and_rows_without_one_are_kept(values, cou
     assert rows.kept.all()
     for one in range(count):
         assert {split[n] for n, of in enumerate(classes) if of == one} == {0, 1, 2}
+
+
+def test_rows_that_are_alike_are_no_copies_but_stay_together() -> None:
+    values = [place % 10 for place in range(40)]
+    # The second twenty are copies of the first, which are alike in pairs.
+    rows = divided(values, whole=[place % 20 for place in range(40)])
+    assert (rows.duplicates, rows.alike) == (20, 10)
+    assert rows.kept.tolist() == [True] * 20 + [False] * 20
+    split = where(rows)
+    assert split[:10].tolist() == split[10:20].tolist()
 
 
 def test_rows_that_are_not_in_use_are_in_no_split() -> None:

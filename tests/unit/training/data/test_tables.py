@@ -123,6 +123,7 @@ def test_columns_types_are_found_with_reasons(prepared) -> None:
         "bytes": about["source"]["size"],
         "missing": 0,
         "duplicates": 0,
+        "alike": 0,
         "unlabelled": 0,
         "overlap": 0,
         "conflicts": 0,
@@ -392,9 +393,33 @@ def test_a_column_that_tells_the_answer_is_told(prepared) -> None:
 # --- copies ---------------------------------------------------------------------------------------
 
 
-def test_copies_are_found_whatever_their_number_is(prepared) -> None:
+def test_rows_with_a_number_of_their_own_are_kept_on_one_side(prepared) -> None:
     rows = people(100)
-    twice = rows + [row | {"id": 100 + row["id"]} for row in rows[:30]]
+    rows += [row | {"id": 100 + row["id"], "note": f"again {row['id']}"} for row in rows[:30]]
+    about = table(prepared, rows, targets=["grade"])
+    assert (about["counts"]["duplicates"], about["counts"]["alike"]) == (0, 30)
+    assert sum(split["rows"] for split in about["splits"].values()) == 130
+    assert warned(about)["warning_rows_alike"] == {"alike": 30, "rows": 130, "percent": 23}
+    seen: dict[int, str] = {}
+    for split in about["splits"]:
+        for row in read_table(prepared.out / "dataset", split).rows.tolist():
+            assert seen.setdefault(row % 100, split) == split
+
+
+@pytest.mark.parametrize(("form", "copies"), [("jsonl", 40), ("parquet", 0)])
+def test_rows_that_differ_in_lists_are_no_copies(prepared, form, copies) -> None:
+    rows = [row | {"tags": [1, 2]} for row in people(40)]
+    again = [dict(row) for row in rows]
+    other = [row | {"tags": [3]} for row in rows]
+    about = table(prepared, written(rows + again + other, form), f"a.{form}")
+    # Lists in Parquet are not read, so that nobody knows.
+    assert about["counts"]["duplicates"] == copies
+    assert about["counts"]["alike"] == 80 - copies
+
+
+def test_copies_are_removed_or_kept_on_one_side(prepared) -> None:
+    rows = [{name: row[name] for name in row if name != "id"} for row in people(100)]
+    twice = rows + rows[:30]
     about = table(prepared, twice, targets=["grade"])
     assert about["counts"]["duplicates"] == 30
     assert sum(split["rows"] for split in about["splits"].values()) == 100
@@ -536,8 +561,8 @@ def test_what_json_can_hold_and_a_database_cannot_is_replaced(prepared) -> None:
 def test_a_first_row_of_data_is_told(prepared) -> None:
     content = "".join(f"{n / 10},{n / 3},{'ab'[n % 2]}\n" for n in range(1, 60))
     assert "warning_header_numbers" in warned(table(prepared, content.encode()))
-    counted = "0,1,2\n" + content
-    assert "warning_header_numbers" not in warned(table(prepared, counted.encode()))
+    for counted in ("0,1,2\n", "4,5,6\n"):
+        assert "warning_header_numbers" not in warned(table(prepared, (counted + content).encode()))
 
 
 def test_decimal_commas_are_numbers_where_semicolons_part_the_columns(prepared) -> None:
