@@ -197,6 +197,10 @@ MESSAGES: dict[str, str] = {
         "This is a %(kind)s archive and not text (Word and Excel files are ZIP archives, too). "
         "Images come as ZIP; for texts, upload plain text, CSV or JSON Lines."
     ),
+    "content_workbook": _(
+        "This is a workbook of a spreadsheet program. Save the sheet with the table as CSV "
+        "(UTF-8), and upload that."
+    ),
     "content_image": _(
         "This is one picture (%(kind)s). Pack a folder of pictures as ZIP, or upload plain text, "
         "CSV or JSON Lines."
@@ -342,7 +346,8 @@ MESSAGES: dict[str, str] = {
         "The network sees images of %(channels)d channels; data has grey (1) or colour (3)."
     ),
     "dataset_not_text": _(
-        "This data set holds images, and this method learns from text. Choose other data."
+        "This data set holds images or a table, and this method learns from text. Choose other "
+        "data."
     ),
     "pooling_sees_nothing": _(
         "In %(architecture)s the first token looks at nothing but itself. Choose the mean, the "
@@ -375,6 +380,127 @@ MESSAGES: dict[str, str] = {
         "The class %(label)s has %(examples)d different examples, and each class needs %(needed)d, "
         "one for each split (other classes as rare: %(others)d). Add examples, or choose to leave "
         "out rare classes."
+    ),
+    # Tables.
+    "table_columns_too_many": _(
+        "The table has %(columns)d columns, and at most %(most)d are taken. Leave some out and "
+        "upload it again, or see whether rows and columns are exchanged."
+    ),
+    "table_rows_too_many": _(
+        "The table is too large: with %(columns)d columns at most %(most)d rows are taken. Upload "
+        "fewer rows, or fewer columns."
+    ),
+    "table_no_rows": _(
+        "The table has no rows below the names of its %(columns)d columns. Upload one with rows."
+    ),
+    "table_rows_too_few": _(
+        "There are %(rows)d different rows, and at least %(needed)d are needed, one for each "
+        "split. Add rows, or do without a test split."
+    ),
+    "table_names_twice": _(
+        "Two columns are called %(column)s. Rename one of them and upload the file again."
+    ),
+    "table_column_unknown": _(
+        "There is no column %(column)s. The columns are: %(columns)s. Correct the name, or remove "
+        "it from the settings."
+    ),
+    "table_column_nested": _(
+        "The column %(column)s holds lists or objects, which cannot be used. Leave it out, or "
+        "upload a table with a column for each of its parts."
+    ),
+    "table_column_not_number": _(
+        "The column %(column)s is to hold numbers, and none of its values is one; the first is "
+        "“%(value)s”. Choose another type for it."
+    ),
+    "table_categories_too_many": _(
+        "The column %(column)s is to hold categories, and has %(values)d different values; at most "
+        "%(most)d are taken. Choose another type for it."
+    ),
+    "table_no_inputs": _(
+        "Of the %(columns)d columns none is left to learn from: the others are targets or left "
+        "out. Give at least one other column a type."
+    ),
+    "table_target_ignored": _(
+        "The column %(column)s is a target and left out at the same time. Choose one of the two."
+    ),
+    "table_target_empty": _(
+        "No row has a value in %(column)s, so it cannot be learned. Choose another target."
+    ),
+    "table_target_constant": _(
+        "%(column)s is “%(value)s” in every row that has a value, so there is nothing to learn. "
+        "Choose another target."
+    ),
+    "table_target_one_class": _(
+        "%(column)s has only one class, “%(value)s”, in %(rows)d rows, so there is nothing to tell "
+        "apart. Choose another target, or add rows of other classes."
+    ),
+    "table_target_too_many": _(
+        "%(column)s has %(values)d different values in %(rows)d rows: too many to be classes (at "
+        "most %(most)d, and half as many as rows). Make it a number, or choose another target."
+    ),
+    "dataset_is_table": _(
+        "This data set holds a table, and this method does not learn from tables. Choose other "
+        "data."
+    ),
+    "dataset_not_table": _(
+        "This data set holds no table, and this method learns from tables. Choose other data."
+    ),
+    "warning_table_no_target": _(
+        "No target is chosen yet. Choose the columns that are to be predicted, and the splits are "
+        "made so that each class is in all of them."
+    ),
+    "warning_table_unlabelled": _("%(rows)d rows have no target and were left out."),
+    "warning_target_missing": _(
+        "%(rows)d of the rows have no value in the target %(column)s. They were kept: a method "
+        "learns from them what else they hold."
+    ),
+    "warning_target_unseen": _(
+        "Of the target %(column)s, %(classes)d classes are not in the training rows, among them "
+        "%(name)s. No model can learn them; rows with them are not scored."
+    ),
+    "warning_few_rows": _(
+        "There are only %(rows)d rows to train on. A model learns little from so few, and its "
+        "scores are uncertain: add rows."
+    ),
+    "warning_row_duplicates": _(
+        "%(duplicates)d of %(rows)d rows (%(percent)d %%) are the same as an earlier one, in every "
+        "column. If equal rows are different cases here, keep them: check again with other "
+        "settings and do not remove duplicates."
+    ),
+    "warning_rows_alike": _(
+        "%(alike)d of %(rows)d rows (%(percent)d %%) differ from an earlier one only in columns "
+        "that are left out. They were kept, in the same split as that one."
+    ),
+    "warning_row_overlap": _(
+        "%(rows)d of %(held_out)d validation and test rows (%(percent)d %%) have the inputs of a "
+        "training row, with another target. Scores on them say little about new cases."
+    ),
+    "warning_row_conflicts": _(
+        "%(rows)d rows have the same inputs as another row, but another target. No model can get "
+        "all of them right."
+    ),
+    "warning_gives_away": _(
+        "The column %(column)s tells the target %(target)s with certainty. If it is not known "
+        "before the target is, leave it out."
+    ),
+    "warning_columns_ignored": _(
+        "%(columns)d columns are left out: %(names)s. Why stands beside each; give it a type if "
+        "you want it used."
+    ),
+    "warning_not_numbers": _(
+        "In the column %(column)s, %(rows)d values are no numbers, most often “%(value)s”. They "
+        "count as missing; if they mean something, make it a category."
+    ),
+    "warning_much_missing": _(
+        "In %(columns)d columns half of the values or more are missing: %(names)s."
+    ),
+    "warning_categories_unseen": _(
+        "In %(columns)d columns, categories stand outside the training rows only (%(rows)d values "
+        "in: %(names)s). To a model they are all the same, unseen."
+    ),
+    "warning_header_numbers": _(
+        "Many columns have numbers as names: %(names)s. The first row is taken for the names; if "
+        "it is data, write a row of names above it and upload the file again."
     ),
     # Images.
     "archive_broken": _(

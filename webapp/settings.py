@@ -148,6 +148,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 #: Largest upload of one file, bytes.
+# A table may have 1,000 columns, each with a field that says what it is used as.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1_100
 UPLOAD_LIMIT = int(os.environ.get("GRAFT_UPLOAD_LIMIT", 20 * 2**30))
 
 # --- People ---------------------------------------------------------------------------------------

@@ -185,3 +185,93 @@ def make_images(cast: Cast, *, folder: Path, count: int = 6, **fields: Any) -> D
         "filename": "animals.zip",
     }
     return make_version(cast, **values | fields)
+
+
+def make_column(name: str, type: str, **fields: Any) -> dict[str, Any]:
+    """A column of a table's summary, as ``prepare`` describes it."""
+    about: dict[str, Any] = {
+        "name": name,
+        "type": type,
+        "found": type,
+        "reason": "",
+        "target": False,
+        "missing": 0,
+        "distinct": 2,
+        "slips": 0,
+    }
+    if type == "number":
+        about |= {
+            "statistics": {
+                "minimum": 17.0,
+                "mean": 38.64,
+                "maximum": 90.0,
+                "std": 13.7,
+                "quantiles": {"5": 19.0, "25": 28.0, "50": 37.0, "75": 48.0, "95": 63.0},
+            },
+            "histogram": {"from": 16.5, "to": 92.5, "counts": [300, 420, 150, 20]},
+        }
+    if type == "category":
+        about |= {
+            "categories": 2,
+            "known": 890,
+            "largest": [
+                {"name": "yes <b>", "train": 600, "validation": 30, "test": 30},
+                {"name": "no", "train": 290, "validation": 15, "test": 15},
+            ],
+            "unseen": {"categories": 0, "rows": 0},
+        }
+    return about | fields
+
+
+def make_table(cast: Cast, **fields: Any) -> DatasetVersion:
+    """A ready table of Alice's: numbers, categories, a target, and columns that are left out."""
+    classes = [
+        {"name": "<=50K", "train": 680, "validation": 34, "test": 34},
+        {"name": ">50K", "train": 210, "validation": 11, "test": 11},
+    ]
+    columns = [
+        make_column("age", "number", missing=49),
+        make_column("member", "category", missing=100),
+        make_column("fnlwgt", "ignored", found="number"),
+        make_column("id", "ignored", reason="running", distinct=1000),
+        make_column("tags", "ignored", reason="nested", distinct=0),
+        make_column("income", "category", target=True, largest=classes),
+    ]
+    summary = {
+        "version": 3,
+        "kind": "table",
+        "format": "csv",
+        "encoding": "utf-8",
+        "delimiter": ",",
+        "columns": columns,
+        "targets": [{"name": "income", "type": "category", "missing": 3, "classes": classes}],
+        "labels": None,
+        "left_out": [],
+        "seed": 0,
+        "counts": {
+            "rows": 1000,
+            "columns": 6,
+            "used": 3,
+            "bytes": 5000,
+            "missing": 149,
+            "duplicates": 17,
+            "alike": 0,
+            "unlabelled": 5,
+            "overlap": 2,
+            "conflicts": 4,
+        },
+        "splits": {"train": {"rows": 890}, "validation": {"rows": 45}, "test": {"rows": 45}},
+        "warnings": [{"code": "warning_table_unlabelled", "params": {"rows": 5}, "message": ""}],
+        "sha256": "ef" * 32,
+    } | fields.pop("summary", {})
+    rows = [
+        {"id": place, "split": "train", "values": [str(20 + place), None, "1", "2", None, "<=50K"]}
+        for place in range(3)
+    ]
+    values = {
+        "name": "Census",
+        "filename": "census.csv",
+        "summary": summary,
+        "preview": {"columns": [column["name"] for column in columns], "rows": rows},
+    }
+    return make_version(cast, **values | fields)

@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 from tests.factories import Cast, make_version
 from tests.factories.checkpoints import make_import
+from tests.factories.datasets import make_table
 from tests.factories.heads import make_head
 from tests.factories.playground import make_generation
 from tests.factories.runs import make_run, make_source
@@ -334,7 +335,11 @@ def test_nothing_english_is_left_on_the_pages_of_one_thing(reader: Client, cast:
         *(f"/checkpoints/{source.pk}", f"/playground/{generation.group}"),
         f"/checkpoints/import/{make_import(cast).pk}",
     ]
+    table = make_table(cast)
+    pages += [f"/data/versions/{table.pk}", f"/data/versions/{table.pk}/again"]
     names = names_of(cast, version, version.filename, source, run.name, run.twin.name)
+    columns = [column["name"] for column in table.summary["columns"]]
+    names |= names_of(cast, table.dataset.name, table.filename, "yes <b>", "no", *columns)
     report = head.job.report
     names |= names_of(cast, head, head.dataset_version.dataset, *report["classes"])
     names |= names_of(cast, *[one["text"] for one in report["predictions"]])

@@ -66,12 +66,15 @@ def read_about(dataset: Path) -> dict[str, Any]:
     """``dataset.json``.
 
     Raises:
-        TrainingError: ``dataset_without_labels``: it is no prepared data set at all.
+        TrainingError: ``dataset_without_labels``: it is no prepared data set at all;
+            ``dataset_is_table``: it is one that methods with labels do not read.
     """
     try:
         about: dict[str, Any] = json.loads((dataset / "dataset.json").read_bytes())
     except (OSError, ValueError) as error:
         raise TrainingError("dataset_without_labels", field="data.path") from error
+    if about.get("kind") == "table":
+        raise TrainingError("dataset_is_table", field="data.path")
     return about
 
 

@@ -7,7 +7,8 @@ one example in each. Copies go together, with the class of the first of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,9 @@ class Labels:
     """
 
     column: str
-    of: list[int] = field(default_factory=list)
+    of: list[int] = dataclass_field(default_factory=list)
     unlabelled: int = 0
-    _places: dict[str, int] = field(default_factory=dict)
+    _places: dict[str, int] = dataclass_field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -79,7 +80,12 @@ def group(keys: npt.NDArray[np.bytes_], labels: Labels) -> Groups:
 
 
 def require_learnable(
-    labels: Labels, classes: npt.NDArray[np.int64], needed: int, *, leave_out: bool
+    labels: Labels,
+    classes: npt.NDArray[np.int64],
+    needed: int,
+    *,
+    leave_out: bool,
+    field: str = "label_field",
 ) -> dict[str, int]:
     """Refuse labels that nothing can be learned from.
 
@@ -88,6 +94,7 @@ def require_learnable(
         classes: Class of each different example.
         needed: Examples that a class needs: one for each split.
         leave_out: Leave out classes with fewer, rather than refuse them.
+        field: The setting that names where the labels are.
 
     Returns:
         Classes that are left out, and how many examples they have.
@@ -99,7 +106,7 @@ def require_learnable(
     if len(names) > MAX_CLASSES or len(names) > max(2, len(classes) // 2):
         raise TrainingError(
             "labels_too_many",
-            field="label_field",
+            field=field,
             classes=len(names),
             examples=len(classes),
         )
@@ -116,7 +123,7 @@ def require_learnable(
             others=len(rare) - 1,
         )
     if len(names) - len(rare) < 2:
-        raise TrainingError("labels_one_class", field="label_field")
+        raise TrainingError("labels_one_class", field=field)
     return rare
 
 

@@ -102,9 +102,10 @@ def load_blocks(
     Raises:
         TrainingError: ``split_missing`` for the other two; ``corpus_too_short`` when training text
             does not fill one sequence (validation and test may be one padded block);
-            ``disk_full_writing``.
+            ``dataset_not_text``; ``disk_full_writing``.
     """
     source = Path(dataset_folder) / f"{split}.jsonl"
+    _require_no_table(source)
     if not source.is_file() or source.stat().st_size == 0:
         if split != "test":
             raise TrainingError("split_missing", field="data.path", split=split)
@@ -152,6 +153,7 @@ def documents(source: Path) -> Iterator[tuple[str, int]]:
     Raises:
         TrainingError: ``dataset_not_text``.
     """
+    _require_no_table(source)
     with source.open("rb") as file:
         offset = 0
         for line in file:
@@ -160,6 +162,11 @@ def documents(source: Path) -> Iterator[tuple[str, int]]:
             if "text" not in row:
                 raise TrainingError("dataset_not_text", field="data.path")
             yield row["text"], offset
+
+
+def _require_no_table(source: Path) -> None:
+    if not source.is_file() and source.with_suffix(".parquet").is_file():
+        raise TrainingError("dataset_not_text", field="data.path")
 
 
 def _key(source: Path, tokenizer: Tokenizer, sequence_length: int, packing: bool) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from training.data.prepare_images import prepare_images
 from training.data.prepare_spec import PrepareSpec
+from training.data.prepare_tables import prepare_tables
 from training.data.prepare_texts import prepare_texts
+from training.data.readers.detect import looks_like_table
 from training.data.sniff import HEAD_BYTES, sniff
 from training.durable import durable_folder, json_bytes, sweep, write_json
 from training.errors import TrainingError
@@ -17,6 +20,13 @@ from training.events import EventLog
 from training.hashing import file_hash
 
 DATASET_VERSION = 3
+
+#: What is prepared how.
+PREPARE: dict[str, Callable[[PrepareSpec, Path, EventLog], dict[str, Any]]] = {
+    "text": prepare_texts,
+    "images": prepare_images,
+    "table": prepare_tables,
+}
 
 
 def run(spec: PrepareSpec, out: Path, events: EventLog) -> None:
@@ -28,7 +38,7 @@ def run(spec: PrepareSpec, out: Path, events: EventLog) -> None:
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     sweep(out)
-    prepare = prepare_images if _holds_images(spec) else prepare_texts
+    prepare = PREPARE[_kind(spec)]
     with durable_folder(out / "dataset", point="dataset") as folder:
         about = prepare(spec, folder, events)
         events.emit("phase", name="saving", fraction=None, detail="")
@@ -44,15 +54,23 @@ def run(spec: PrepareSpec, out: Path, events: EventLog) -> None:
     events.emit("finished", report="report.json", result="dataset")
 
 
-def _holds_images(spec: PrepareSpec) -> bool:
-    """Whether the upload is, or is to be, an archive of images."""
+def _kind(spec: PrepareSpec) -> str:
+    """What the upload holds, or is to hold: a key of :data:`PREPARE`."""
+    if spec.format in ("images", "table"):
+        return spec.format
     if spec.format != "auto":
-        return spec.format == "images"
+        return "text"
+    path = Path(spec.path)
     try:
-        with Path(spec.path).open("rb") as file:
-            return sniff(file.read(HEAD_BYTES)).is_zip
+        with path.open("rb") as file:
+            if sniff(file.read(HEAD_BYTES)).is_zip:
+                return "images"
     except FileNotFoundError as error:
         raise TrainingError("file_missing", field="path") from error
+    if spec.targets or spec.columns:
+        return "table"
+    is_table = not spec.text_field and looks_like_table(path, spec.filename or path.name)
+    return "table" if is_table else "text"
 
 
 def _complete(about: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -6,8 +6,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from training.data.readers.tables import MOST_COLUMNS
 from training.errors import gettext_noop as _
 from training.settings import Settings, field_error
+
+#: What a table's column holds.
+Type = Literal["number", "category", "ignored"]
 
 
 class PrepareSpec(Settings):
@@ -17,7 +21,7 @@ class PrepareSpec(Settings):
     path: str
     #: The name the file had; only its suffix is looked at, and only as a hint.
     filename: str = ""
-    format: Literal["auto", "text", "jsonl", "csv", "parquet", "images"] = Field(
+    format: Literal["auto", "text", "jsonl", "csv", "parquet", "images", "table"] = Field(
         "auto", title=_("Format"), description=_("Auto looks at the name and the content.")
     )
     text_field: str = Field(
@@ -44,6 +48,29 @@ class PrepareSpec(Settings):
         True,
         title=_("Folders are classes"),
         description=_("Images without a list of labels have their folder's name as their class."),
+    )
+    targets: list[str] = Field(
+        default_factory=list,
+        max_length=100,
+        title=_("Targets"),
+        description=_(
+            "Columns of a table that are to be predicted: classes are told apart, numbers are "
+            "estimated. One a line; empty: none yet."
+        ),
+    )
+    columns: dict[str, Type] = Field(
+        default_factory=dict,
+        max_length=MOST_COLUMNS,
+        title=_("Types of columns"),
+        description=_(
+            "Of a table's columns whose type is to be another than the one found, one a line: "
+            "name = number, category or ignored."
+        ),
+    )
+    leave_out_unlabelled: bool = Field(
+        True,
+        title=_("Leave out rows without a target"),
+        description=_("Leave out the rows of a table in which every target is missing."),
     )
     longest_px: int = Field(
         256,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import unicodedata
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from training.data.characters import normalise, writable
 from training.data.labels import MAX_LABEL, Labels
 from training.data.labels import remarks as label_remarks
 from training.data.prepare_spec import PrepareSpec
@@ -153,35 +153,16 @@ def _batches(reader: Reader, found: _Found) -> Iterator[list[Document]]:
         if labels is not None and document.label is None:
             labels.unlabelled += 1
             continue
-        writable = _writable(text)
-        statistics.replaced += writable != text
-        label = None if document.label is None else _writable(document.label)[:MAX_LABEL]
-        waiting.append(Document(document.id, writable, label))
+        written = writable(text)
+        statistics.replaced += written != text
+        label = None if document.label is None else writable(document.label)[:MAX_LABEL]
+        waiting.append(Document(document.id, written, label))
         characters += len(text) + 100
         if characters >= BATCH_CHARACTERS:
             yield waiting
             waiting, characters = [], 0
     if waiting:
         yield waiting
-
-
-def normalise(text: str) -> str:
-    """What makes two texts the same: their characters in NFC, however the white space runs."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def _writable(text: str) -> str:
-    """The text without what UTF-8 (half surrogates) or a database (NUL) cannot hold."""
-    if "\0" not in text:
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            pass
-        else:
-            return text
-    # By way of UTF-16, two escaped halves that stand together become the character they mean.
-    halves = text.replace("\0", "\ufffd").encode("utf-16-le", "surrogatepass")
-    return halves.decode("utf-16-le", "replace")
 
 
 def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from webapp.datasets.models import DatasetVersion
+from webapp.datasets.table_figures import TYPES
 from webapp.jobs.models import Job, State
 from webapp.jobs.selectors import sentence
 
@@ -34,8 +35,10 @@ SPLIT_NAMES: dict[str, Any] = {
 }
 
 
-#: Kind of data → the histogram in its summary, and what is counted there.
-HISTOGRAMS = {"text": ("lengths", "documents"), "image": ("sides", "images")}
+#: Kind of data → what its examples are called in its summary.
+COUNTED = {"text": "documents", "image": "images", "table": "rows"}
+#: Kind of data → the histogram of its examples' sizes; rows of a table have none.
+HISTOGRAMS = {"text": "lengths", "image": "sides"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Split:
-    """A split; ``tokens`` is None for images. The share is of tokens, or of images."""
+    """A split; ``tokens`` is None for images and tables. The share is of tokens, or of examples."""
 
     name: str
     label: Any
@@ -93,7 +96,9 @@ class Progress:
 
 def bars(version: DatasetVersion) -> list[Bar]:
     """The histogram: tokens a document, or the longer side of an image in pixels."""
-    histogram, counted = HISTOGRAMS[version.kind]
+    if version.kind not in HISTOGRAMS:
+        return []
+    histogram, counted = HISTOGRAMS[version.kind], COUNTED[version.kind]
     ranges = _framed(
         [
             {"from": row["from"], "to": row["to"], "examples": row[counted]}
@@ -139,7 +144,7 @@ def _framed(ranges: list[dict[str, int]]) -> list[dict[str, int]]:
 def splits(version: DatasetVersion) -> list[Split]:
     """Examples of training, validation and test, with their share."""
     rows = version.summary.get("splits") or {}
-    counted = HISTOGRAMS[version.kind][1]
+    counted = COUNTED[version.kind]
     weights = [row.get("tokens", row[counted]) for row in rows.values()]
     total = sum(weights) or 1
     return [
@@ -188,10 +193,14 @@ def progress(job: Job, size: int) -> Progress:
 
 def settings_used(version: DatasetVersion) -> list[tuple[Any, Any]]:
     """The settings of the check that mattered, as they are called in the form."""
-    from webapp.datasets.forms import IMAGE_SETTINGS, SETTINGS, TEXT_SETTINGS, SettingsForm
+    from webapp.datasets.forms import KIND_SETTINGS, SETTINGS, SettingsForm
 
     form = SettingsForm()
-    left_out = TEXT_SETTINGS if version.kind == "image" else IMAGE_SETTINGS
+    left_out = {
+        name for kind, names in KIND_SETTINGS.items() if kind != version.kind for name in names
+    }
+    if version.kind == "table" and not version.job.spec.get("label_field"):
+        left_out.add("label_field")
     rows: list[tuple[Any, Any]] = []
     for name in SETTINGS:
         value = version.job.spec.get(name)
@@ -201,6 +210,11 @@ def settings_used(version: DatasetVersion) -> list[tuple[Any, Any]]:
         choices = dict(getattr(field, "choices", []))
         if isinstance(value, bool):
             shown: Any = gettext("yes") if value else gettext("no")
+        elif isinstance(value, list):
+            shown = ", ".join(value) or gettext("none")
+        elif isinstance(value, dict):
+            types = [f"{column}: {TYPES[type]}" for column, type in value.items()]
+            shown = ", ".join(types) or gettext("as found")
         elif value == "":
             none = name == "label_field" and version.kind == "text"
             shown = gettext("none") if none else gettext("automatic")

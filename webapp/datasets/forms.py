@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -13,18 +14,23 @@ from training.data.sniff import Content
 from training.settings import problems
 from webapp.accounts.models import Team, User
 from webapp.datasets import services, uploads
+from webapp.datasets.lines import NamesField, TypesField
 from webapp.datasets.models import Dataset, Upload
 from webapp.jobs.selectors import sentence
 from webapp.spec_fields import field_of, show_problems, told
 
 #: Settings that only this kind of data has.
-TEXT_SETTINGS = ("text_field",)
-IMAGE_SETTINGS = ("folders_are_classes", "longest_px")
+KIND_SETTINGS = {
+    "text": ("text_field",),
+    "image": ("folders_are_classes", "longest_px"),
+    "table": ("targets", "columns", "leave_out_unlabelled"),
+}
 SETTINGS = (
     "format",
-    *TEXT_SETTINGS,
+    *KIND_SETTINGS["text"],
     "label_field",
-    *IMAGE_SETTINGS,
+    *KIND_SETTINGS["image"],
+    *KIND_SETTINGS["table"],
     "leave_out_rare",
     "validation_percent",
     "test_percent",
@@ -33,18 +39,25 @@ SETTINGS = (
 )
 
 
+FORMATS: dict[str, Any] = {
+    "auto": _("automatic"),
+    "text": _("plain text: documents between blank lines"),
+    "jsonl": _("JSON Lines: an object a line"),
+    "csv": _("CSV: a header, then a document a row"),
+    "parquet": _("Parquet: a document a row"),
+    "images": _("images: a ZIP of folders, or of images and a list"),
+    "table": _("table: CSV, JSON Lines or Parquet with a value a cell"),
+}
+
+#: What spreadsheet programs save: ZIP archives by content, told apart by name to say what to do.
+WORKBOOKS = (".xlsx", ".xlsm", ".ods")
+
+
 class SettingsForm(forms.Form):
     """How an upload is read and split."""
 
     format = forms.ChoiceField(
-        choices=[
-            ("auto", _("automatic")),
-            ("text", _("plain text: documents between blank lines")),
-            ("jsonl", _("JSON Lines: an object a line")),
-            ("csv", _("CSV: a header, then a document a row")),
-            ("parquet", _("Parquet: a document a row")),
-            ("images", _("images: a ZIP of folders, or of images and a list")),
-        ],
+        choices=list(FORMATS.items()),
         **told(PrepareSpec, "format"),
     )
     text_field = forms.CharField(
@@ -63,6 +76,11 @@ class SettingsForm(forms.Form):
         required=False, **told(PrepareSpec, "folders_are_classes")
     )
     longest_px = field_of(PrepareSpec, "longest_px", required=False)
+    targets = NamesField(**told(PrepareSpec, "targets"))
+    columns = TypesField(**told(PrepareSpec, "columns"))
+    leave_out_unlabelled = forms.BooleanField(
+        required=False, **told(PrepareSpec, "leave_out_unlabelled")
+    )
     leave_out_rare = forms.BooleanField(required=False, **told(PrepareSpec, "leave_out_rare"))
     validation_percent = forms.FloatField(
         widget=forms.NumberInput(attrs={"min": "0.1", "max": "50", "step": "any"}),
@@ -81,12 +99,15 @@ class SettingsForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
-        values = {name: data[name] for name in SETTINGS if data.get(name) is not None}
         try:
-            self.spec = PrepareSpec(path="", **values)
+            self.spec = PrepareSpec(path="", **self.settings(data))
         except ValidationError as error:
             show_problems(self, problems(error))
         return data
+
+    def settings(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The spec's settings, from what the form holds."""
+        return {name: data[name] for name in SETTINGS if data.get(name) is not None}
 
 
 class FileForm(SettingsForm):
@@ -123,7 +144,9 @@ class FileForm(SettingsForm):
             self.add_error("file", sentence("parquet_needed", {}))
         elif not content.is_text and not _is_read(content, format, self.arrived.filename):
             refusal = content.refusal()
-            self.add_error("file", sentence(refusal.code, refusal.params))
+            is_workbook = content.is_zip and self.arrived.filename.lower().endswith(WORKBOOKS)
+            code = "content_workbook" if is_workbook else refusal.code
+            self.add_error("file", sentence(code, refusal.params))
         return data
 
     def _take(self, data: dict[str, Any]) -> Upload | None:
@@ -151,7 +174,7 @@ def _is_read(content: Content, format: str | None, filename: str) -> bool:
     if content.is_zip:
         named = filename.lower().endswith(".zip")
         return format == "images" or (format == "auto" and named)
-    return content.is_parquet and format in ("auto", "parquet")
+    return content.is_parquet and format in ("auto", "parquet", "table")
 
 
 class AboutForm(forms.Form):

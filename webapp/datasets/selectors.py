@@ -72,7 +72,7 @@ def version_for(user: User) -> QuerySet[DatasetVersion]:
 
 def of_texts(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
     """Those that hold texts, or may turn out to: what a language model learns from."""
-    unknown = Q(summary__kind__isnull=True) & ~Q(job__spec__format="images")
+    unknown = Q(summary__kind__isnull=True) & ~Q(job__spec__format__in=["images", "table"])
     return rows.filter(unknown | Q(summary__kind="text"))
 
 
@@ -101,6 +101,19 @@ def ready_texts(user: User, team: Team) -> QuerySet[DatasetVersion]:
         .defer("preview")
         .order_by("dataset__name", "-number")
     )
+
+
+def with_columns(version: DatasetVersion) -> DatasetVersion | None:
+    """A version that tells which columns a table has: itself, or an earlier check of its file.
+
+    None where none does, or where the file was read, or was to be read, as something else.
+    """
+    if version.is_ready:
+        return version if version.kind == "table" else None
+    if not version.raw_blake3 or version.job.spec.get("format") not in ("auto", "table"):
+        return None
+    rows = DatasetVersion.objects.filter(dataset=version.dataset, raw_blake3=version.raw_blake3)
+    return rows.filter(summary__kind="table").order_by("-number").first()
 
 
 def same_content(version: DatasetVersion) -> DatasetVersion | None:

@@ -16,9 +16,10 @@ from django.views.decorators.vary import vary_on_headers
 from webapp.accounts import permissions
 from webapp.accounts.models import Team
 from webapp.accounts.selectors import can_write
-from webapp.datasets import figures, images, selectors, services
+from webapp.datasets import figures, images, selectors, services, table_figures
 from webapp.datasets.filters import DEFAULT_SORT, SORTS, DatasetFilter
 from webapp.datasets.forms import (
+    FORMATS,
     SETTINGS,
     AboutForm,
     EditForm,
@@ -27,6 +28,7 @@ from webapp.datasets.forms import (
     SettingsForm,
 )
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
+from webapp.datasets.table_form import TableForm
 from webapp.heads import selectors as heads
 from webapp.htmx import PortalRequest, wants_fragment
 from webapp.jobs.errors import IllegalTransition
@@ -205,6 +207,9 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
         "runs": selectors.runs_using(row),
         "heads": heads.heads_with_data(request.user, row),
     }
+    if row.kind == "table":
+        columns = table_figures.columns(row)
+        context |= {"columns": columns, "targets": table_figures.targets(row, columns)}
     template = "datasets/version.html"
     if wants_fragment(request):
         template += "#body"
@@ -243,7 +248,7 @@ def again(request: PortalRequest, pk: str) -> HttpResponse:
     """Check a file again with other settings; it need not be uploaded again."""
     row = get_object_or_404(selectors.version_for(request.user), pk=pk)
     permissions.check_can_edit(request.user, row)
-    form = SettingsForm(request.POST or None, initial=_settings_of(row))
+    form = _again_form(request, row)
     if request.method == "POST" and form.is_valid():
         try:
             made = services.version_check_again(version=row, spec=form.spec, actor=request.user)
@@ -258,6 +263,28 @@ def again(request: PortalRequest, pk: str) -> HttpResponse:
         "sentence": error_sentence(row.job),
     }
     return render(request, "datasets/again.html", context, status=422 if form.errors else 200)
+
+
+def _again_form(request: PortalRequest, row: DatasetVersion) -> SettingsForm:
+    """Of a table, each column that is known can be chosen; else they are named by hand.
+
+    ``format`` in the address asks for another reading: texts as a table, or a table as texts.
+    """
+    known, settings = selectors.with_columns(row), _settings_of(row)
+    wanted = request.GET.get("format", "")
+    if wanted in FORMATS and wanted != "table":
+        settings |= {"format": wanted, "targets": [], "columns": {}}
+        return SettingsForm(request.POST or None, initial=settings)
+    if known is None:
+        settings |= {"format": wanted} if wanted in FORMATS else {}
+        return SettingsForm(request.POST or None, initial=settings)
+    return TableForm(
+        request.POST or None,
+        initial=settings,
+        columns=known.summary["columns"],
+        targets=[target["name"] for target in known.summary["targets"]],
+        chosen=None if known == row else row.job.spec,
+    )
 
 
 @require_POST

@@ -16,6 +16,7 @@ SETTINGS = {
     "format": "auto",
     "text_field": "",
     "folders_are_classes": "on",
+    "leave_out_unlabelled": "on",
     "validation_percent": "5",
     "test_percent": "5",
     "remove_duplicates": "on",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -30,56 +30,26 @@ SNIFF_CHARACTERS = 64 * 1024
 Row = tuple[int, list[str]]
 
 
-class CsvReader(Reader):
-    """A table whose first row names the columns; quoted fields may hold line breaks."""
+class Records:
+    """Rows that are not blank, each with the number of the line it starts on; the header is one.
 
-    format = "csv"
+    Raises:
+        TrainingError: What :class:`~training.data.readers.lines.Lines` says of the file; while
+            reading, ``csv_quote_open`` or ``csv_row_invalid``.
+    """
 
-    def __init__(self, path: Path, text_field: str = "", label_field: str = "") -> None:
+    def __init__(self, path: Path) -> None:
         self._lines = Lines(path)
         self.encoding = self._lines.encoding
         self.delimiter = sniff_delimiter(path)
         self._line = 0
-        self._rows = self._records()
-        _, header = next(self._rows, (0, []))
-        if not header:
-            raise TrainingError("documents_all_empty", field="path", empty=0)
-        self._names = _named(header)
-        self._sample: list[Row] = []
-        size = 0
-        for line, row in self._rows:
-            self._sample.append((line, row))
-            size += sum(map(len, row))
-            if len(self._sample) >= SAMPLE_ROWS or size >= SAMPLE_CHARACTERS:
-                break
-        rows = [dict(zip(self._names, row, strict=False)) for _, row in self._sample]
-        self.text_field = find_text_field(self._names, rows, text_field)
-        require_label_field(self._names, self.text_field, label_field)
-        self.label_field = label_field
-        self.columns = [name[:MAX_NAME] for name in self._names][:MAX_COLUMNS]
 
     @property
     def bytes_read(self) -> int:
+        """How far into the file the rows are."""
         return self._lines.bytes_read
 
-    def __iter__(self) -> Iterator[Document]:
-        place, width = self._names.index(self.text_field), len(self._names)
-        label = self._names.index(self.label_field) if self.label_field else None
-        for number, (line, row) in enumerate(chain(self._sample, self._rows)):
-            if len(row) != width:
-                raise TrainingError(
-                    "csv_fields",
-                    field="path",
-                    row=number + 1,
-                    line=line,
-                    found=len(row),
-                    expected=width,
-                )
-            found = row[label].strip() if label is not None else ""
-            yield Document(number, row[place], found or None)
-
-    def _records(self) -> Iterator[Row]:
-        """Rows that are not blank, each with the number of the line it starts on."""
+    def __iter__(self) -> Iterator[Row]:
         csv.field_size_limit(MAX_FIELD_CHARACTERS)
         reader = csv.reader(self._numbered(), delimiter=self.delimiter, strict=True)
         number = 0
@@ -106,6 +76,46 @@ class CsvReader(Reader):
         for line in self._lines:
             self._line += 1
             yield line + "\n"
+
+
+class CsvReader(Reader):
+    """A table whose first row names the columns; quoted fields may hold line breaks."""
+
+    format = "csv"
+
+    def __init__(self, path: Path, text_field: str = "", label_field: str = "") -> None:
+        self._records = Records(path)
+        self.encoding = self._records.encoding
+        self.delimiter = self._records.delimiter
+        self._rows = iter(self._records)
+        _, header = next(self._rows, (0, []))
+        if not header:
+            raise TrainingError("documents_all_empty", field="path", empty=0)
+        self._names = named(header)
+        self._sample: list[Row] = []
+        size = 0
+        for line, row in self._rows:
+            self._sample.append((line, row))
+            size += sum(map(len, row))
+            if len(self._sample) >= SAMPLE_ROWS or size >= SAMPLE_CHARACTERS:
+                break
+        rows = [dict(zip(self._names, row, strict=False)) for _, row in self._sample]
+        self.text_field = find_text_field(self._names, rows, text_field)
+        require_label_field(self._names, self.text_field, label_field)
+        self.label_field = label_field
+        self.columns = [name[:MAX_NAME] for name in self._names][:MAX_COLUMNS]
+
+    @property
+    def bytes_read(self) -> int:
+        return self._records.bytes_read
+
+    def __iter__(self) -> Iterator[Document]:
+        place, width = self._names.index(self.text_field), len(self._names)
+        label = self._names.index(self.label_field) if self.label_field else None
+        for number, (line, row) in enumerate(chain(self._sample, self._rows)):
+            require_width(row, width, number + 1, line)
+            found = row[label].strip() if label is not None else ""
+            yield Document(number, row[place], found or None)
 
 
 def sniff_delimiter(path: Path) -> str:
@@ -138,10 +148,24 @@ def sniff_delimiter(path: Path) -> str:
     return best
 
 
-def _named(header: list[str]) -> list[str]:
+def require_width(row: list[str], expected: int, number: int, line: int) -> None:
+    """Refuse a row with more or fewer fields than the header.
+
+    Raises:
+        TrainingError: ``csv_fields``.
+    """
+    if len(row) != expected:
+        raise TrainingError(
+            "csv_fields", field="path", row=number, line=line, found=len(row), expected=expected
+        )
+
+
+def named(header: Iterable[str]) -> list[str]:
     """The header's names, made distinct: a nameless or repeated column is called by its number."""
-    found: list[str] = []
+    found: dict[str, None] = {}
     for number, name in enumerate(header, 1):
         name = name.strip()
-        found.append(name if name and name not in found else f"{name} #{number}".strip())
-    return found
+        while not name or name in found:
+            name = f"{name} #{number}".strip()
+        found[name] = None
+    return list(found)

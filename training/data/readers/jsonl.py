@@ -33,7 +33,7 @@ class JsonlReader(Reader):
     def __init__(self, path: Path, text_field: str = "", label_field: str = "") -> None:
         self._lines = Lines(path)
         self.encoding = self._lines.encoding
-        self._rows = self._objects()
+        self._rows = objects(self._lines)
         self._sample: list[Row] = []
         size = 0
         for line, row in self._rows:
@@ -99,39 +99,46 @@ class JsonlReader(Reader):
             )
         return value
 
-    def _objects(self) -> Iterator[Row]:
-        good = 0
-        for number, line in enumerate(self._lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            # ValueError beside JSONDecodeError: an integer of more than 4,300 digits.
-            except (ValueError, RecursionError) as error:
-                if good == 0 and line.lstrip().startswith("["):
-                    raise TrainingError("json_list", field="path") from error
-                detail = getattr(error, "msg", None) or type(error).__name__
-                column = getattr(error, "colno", 1)
-                raise TrainingError(
-                    "json_row_invalid",
-                    field="path",
-                    line=number,
-                    character=column,
-                    detail=detail,
-                    good=good,
-                ) from error
-            if not isinstance(row, dict):
-                if good == 0 and isinstance(row, list):
-                    raise TrainingError("json_list", field="path")
-                raise TrainingError(
-                    "json_row_not_object",
-                    field="path",
-                    line=number,
-                    type=_type_name(row),
-                    good=good,
-                )
-            good += 1
-            yield number, row
+
+def objects(lines: Lines) -> Iterator[Row]:
+    """The object of each line that is not blank, with the line's number.
+
+    Raises:
+        TrainingError: ``json_list``, ``json_row_invalid``, ``json_row_not_object``, or what the
+            lines say.
+    """
+    good = 0
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        # ValueError beside JSONDecodeError: an integer of more than 4,300 digits.
+        except (ValueError, RecursionError) as error:
+            if good == 0 and line.lstrip().startswith("["):
+                raise TrainingError("json_list", field="path") from error
+            detail = getattr(error, "msg", None) or type(error).__name__
+            column = getattr(error, "colno", 1)
+            raise TrainingError(
+                "json_row_invalid",
+                field="path",
+                line=number,
+                character=column,
+                detail=detail,
+                good=good,
+            ) from error
+        if not isinstance(row, dict):
+            if good == 0 and isinstance(row, list):
+                raise TrainingError("json_list", field="path")
+            raise TrainingError(
+                "json_row_not_object",
+                field="path",
+                line=number,
+                type=_type_name(row),
+                good=good,
+            )
+        good += 1
+        yield number, row
 
 
 def _type_name(value: Any) -> str:

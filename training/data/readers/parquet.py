@@ -39,7 +39,7 @@ class ParquetReader(Reader):
 
         if not path.is_file():
             raise TrainingError("file_missing", field="path")
-        with _naming_damage():
+        with naming_damage():
             self._file = pq.ParquetFile(path)
         schema = self._file.schema_arrow
         self._strings = [field.name for field in schema if _holds_text(field.type)]
@@ -56,7 +56,7 @@ class ParquetReader(Reader):
         self.text_field = find_text_field(names, rows, text_field)
         require_label_field(names, self.text_field, label_field)
         self.label_field = label_field
-        if label_field and _is_nested(schema.field(label_field).type):
+        if label_field and is_nested(schema.field(label_field).type):
             raise TrainingError(
                 "parquet_label_not_simple",
                 field="label_field",
@@ -88,13 +88,13 @@ class ParquetReader(Reader):
         return found
 
     def _rows(self, columns: list[str]) -> Iterator[dict[str, Any]]:
-        with _naming_damage():
+        with naming_damage():
             for batch in self._file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
                 yield from batch.to_pylist()
 
 
 @contextmanager
-def _naming_damage() -> Iterator[None]:
+def naming_damage() -> Iterator[None]:
     """Turn what the library says of a damaged file into a refusal."""
     import pyarrow as pa
 
@@ -122,7 +122,8 @@ def _holds_text(kind: Any) -> bool:
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
-def _is_nested(kind: Any) -> bool:
+def is_nested(kind: Any) -> bool:
+    """Whether values of a type are lists, structures or maps."""
     import pyarrow.types as types
 
     return bool(types.is_nested(kind))

@@ -208,7 +208,7 @@ def test_every_format_of_texts_in_the_spec_has_a_reader():
     from training.data.prepare_spec import PrepareSpec
 
     allowed = PrepareSpec.model_json_schema()["properties"]["format"]["enum"]
-    assert set(allowed) == {"auto", "images", *READERS}
+    assert set(allowed) == {"auto", "images", "table", *READERS}
 
 
 # --- faults -----------------------------------------------------------------------------------
@@ -302,5 +302,7 @@ def test_every_code_of_the_readers_is_tested_here():
     elsewhere |= {"label_column_missing", "label_column_is_text", "json_label_not_simple"}
     # By tests/unit/training/data/test_parquet.py.
     elsewhere |= {"parquet_broken", "parquet_text_not_string", "parquet_label_not_simple"}
+    # By tests/unit/training/data/test_tables.py.
+    elsewhere |= {"table_columns_too_many", "table_rows_too_many", "table_names_twice"}
     assert codes - elsewhere <= {code for _, _, code, _ in FAULTS}
     assert codes >= elsewhere
