@@ -7,16 +7,12 @@ from training.methods.feature_matching import frozen_features, moco
 from training.methods.self_supervised import causal_lm
 from training.methods.task_related import byol, classification, simclr, simsiam
 
-LOOP_METHODS: dict[str, LoopMethod] = {
-    method.name: method
-    for method in (
-        causal_lm.METHOD,
-        classification.METHOD,
-        simclr.METHOD,
-        byol.METHOD,
-        simsiam.METHOD,
-        moco.METHOD,
-    )
+#: Those on two views of an image (:mod:`training.siamese`).
+SIAMESE_METHODS: dict[str, LoopMethod] = {
+    method.name: method for method in (simclr.METHOD, byol.METHOD, simsiam.METHOD, moco.METHOD)
 }
+LOOP_METHODS: dict[str, LoopMethod] = {
+    method.name: method for method in (causal_lm.METHOD, classification.METHOD)
+} | SIAMESE_METHODS
 WORK_METHODS: dict[str, WorkMethod] = {method.name: method for method in (frozen_features.METHOD,)}
 METHODS: dict[str, Method] = {**LOOP_METHODS, **WORK_METHODS}

@@ -67,14 +67,14 @@ class ViewsSpec(Settings):
         title=_("Views in grey"),
         description=_("Share of the views without colours."),
     )
-    #: A checkpoint whose normalisation is used, and nothing else of it. A scratch twin takes its
-    #: transfer's source here, so that both are shown the same.
-    checkpoint: str = ""
     blur: Share = Field(
         0.0,
         title=_("Blurred views"),
         description=_("Share of the views that are blurred; 0.5 for photographs of some size."),
     )
+    #: A checkpoint whose normalisation is used, and nothing else of it. A scratch twin takes its
+    #: transfer's source here, so that both are shown the same.
+    checkpoint: str = ""
 
 
 class SiameseTrainingSpec(OptimisationSpec):

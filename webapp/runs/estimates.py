@@ -24,6 +24,7 @@ from training.estimate import (
     estimate,
     flops_per_token,
 )
+from training.methods.registry import SIAMESE_METHODS
 from training.methods.task_related.classification_spec import ClassificationSpec, estimate_run
 from training.siamese import settings as siamese
 from training.siamese.settings import SiameseSpec
@@ -120,7 +121,7 @@ def _two_views(spec: SiameseSpec, config: BackboneConfig, team: Team) -> Outlook
 OUTLOOKS: dict[str, Callable[[Any, Any, Team], Outlook]] = {
     "causal_lm": _language_model,
     "classification": _classifier,
-    **dict.fromkeys(("simclr", "byol", "simsiam", "moco"), _two_views),
+    **dict.fromkeys(SIAMESE_METHODS, _two_views),
 }
 
 

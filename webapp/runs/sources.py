@@ -9,7 +9,7 @@ from django.db.models import Q
 from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import PRESETS
 from training.backbones.registry import BACKBONES, config_of
-from training.methods.registry import LOOP_METHODS
+from training.methods.registry import LOOP_METHODS, SIAMESE_METHODS
 from training.methods.task_related.classification_spec import with_classes
 from training.siamese.settings import pooled_config
 from webapp.accounts.models import Team
@@ -151,7 +151,7 @@ def _backbone(run: Run, config: BackboneConfig) -> BackboneConfig:
 MODELS = {
     "causal_lm": _language_model,
     "classification": _classifier,
-    **dict.fromkeys(("simclr", "byol", "simsiam", "moco"), _backbone),
+    **dict.fromkeys(SIAMESE_METHODS, _backbone),
 }
 
 

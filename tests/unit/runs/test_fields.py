@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from training.methods.registry import LOOP_METHODS
+from training.methods.registry import LOOP_METHODS, SIAMESE_METHODS
 from webapp.runs.dotted import flat
 from webapp.runs.estimates import OUTLOOKS
 from webapp.runs.forms import FORMS
@@ -40,8 +40,7 @@ WHOLE: dict[str, dict[str, Any]] = {
         "training": {"lora": {}},
     },
     **{
-        method: {"data": {"path": "d"}, "source": {"checkpoint": "c"}}
-        for method in ("simclr", "byol", "simsiam", "moco")
+        method: {"data": {"path": "d"}, "source": {"checkpoint": "c"}} for method in SIAMESE_METHODS
     },
 }
 SETTINGS = [(method, path) for method, layout in LAYOUTS.items() for path in layout.paths]
