@@ -60,7 +60,7 @@ def test_a_classifier_is_pretrained_watched_and_carried_over(page: Page) -> None
     expect(page.locator("#live")).to_contain_text("Examples per second")
     expect(page.get_by_role("heading", name="What it writes")).to_have_count(0)
     expect(page.locator(".run-side")).to_contain_text("ResNet and ResNeXt, 4 layers")
-    page.get_by_role("link", name="Report").click()
+    page.get_by_role("link", name="Full report").click()
     expect(section(page, "Beside what it must beat")).to_contain_text(
         "raw pixels (logistic regression)"
     )
@@ -136,7 +136,7 @@ def test_a_network_of_texts_is_adapted_by_low_rank_updates(page: Page, tmp_path:
     page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url(RUN)
     wait_state(page, "#live", "succeeded", timeout_s=JOB_S)
-    page.get_by_role("link", name="Report").click()
+    page.get_by_role("link", name="Full report").click()
     expect(section(page, "Beside what it must beat")).to_contain_text("words alone (TF-IDF)")
     expect(section(page, "Where it is most wrong")).to_contain_text("so it")
     page.get_by_role("link", name="Checkpoint", exact=True).click()

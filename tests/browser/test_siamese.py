@@ -45,6 +45,8 @@ def test_features_are_learned_without_labels_and_fine_tuned(page: Page) -> None:
     wait_state(page, "#live", "succeeded", timeout_s=JOB_S)
     expect(page.locator("#live")).to_contain_text("Nearest neighbours")
     expect(page.locator("#live")).not_to_contain_text("Best validation loss")
+    # What it made stands beside without a reload.
+    expect(page.locator("#where").get_by_role("link", name="Views of colours")).to_be_visible()
     expect(page.locator("#run-chart-metric option").first).to_have_text("accuracy of the features")
     assert violations(page) == []
     page.get_by_role("link", name="Full report").click()

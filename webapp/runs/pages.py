@@ -191,12 +191,23 @@ def score_rows(run: Run) -> list[ScoreRow]:
     return rows
 
 
+def where_context(run: Run) -> dict[str, Any]:
+    """Where a run came from and what it made; what can be done with that."""
+    model = selectors.model_of(run)
+    return {
+        "derived": selectors.derived_runs(run)[:10],
+        "model": model,
+        "architecture": model and BACKBONES[model.architecture],
+    }
+
+
 def detail_context(run: Run, user: Any) -> dict[str, Any]:
     """The whole page of a run."""
     samples = selectors.samples(run)
     return (
         live_context(run, user)
         | outcome_context(run, user)
+        | where_context(run)
         | {
             "samples": selectors.samples_by_step(samples),
             "log": selectors.newest_log_lines(run),
@@ -205,10 +216,7 @@ def detail_context(run: Run, user: Any) -> dict[str, Any]:
             "settings": side_by_side([run.job.spec]),
             "tags": run.tags.all(),
             "audit": selectors.audit_events(run),
-            "derived": selectors.derived_runs(run)[:10],
             "lineage": _lineage(run, user),
-            "model": (model := selectors.model_of(run)),
-            "architecture": model and BACKBONES[model.architecture],
             "makes_samples": "sample_every" in run.job.spec["evaluation"],
             "chart": chart([run, selectors.twin_of(run)], pair=True),
             "metrics": metric_choices([run], pair=True),

@@ -223,7 +223,8 @@ def live(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         "fresh_log": log_lines(run.job, after_seq=seq),
     }
     if request.GET.get("outcome") != context["outcome_key"]:
-        context |= pages.outcome_context(run, request.user)
+        # What it made, and what can be done with it, stand there without a reload too.
+        context |= pages.outcome_context(run, request.user) | pages.where_context(run)
         context["show_outcome"] = True
     return render(request, "runs/detail.html#poll", context)
 

@@ -140,7 +140,8 @@ def test_the_outcome_comes_by_polling_once_both_have_ended(alice: Client, cast: 
     set_state(run.twin, State.SUCCEEDED)
     comparison_update(run.twin)
     text = alice.get(f"/runs/{run.pk}/live", {"outcome": "running-queued-"}).text
-    assert 'id="outcome" hx-swap-oob="true"' in text
+    for part in ("outcome", "run-actions", "where"):
+        assert f'id="{part}" hx-swap-oob="true"' in text
     assert "The transfer helped" in text
     again = alice.get(f"/runs/{run.pk}/live", {"outcome": "succeeded-succeeded-compared"}).text
     assert "The transfer helped" not in again
