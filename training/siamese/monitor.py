@@ -24,7 +24,7 @@ from training.features.heads import Matrix, neighbours_classes, probe_classes
 #: Spread of the projections below which they are all but the same.
 COLLAPSED: Final = 0.1
 #: Spread that is too little where nearest neighbours have lost something.
-NARROW: Final = 0.3
+NARROW: Final = 0.5
 #: By how much neighbours must be better than at the start to speak for projections so close.
 SURELY_BETTER: Final = 0.05
 
