@@ -303,7 +303,7 @@ def _estimate(options: argparse.Namespace) -> int:
     method = import_module("training.methods.registry").LOOP_METHODS.get(spec.method)
     if method is None:
         raise TrainingError("estimate_not_possible", field="method", method=spec.method)
-    config = spec.model
+    config = method.model_of_data(spec) if method.model_of_data else spec.model
     if config is None:
         read = import_module("training.weights.checkpoint").read_checkpoint
         config = read(Path(spec.source.checkpoint)).config

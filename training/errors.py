@@ -445,6 +445,34 @@ MESSAGES: dict[str, str] = {
     "dataset_not_table": _(
         "This data set holds no table, and this method learns from tables. Choose other data."
     ),
+    "table_without_target": _(
+        "This table has no target. Say which column is to be predicted, on the page of the data "
+        "set, and train on the version that this makes."
+    ),
+    "table_target_number": _(
+        "The target %(column)s is a number, and this method tells classes apart. Make it a "
+        "category on the page of the data set, or choose another target."
+    ),
+    "table_target_unknown": _("%(column)s is no target of this table. Its targets are: %(known)s."),
+    "table_columns_missing": _(
+        "The model looks at columns that this table does not have, or has as another type: "
+        "%(columns)s. Give it a table with them."
+    ),
+    "table_columns_new": _(
+        "The source knows nothing of these columns: %(columns)s. Leave them out of the table, or "
+        "train without a source."
+    ),
+    "cross_column_unknown": _(
+        "There is no input %(column)s to cross. The table's inputs are: %(known)s."
+    ),
+    "checkpoint_without_table": _(
+        "The checkpoint does not say which columns it looks at: table.json is missing or "
+        "unreadable. Choose another one."
+    ),
+    "model_of_tables": _(
+        "A %(architecture)s model goes with the columns of one table, and this does not carry "
+        "them along. Start a run from the checkpoint instead."
+    ),
     "warning_table_no_target": _(
         "No target is chosen yet. Choose the columns that are to be predicted, and the splits are "
         "made so that each class is in all of them."

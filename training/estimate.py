@@ -201,6 +201,39 @@ def estimate_siamese(
     )
 
 
+def estimate_table(
+    spec: Any, config: BackboneConfig, slots: int, examples_per_s: float | None = None
+) -> Estimate:
+    """What is known of a run on a table; the table's own arrays come on top.
+
+    Args:
+        spec: A :class:`training.methods.task_related.wide_deep_spec.WideDeepSpec`.
+        config: Its model.
+        slots: Values that the optimisers keep.
+        examples_per_s: As measured before, for ``seconds``.
+    """
+    training = spec.training
+    parameters = config.parameter_count()
+    memory = {
+        "process": PROCESS_BYTES,
+        "weights": 4 * parameters,
+        "gradients": 4 * parameters * (2 if training.accumulation > 1 else 1),
+        "optimizer": 4 * slots,
+        "best": 4 * parameters,
+    }
+    examples = training.steps * training.batch_size * training.accumulation
+    return Estimate(
+        parameters=parameters,
+        trainable=parameters,
+        memory=memory,
+        memory_bytes=sum(memory.values()),
+        tokens=examples,
+        flops=0.0,
+        seconds=examples / examples_per_s if examples_per_s else None,
+        disk_bytes=2 * 4 * (parameters + slots) + 8 * parameters + 4 * parameters,
+    )
+
+
 def flops_per_token(config: GPT2Config, sequence_length: int, everything: bool = True) -> float:
     """Operations of a training step for each token: forward 2, backward 4 a weight.
 

@@ -64,6 +64,15 @@ PROBLEMS: dict[str, str] = {
         "The batch of %(batch)s must divide into so many equal parts on each device, of two images "
         "or more."
     ),
+    "one_width_a_column": _("There must be one width for each of the %(columns)s columns."),
+    "cross_columns": _("Cross two to %(most)s different columns, as in education × occupation."),
+    "crosses_without_wide": _(
+        "Only the wide part has crosses: leave them out, or choose another part."
+    ),
+    "network_is_the_source_s": _(
+        "With a source, crosses, buckets and network are the source's: leave those settings at "
+        "their defaults."
+    ),
     "nothing_left_to_train": _("Validation and test share leave nothing to train on."),
     "merge_two": _("An interpolation takes two checkpoints, and there are %(count)s."),
     "merge_several": _("A soup takes two checkpoints or more."),

@@ -17,6 +17,8 @@ SIDES: dict[str, str | Promise] = {
     "twin": _("the scratch twin"),
     "source": _("the source that it began from"),
     "random": _("the same network with random weights"),
+    "boosting": _("gradient-boosted trees on the same columns"),
+    "logistic": _("logistic regression on the same columns"),
     "tfidf": _("words alone (TF-IDF)"),
     "pixels": _("raw pixels (logistic regression)"),
     "majority": _("always the commonest class"),

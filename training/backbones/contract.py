@@ -145,7 +145,8 @@ class Backbone:
 
     Attributes:
         title: Its name for people.
-        kind: What it reads.
+        kind: What it reads. A table's columns, and what their rows of weights mean, stand beside
+            the weights: what does not know of them leaves such a model alone.
         config: Pydantic model of its configuration.
         presets: Named sizes.
         module: Where the Keras model is; imported only by a process that computes with it.
@@ -154,7 +155,7 @@ class Backbone:
     """
 
     title: str
-    kind: Literal["text", "image"]
+    kind: Literal["text", "image", "table"]
     config: type[BackboneConfig]
     presets: dict[str, BackboneConfig]
     module: str

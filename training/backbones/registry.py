@@ -34,6 +34,9 @@ from training.backbones.shufflenet.config import PRESETS as SHUFFLENET_PRESETS
 from training.backbones.shufflenet.config import ShuffleNetConfig
 from training.backbones.vit.config import PRESETS as VIT_PRESETS
 from training.backbones.vit.config import ViTConfig
+from training.backbones.wide_deep.config import PRESETS as WIDE_DEEP_PRESETS
+from training.backbones.wide_deep.config import WideDeepConfig
+from training.errors import TrainingError
 
 _MODEL = "training.backbones.%s.model"
 
@@ -107,7 +110,30 @@ BACKBONES: dict[str, Backbone] = {
         "training.backbones.vit.model",
         "ViT",
     ),
+    "wide_deep": Backbone(
+        "Wide & Deep",
+        "table",
+        WideDeepConfig,
+        dict(WIDE_DEEP_PRESETS),
+        "training.backbones.wide_deep.model",
+        "WideDeep",
+    ),
 }
+
+#: Those of which configuration and weights say all there is to say. A table's model looks at
+#: columns that stand beside them, and is not copied, merged, imported or written in others' forms.
+SELF_CONTAINED = frozenset(key for key, backbone in BACKBONES.items() if backbone.kind != "table")
+
+
+def require_self_contained(config: BackboneConfig, field: str | None = None) -> None:
+    """Refuse a model of tables, by name.
+
+    Raises:
+        TrainingError: ``model_of_tables``.
+    """
+    if config.architecture not in SELF_CONTAINED:
+        title = BACKBONES[config.architecture].title
+        raise TrainingError("model_of_tables", field=field, architecture=title)
 
 
 def config_of(values: Mapping[str, Any]) -> BackboneConfig:

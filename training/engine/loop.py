@@ -18,8 +18,7 @@ import tensorflow as tf
 
 from training import stopping
 from training.engine import state
-from training.engine.optimizer import AdamW
-from training.engine.phases import Phase, first_steps, phase_at
+from training.engine.phases import Phase, phase_at
 from training.engine.schedule import learning_rate
 from training.engine.scoring import Scorer
 from training.errors import TrainingError
@@ -62,13 +61,7 @@ class Loop:
         #: What training changes: those, and the running statistics that follow the batches'.
         self.kept = self.trained | {name: named[name].value for name in task.model.followed_names()}
         with strategy.scope():
-            self.optimizer = AdamW(
-                self.trained,
-                spec.training,
-                task.rates,
-                first_steps(task.phases),
-                task.unscheduled,
-            )
+            self.optimizer = task.optimizer(self.trained, spec.training)
         self.best: Mapping[str, np.ndarray] | None = None
         self.saved_step = -1
         self._steps: dict[Phase, Any] = {}

@@ -1,4 +1,4 @@
-"""AdamW with decoupled decay [0], on variables addressed by name.
+"""What every optimiser has, on variables addressed by name; and AdamW with decoupled decay [0].
 
 Not ``keras.optimizers.AdamW``: gradients must be divided by the number of real tokens and clipped
 by their global norm *after* the sum over replicas and accumulated batches; its slots are addressed
@@ -14,6 +14,7 @@ the own class is also the quicker one.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -23,40 +24,25 @@ import tensorflow as tf
 from training.spec import OptimisationSpec
 
 
-class AdamW:
-    """The optimiser's slots and its update; make it within the strategy's scope.
+class Optimizer(ABC):
+    """Slots by name, and an update of some of the variables; make it within the strategy's scope.
 
     Args:
         variables: What is trained, by name: ``tf.Variable``, mirrored or not.
-        training: Betas, epsilon, decay and clipping.
-        rates: Name → learning rate as a multiple of the run's; 1 where it is missing.
-        first_steps: Name → the step at which it is trained first; 1 where it is missing. Its
-            averages begin at zero there, and are corrected for that from there on.
-        unscheduled: Names whose rate stays at the peak, whatever the run's is at a step.
+        training: Clipping, and what the subclass reads.
+
+    Attributes:
+        slots: ``<variable>.<slot>`` → variable.
     """
 
-    def __init__(
-        self,
-        variables: Mapping[str, Any],
-        training: OptimisationSpec,
-        rates: Mapping[str, float] | None = None,
-        first_steps: Mapping[str, int] | None = None,
-        unscheduled: Collection[str] = (),
-    ) -> None:
+    def __init__(self, variables: Mapping[str, Any], training: OptimisationSpec) -> None:
         self.variables = dict(variables)
         self.training = training
-        self.rates, self.first_steps = rates or {}, first_steps or {}
-        self.unscheduled = frozenset(unscheduled)
         self._strategy = tf.distribute.get_strategy()
         self.slots: dict[str, Any] = {}
-        for name, variable in self.variables.items():
-            for slot in ("m", "v"):
-                self.slots[f"{name}.{slot}"] = tf.Variable(
-                    tf.zeros(variable.shape, tf.float32), trainable=False
-                )
 
     def named(self) -> dict[str, np.ndarray]:
-        """A copy of every slot, ``<variable>.m`` and ``<variable>.v``."""
+        """A copy of every slot by name."""
         return {name: slot.numpy() for name, slot in self.slots.items()}
 
     def load_named(self, values: Mapping[str, np.ndarray]) -> None:
@@ -91,6 +77,50 @@ class AdamW:
         factor = 1.0 / tokens
         if self.training.clip_norm is not None:
             factor *= tf.minimum(1.0, self.training.clip_norm / tf.maximum(norm, 1e-30))
+        self.update(names, gradients, factor, rate, step)
+        return norm
+
+    @abstractmethod
+    def update(
+        self, names: Sequence[str], gradients: Sequence[Any], factor: Any, rate: Any, step: Any
+    ) -> None:
+        """Update variables by their gradients times a factor; as :meth:`apply`, which finds it."""
+
+    def _zeros(self, variable: Any) -> Any:
+        """A slot as large as a variable."""
+        return tf.Variable(tf.zeros(variable.shape, tf.float32), trainable=False)
+
+
+class AdamW(Optimizer):
+    """The optimiser's slots and its update; make it within the strategy's scope.
+
+    Args:
+        variables: What is trained, by name: ``tf.Variable``, mirrored or not.
+        training: Betas, epsilon, decay and clipping.
+        rates: Name → learning rate as a multiple of the run's; 1 where it is missing.
+        first_steps: Name → the step at which it is trained first; 1 where it is missing. Its
+            averages begin at zero there, and are corrected for that from there on.
+        unscheduled: Names whose rate stays at the peak, whatever the run's is at a step.
+    """
+
+    def __init__(
+        self,
+        variables: Mapping[str, Any],
+        training: OptimisationSpec,
+        rates: Mapping[str, float] | None = None,
+        first_steps: Mapping[str, int] | None = None,
+        unscheduled: Collection[str] = (),
+    ) -> None:
+        super().__init__(variables, training)
+        self.rates, self.first_steps = rates or {}, first_steps or {}
+        self.unscheduled = frozenset(unscheduled)
+        for name, variable in self.variables.items():
+            for slot in ("m", "v"):
+                self.slots[f"{name}.{slot}"] = self._zeros(variable)
+
+    def update(
+        self, names: Sequence[str], gradients: Sequence[Any], factor: Any, rate: Any, step: Any
+    ) -> None:
         for name, gradient in zip(names, gradients, strict=True):
             self._strategy.extended.update(
                 self.variables[name],
@@ -105,7 +135,6 @@ class AdamW:
                     step - (self.first_steps.get(name, 1) - 1.0),
                 ),
             )
-        return norm
 
     def _update(
         self,

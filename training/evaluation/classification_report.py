@@ -6,12 +6,13 @@ For a further kind of data, add it here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from training.data.labelled import Labelled
 from training.data.pixels import raw_pixels
 from training.evaluation import baselines
 from training.evaluation.classification import (
+    Labels,
     Probabilities,
     classification_scores,
     worst_predictions,
@@ -22,6 +23,21 @@ from training.features.heads import fit_head
 SHOWN = 100
 #: Characters of a text that a report shows.
 SHOWN_CHARACTERS = 400
+
+
+class Examples(Protocol):
+    """A split, as far as a report looks at it.
+
+    Attributes:
+        labels: Class of each example.
+        rows: What :func:`shown` makes of one.
+    """
+
+    @property
+    def labels(self) -> Labels: ...
+    @property
+    def rows(self) -> Sequence[dict[str, Any]]: ...
+    def __len__(self) -> int: ...
 
 
 def without_a_model(
@@ -53,8 +69,8 @@ def without_a_model(
 def classification_report(
     kind: str,
     split: str,
-    train: Labelled,
-    scored: Labelled,
+    train: Examples,
+    scored: Examples,
     names: Sequence[str],
     predicted: Mapping[str, Probabilities],
     seed: int,
@@ -62,7 +78,7 @@ def classification_report(
     """The fields of a report that are the same for every classifier.
 
     Args:
-        kind: Of the data, ``text`` or ``image``.
+        kind: Of the data, ``text``, ``image`` or ``table``.
         split: That is scored.
         train: What was learned from.
         scored: That split's examples.
@@ -99,13 +115,14 @@ def beaten_by(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def most_wrong(
-    kind: str, split: str, scored: Labelled, probabilities: Probabilities, names: Sequence[str]
+    kind: str, split: str, scored: Examples, probabilities: Probabilities, names: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The predictions with the highest loss, wrong ones first, with what was predicted.
 
     Returns:
         See :func:`training.evaluation.classification.worst_predictions`; instead of its ``place``,
-        of texts ``id`` and ``text``, of images ``id``, ``split`` and where the image lies.
+        of texts ``id`` and ``text``, of images ``id``, ``split`` and where the image lies, of
+        tables ``id`` and ``values``.
     """
     found = []
     for one in worst_predictions(probabilities, scored.labels, names, SHOWN):
@@ -116,6 +133,8 @@ def most_wrong(
 
 def shown(kind: str, split: str, row: dict[str, Any]) -> dict[str, Any]:
     """An example, as a report shows it."""
+    if kind == "table":
+        return row
     if kind == "text":
         return {"id": row["id"], "text": row["text"][:SHOWN_CHARACTERS]}
     wanted = ("id", "name", "width", "height", "offset", "size")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from pydantic import Field
 
 from training.backbones.contract import BackboneConfig
 from training.backbones.image_config import ImageConfig
-from training.backbones.registry import BACKBONES
+from training.backbones.registry import BACKBONES, require_self_contained
 from training.data.pixels import ImageNormalisation, ImagePx
 from training.errors import TrainingError
 from training.errors import gettext_noop as _
@@ -58,8 +58,13 @@ class FeatureSettings(Settings):
 
 
 def kind_of(config: BackboneConfig) -> Kind:
-    """What a model reads."""
-    return BACKBONES[config.architecture].kind
+    """What a model reads.
+
+    Raises:
+        TrainingError: ``model_of_tables``.
+    """
+    require_self_contained(config, "source.checkpoint")
+    return cast(Kind, BACKBONES[config.architecture].kind)
 
 
 def require_settings(config: BackboneConfig, settings: FeatureSettings) -> None:
@@ -71,7 +76,7 @@ def require_settings(config: BackboneConfig, settings: FeatureSettings) -> None:
             images that has none; ``image_size_fixed``; ``image_channels``.
     """
     backbone, pooling = BACKBONES[config.architecture], settings.pooling
-    if pooling not in POOLINGS[backbone.kind]:
+    if pooling not in POOLINGS[kind_of(config)]:
         raise TrainingError(
             "pooling_of_the_other_kind", field="pooling", architecture=backbone.title
         )

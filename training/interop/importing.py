@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from training.backbones.registry import require_self_contained
 from training.command_specs import ImportSpec
 from training.durable import sweep
 from training.errors import TrainingError
@@ -62,6 +63,7 @@ def run(spec: ImportSpec, out: Path, events: EventLog) -> dict[str, str]:
                 model = opened.enter_context(source)
             else:
                 model = read_folder(folder)
+            require_self_contained(model.config)
             _check_values(model, events)
         except RecursionError as error:
             raise TrainingError(

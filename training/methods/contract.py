@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from training.backbones.contract import BackboneConfig
-from training.engine.phases import Phase
+from training.engine.phases import Phase, first_steps
 from training.errors import TrainingError
 from training.estimate import Estimate
 from training.evaluation.transfer_gain import LOSS, Measure
@@ -97,6 +97,15 @@ class Task(ABC):
             variables: What to differentiate by: the phase's tensors, in its order.
             phase: Which part of the run.
         """
+
+    def optimizer(self, variables: Mapping[str, Any], training: OptimisationSpec) -> Any:
+        """A :class:`training.engine.optimizer.Optimizer` of what is trained; default: AdamW.
+
+        Made within the strategy's scope, when the variables have their starting values.
+        """
+        from training.engine.optimizer import AdamW
+
+        return AdamW(variables, training, self.rates, first_steps(self.phases), self.unscheduled)
 
     def follow(self, step: Any) -> None:
         """In a graph, in cross-replica context, after an update: change what follows the weights.
@@ -218,12 +227,15 @@ class LoopMethod(Method):
         twin: A transfer's spec and its source's configuration → the same run without the source.
         estimate: A spec, and the configuration of its model or source → what it will take.
         judged: The curve by which a transfer and its twin are compared.
+        model_of_data: A spec → the configuration of its model, where the data decide that; None:
+            the spec or its source says it.
     """
 
     load: Callable[..., Loaded]
     twin: Callable[[Any, Any], Any]
     estimate: Callable[[Any, Any], Estimate]
     judged: Measure = LOSS
+    model_of_data: Callable[[Any], BackboneConfig] | None = None
 
 
 @dataclass(frozen=True)

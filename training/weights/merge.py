@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from training.backbones.lora import Update, read_adapter
+from training.backbones.registry import require_self_contained
 from training.data.tokenizers import tokenizer_of
 from training.errors import TrainingError
 from training.weights.checkpoint import Checkpoint
@@ -40,10 +41,11 @@ def require_mergeable(models: Sequence[Checkpoint]) -> None:
     """Refuse models that differ in anything but the values of their weights.
 
     Raises:
-        TrainingError: ``merge_architectures``, ``merge_settings``, ``merge_tensors`` or
-            ``merge_tokenizers``, by the first difference.
+        TrainingError: ``model_of_tables``; ``merge_architectures``, ``merge_settings``,
+            ``merge_tensors`` or ``merge_tokenizers``, by the first difference.
     """
     first, *others = models
+    require_self_contained(first.config)
     ours = first.config.model_dump()
     tokenizer: str | None = None
     for number, other in enumerate(others, start=2):

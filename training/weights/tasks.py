@@ -15,6 +15,7 @@ TASKS: dict[str, str] = {
     "text_classification": _("text classification"),
     "text_features": _("features of text"),
     "image_classification": _("image classification"),
+    "table_classification": _("classification of rows"),
 }
 
 #: (architecture, the configuration's ``head`` where the architecture has several) → task.
@@ -35,6 +36,7 @@ TASK_OF: dict[tuple[str, str | None], str] = {
         for name, backbone in BACKBONES.items()
         if backbone.kind == "image"
     },
+    ("wide_deep", None): "table_classification",
 }
 
 

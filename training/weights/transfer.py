@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from training.backbones.contract import BackboneConfig
-from training.backbones.registry import BACKBONES
+from training.backbones.registry import BACKBONES, require_self_contained
 from training.command_specs import CopySpec
 from training.data.packing import documents
 from training.data.text_tokenizer import TextTokenizer
@@ -65,6 +65,8 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
     source = read_checkpoint(Path(spec.source.checkpoint))
     base = read_checkpoint(Path(spec.base)) if spec.base else None
     target = spec.model or (base or source).config
+    for config in (source.config, target):
+        require_self_contained(config, "source.checkpoint")
     words = _words(spec, target, source, base, events)
     if words.tokenizer is not None:
         target = _for_tokenizer(target, words, kept=base is not None)

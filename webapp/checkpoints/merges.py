@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from training.backbones.contract import BackboneConfig
-from training.backbones.registry import BACKBONES, config_of
+from training.backbones.registry import SELF_CONTAINED, config_of
 from webapp.accounts.models import Team, User
 from webapp.checkpoints.models import Checkpoint, CheckpointImport
 from webapp.checkpoints.selectors import HEAVY
@@ -76,7 +76,7 @@ def fitting(*, first: Checkpoint | None, user: User, team: Team) -> list[Checkpo
     """
     rows = (
         Checkpoint.objects.for_user(user)
-        .filter(team=team, architecture__in=BACKBONES)
+        .filter(team=team, architecture__in=SELF_CONTAINED)
         .exclude(stage=Checkpoint.Stage.ARCHIVED)
         .defer(*HEAVY)
         .order_by("-created_at", "-pk")

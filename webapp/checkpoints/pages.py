@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from training.backbones.registry import BACKBONES, config_of
+from training.backbones.registry import BACKBONES, SELF_CONTAINED, config_of
 from training.methods.registry import LOOP_METHODS
 from webapp.accounts.selectors import can_write
 from webapp.checkpoints import downloads, layers, merges, selectors
@@ -39,6 +39,7 @@ def detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
         ),
         # None for an architecture that a newer version of the portal knew.
         "backbone": BACKBONES.get(checkpoint.architecture),
+        "self_contained": checkpoint.architecture in SELF_CONTAINED,
         "model": config_of(checkpoint.config) if checkpoint.architecture in BACKBONES else None,
         "can_have_head": heads.can_have_head(checkpoint),
         "heads": heads.heads_of_checkpoint(request.user, checkpoint),

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from training.backbones.registry import BACKBONES
+from training.backbones.registry import BACKBONES, SELF_CONTAINED
 from webapp import storage
 from webapp.accounts.permissions import check_can_edit, check_can_write, get_for_user
 from webapp.accounts.selectors import can_write
@@ -127,7 +127,7 @@ def import_new(request: PortalRequest) -> HttpResponse:
         "hub": hub,
         "folder": folder,
         "limit": settings.UPLOAD_LIMIT,
-        "architectures": [backbone.title for backbone in BACKBONES.values()],
+        "architectures": [BACKBONES[name].title for name in BACKBONES if name in SELF_CONTAINED],
     }
     status = 200 if posted is None else 422
     return render(request, "checkpoints/import.html", context, status=status)

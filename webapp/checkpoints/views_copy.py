@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from pydantic import ValidationError
 
-from training.backbones.registry import BACKBONES, config_of
+from training.backbones.registry import BACKBONES, SELF_CONTAINED, config_of
 from training.errors import TrainingError
 from training.weights.plan import Plan
 from webapp import storage
@@ -41,7 +41,7 @@ def copy(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     """
     source = get_for_user(Checkpoint, request.user, pk=pk)
     check_can_edit(request.user, source)
-    if source.architecture not in BACKBONES:
+    if source.architecture not in SELF_CONTAINED:
         raise Http404
     typed = (request.POST if request.method == "POST" else request.GET).dict()
     kept = _kept_plan(request, source, typed.get("plan", ""))

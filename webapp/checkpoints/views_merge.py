@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
-from training.backbones.registry import BACKBONES
+from training.backbones.registry import SELF_CONTAINED
 from webapp.accounts.permissions import check_can_write
 from webapp.checkpoints import services
 from webapp.checkpoints.forms_merge import MergeForm, typed_before
@@ -64,7 +64,7 @@ def _chosen(request: PortalRequest, data: QueryDict) -> list[Checkpoint]:
     keys = list(dict.fromkeys(map(parse_uuid, words)))
     keys = [key for key in keys if str(key) != data.get("remove")]
     rows = Checkpoint.objects.for_user(request.user).select_related("team")
-    rows = rows.filter(pk__in=keys, architecture__in=BACKBONES)
+    rows = rows.filter(pk__in=keys, architecture__in=SELF_CONTAINED)
     found = rows.defer("card", "tensors").in_bulk()
     # Of one team, whichever of the person's it is.
     if len(found) != len(keys) or len({row.team_id for row in found.values()}) > 1:

@@ -209,7 +209,12 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
     }
     if row.kind == "table":
         columns = table_figures.columns(row)
-        context |= {"columns": columns, "targets": table_figures.targets(row, columns)}
+        context |= {
+            "columns": columns,
+            "targets": table_figures.targets(row, columns),
+            "tells_classes": row.is_ready
+            and any(one["type"] == "category" for one in row.summary.get("targets") or []),
+        }
     template = "datasets/version.html"
     if wants_fragment(request):
         template += "#body"

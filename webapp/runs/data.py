@@ -8,16 +8,17 @@ from training.methods.registry import METHODS
 from webapp.accounts.models import Team
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.selectors import labelled, of_images, of_texts
+from webapp.runs.tables import with_classes
 
-#: Kinds of data that need no labels.
-UNLABELLED = {"text": of_texts, "image": of_images}
+#: Kinds of data that need no labels, or have them in a column.
+CHOSEN = {"text": of_texts, "image": of_images, "table": with_classes}
 
 
 def learnable(team: Team, method: str) -> QuerySet[DatasetVersion]:
     """The team's data that a method takes; labels must be known, what needs none may be on its
     way."""
     rows: QuerySet[DatasetVersion] = DatasetVersion.objects.filter(team=team)
-    for kind, chosen in UNLABELLED.items():
+    for kind, chosen in CHOSEN.items():
         if kind in METHODS[method].data:
             return chosen(rows)
     return labelled(rows)

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from training.backbones.contract import BackboneConfig
 from training.backbones.gpt2.config import GPT2Config
 from training.backbones.registry import config_of
+from training.backbones.wide_deep.config import WideDeepConfig
 from training.estimate import (
     Estimate,
     assumed_speed,
@@ -25,7 +26,9 @@ from training.estimate import (
     flops_per_token,
 )
 from training.methods.registry import SIAMESE_METHODS
+from training.methods.task_related import wide_deep_spec
 from training.methods.task_related.classification_spec import ClassificationSpec, estimate_run
+from training.methods.task_related.wide_deep_spec import WideDeepSpec
 from training.siamese import settings as siamese
 from training.siamese.settings import SiameseSpec
 from training.spec import RunSpec, trained_config
@@ -118,15 +121,33 @@ def _two_views(spec: SiameseSpec, config: BackboneConfig, team: Team) -> Outlook
     )
 
 
+def _table(spec: WideDeepSpec, config: WideDeepConfig, team: Team) -> Outlook:
+    # How many rows its tables have shows only when the data are read.
+    alike = ("data.path", "features", "network", "training.batch_size")
+    rate = measured_examples_per_s(spec, config, team, alike, same_size=False)
+    return Outlook(
+        estimate=wide_deep_spec.estimate_run(spec, config, rate),
+        measured=rate is not None,
+        memory_available=memory_available(),
+        at_least=True,
+    )
+
+
 OUTLOOKS: dict[str, Callable[[Any, Any, Team], Outlook]] = {
     "causal_lm": _language_model,
     "classification": _classifier,
+    "wide_deep": _table,
     **dict.fromkeys(SIAMESE_METHODS, _two_views),
 }
 
 
 def measured_examples_per_s(
-    spec: Any, config: BackboneConfig, team: Team, alike: tuple[str, ...]
+    spec: Any,
+    config: BackboneConfig,
+    team: Team,
+    alike: tuple[str, ...],
+    *,
+    same_size: bool = True,
 ) -> float | None:
     """Examples a second of the newest past run that trained the same network alike; else None.
 
@@ -135,6 +156,7 @@ def measured_examples_per_s(
         config: Its network.
         team: Whose runs.
         alike: Dotted paths of the settings that decide how long an example takes.
+        same_size: Whether the past run's model must have as many parameters.
     """
 
     def told(settings: Mapping[str, Any]) -> list[Any]:
@@ -151,7 +173,8 @@ def measured_examples_per_s(
     for run in past:
         report = run.job.report
         assert run.checkpoint is not None
-        if (config_of(run.checkpoint.config).parameter_count(), told(run.job.spec)) != wanted:
+        size = config_of(run.checkpoint.config).parameter_count() if same_size else wanted[0]
+        if (size, told(run.job.spec)) != wanted:
             continue
         if report.get("duration_s") and report.get("tokens"):
             return float(report["tokens"] / report["duration_s"])

@@ -138,7 +138,7 @@ class Layout:
             case "checkbox":
                 return bool(value)
             case "lines":
-                return "\n".join(str(item) for item in value or [])
+                return "\n".join(_line(item) for item in value or [])
             case "checkboxes":
                 return [str(item) for item in value or []]
         if isinstance(value, float):
@@ -194,6 +194,11 @@ class Layout:
             value=value,
             errors=errors or [],
         )
+
+
+def _line(item: Any) -> str:
+    """One item of a list; of names that belong together, all of them."""
+    return " × ".join(map(str, item)) if isinstance(item, list | tuple) else str(item)
 
 
 @cache

@@ -6,10 +6,19 @@ from webapp.runs.form import RunForm
 from webapp.runs.form_causal_lm import CausalLMForm
 from webapp.runs.form_classification import ClassificationForm
 from webapp.runs.form_siamese import BYOLForm, MoCoForm, SimCLRForm, SimSiamForm
+from webapp.runs.form_wide_deep import WideDeepForm
 
 FORMS: dict[str, type[RunForm]] = {
     form.method: form
-    for form in (CausalLMForm, ClassificationForm, SimCLRForm, BYOLForm, SimSiamForm, MoCoForm)
+    for form in (
+        CausalLMForm,
+        ClassificationForm,
+        SimCLRForm,
+        BYOLForm,
+        SimSiamForm,
+        MoCoForm,
+        WideDeepForm,
+    )
 }
 
 

@@ -12,6 +12,7 @@ from training.methods.task_related.byol import BYOLSpec
 from training.methods.task_related.classification_spec import ClassificationSpec
 from training.methods.task_related.simclr import SimCLRSpec
 from training.methods.task_related.simsiam import SimSiamSpec
+from training.methods.task_related.wide_deep_spec import WideDeepSpec
 from training.siamese.settings import SiameseSpec
 from training.spec import RunSpec
 from webapp.runs.fields import Layout, Section
@@ -257,9 +258,68 @@ def _siamese(
     )
 
 
+WIDE_DEEP = Layout(
+    spec=WideDeepSpec,
+    groups=(
+        Section("target", _("What is predicted"), ("target",)),
+        Section(
+            "features",
+            _("What of a row it is shown"),
+            ("features.crosses",),
+            (
+                "features.buckets",
+                "features.pieces",
+                "features.cross_rows",
+                "features.cross_examples",
+            ),
+        ),
+        Section(
+            "network",
+            _("Model"),
+            ("network.parts", "network.hidden"),
+            ("network.embedding",),
+        ),
+        Section(
+            "training",
+            _("Training"),
+            (
+                "training.steps",
+                "training.batch_size",
+                "training.deep_optimiser",
+                "training.learning_rate",
+                "training.wide_rate",
+                "training.warmup_steps",
+            ),
+            ("training.l1", "training.l2", "training.dropout", *_OPTIMISER_PATHS),
+        ),
+        Section(
+            "evaluation",
+            _("Evaluation"),
+            ("evaluation.every",),
+            ("evaluation.batches", "evaluation.checkpoint_every"),
+        ),
+        _DEVICE_SECTION,
+    ),
+    apart=("source.reinitialise",),
+    lines=frozenset({"features.crosses", "network.hidden", "source.reinitialise"}),
+    choice_names={
+        "network.parts": {
+            "both": _("wide and deep together"),
+            "wide": _("the wide part alone"),
+            "deep": _("the deep part alone"),
+        },
+        "training.deep_optimiser": {"adagrad": "AdaGrad", "adamw": "AdamW"},
+        "training.schedule": _SCHEDULES,
+        "training.precision": _PRECISIONS,
+        "devices.kind": _DEVICES,
+    },
+)
+
+
 LAYOUTS: dict[str, Layout] = {
     "causal_lm": CAUSAL_LM,
     "classification": CLASSIFICATION,
+    "wide_deep": WIDE_DEEP,
     "simclr": _siamese(SimCLRSpec, ("temperature", "projection"), ("hidden",)),
     "byol": _siamese(
         BYOLSpec, ("momentum", "projection"), ("hidden", "predictor", "stop_gradient")

@@ -157,6 +157,25 @@ METHODS: dict[str, Shown] = {
             "Before: the weights as the run began. After: those of the best validation loss."
         ),
     ),
+    "wide_deep": Shown(
+        name="Wide & Deep",
+        invitation=_("To tell the rows of a table apart: Wide & Deep"),
+        about=_("A linear model over columns and their crosses, and a network, trained together."),
+        from_scratch=_("Random weights; the model learns everything from your table."),
+        no_data=_("There is no table yet with a target that has classes."),
+        get_data=_("Upload one, and say which column is to be predicted"),
+        per_second=_("Rows per second"),
+        seen=_("Rows seen"),
+        splits={"validation": _("validation split"), "test": _("test split")},
+        scores=(
+            Score("loss", _("loss per row"), 3),
+            Score("accuracy", _("accuracy"), 3, rising=True),
+        ),
+        measured=_(
+            "Loss is measured in nats per row; accuracy is the share of rows told right. Before: "
+            "the weights as the run began. After: those of the best validation loss."
+        ),
+    ),
     "simclr": _siamese(
         "SimCLR",
         _("Features without labels: SimCLR"),

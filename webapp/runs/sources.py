@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db.models import Q
@@ -11,11 +12,12 @@ from training.backbones.gpt2.config import PRESETS
 from training.backbones.registry import BACKBONES, config_of
 from training.methods.registry import LOOP_METHODS, SIAMESE_METHODS
 from training.methods.task_related.classification_spec import with_classes
+from training.methods.task_related.wide_deep_spec import WideDeepSpec
 from training.siamese.settings import pooled_config
 from webapp.accounts.models import Team
 from webapp.checkpoints.models import Checkpoint
 from webapp.jobs.models import ENDED, State
-from webapp.runs import references
+from webapp.runs import references, tables
 from webapp.runs.models import Run
 
 
@@ -116,6 +118,8 @@ def run_config(run: Run) -> BackboneConfig:
     source = spec.get("source")
     if spec.get("model"):
         return MODELS[run.method](run, config_of(spec["model"]))
+    if source is None and run.method in PLANNED:
+        return PLANNED[run.method](run)
     known = source_of(source["checkpoint"], run.team, run.method) if source else None
     if known is None:
         raise ValueError("neither model nor source")
@@ -147,10 +151,33 @@ def _backbone(run: Run, config: BackboneConfig) -> BackboneConfig:
     return pooled_config(config)
 
 
+def _of_table(run: Run, config: BackboneConfig) -> BackboneConfig:
+    """The source's, for the target's classes; rows for what is new are found by the run itself."""
+    found = tables.classes(run.dataset_version, run.job.spec["target"])
+    return config.model_copy(update={"num_classes": len(found)})
+
+
+def _planned_for_table(run: Run) -> BackboneConfig:
+    spec = WideDeepSpec.model_validate(run.job.spec)
+    if like := spec.features.checkpoint:
+        known = source_of(like, run.team, run.method)
+        if known is None:
+            raise ValueError("the model that it is like is gone")
+        return _of_table(run, known.config)
+    planned = tables.planned(run.dataset_version, spec)
+    if planned is None:
+        raise ValueError("nothing to tell apart")
+    return planned
+
+
+#: Method → the model of a run that names none and has no source: what its data decide.
+PLANNED: dict[str, Callable[[Run], BackboneConfig]] = {"wide_deep": _planned_for_table}
+
 #: Method → what it makes of the model that a run names, or that its source has.
 MODELS = {
     "causal_lm": _language_model,
     "classification": _classifier,
+    "wide_deep": _of_table,
     **dict.fromkeys(SIAMESE_METHODS, _backbone),
 }
 

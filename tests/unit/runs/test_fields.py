@@ -23,6 +23,7 @@ ELSEWHERE = {
     "tokenizer.checkpoint",
     "inputs.checkpoint",
     "views.checkpoint",
+    "features.checkpoint",
     "model.architecture",
     "model.vocab_size",
 }
@@ -39,6 +40,7 @@ WHOLE: dict[str, dict[str, Any]] = {
         "source": {"checkpoint": "c"},
         "training": {"lora": {}},
     },
+    "wide_deep": {"data": {"path": "d"}, "source": {"checkpoint": "c"}},
     **{
         method: {"data": {"path": "d"}, "source": {"checkpoint": "c"}} for method in SIAMESE_METHODS
     },

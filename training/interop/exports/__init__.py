@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.backbones.contract import BackboneConfig
-from training.backbones.registry import BACKBONES
+from training.backbones.registry import BACKBONES, SELF_CONTAINED
 from training.errors import gettext_noop as _
 from training.interop.exports.keras_models import MODELS
 from training.interop.forms import FORMS, opening
@@ -36,6 +36,7 @@ class Export:
         module: Where it is made; imported only by the job.
         computes: Whether the job runs the network, and so needs TensorFlow.
         architectures: The ones it is made for; None: all.
+        whole: Whether everything beside the weights goes with them.
         by_others: Whether ``transformers`` or timm has to open it.
         limit_bytes: Most bytes of float32 weights that such a file can hold; None: no limit.
     """
@@ -46,11 +47,14 @@ class Export:
     computes: bool = True
     architectures: frozenset[str] | None = None
     by_others: bool = False
+    whole: bool = False
     limit_bytes: int | None = None
 
     def problem(self, config: BackboneConfig) -> tuple[str, dict[str, Any]] | None:
         """Why a model cannot be written so: a code of the engine's sentences and its values."""
         known = {"format": self.title, "architecture": config.architecture}
+        if config.architecture not in SELF_CONTAINED and not self.whole:
+            return "export_architecture", known
         if self.architectures is not None and config.architecture not in self.architectures:
             return "export_architecture", known
         if self.by_others and not opening(config):
@@ -76,6 +80,7 @@ EXPORTS: dict[str, Export] = {
         _("Graft itself, another portal's or the command line: weights, tokenizer, card, proofs."),
         "training.interop.exports.graft",
         computes=False,
+        whole=True,
     ),
     "huggingface": Export(
         _("Hugging Face folder"),

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from training.backbones.contract import BackboneConfig
+from training.backbones.wide_deep.config import WideDeepConfig
 from training.errors import TrainingError
 from training.interop.forms.bert import FORM as BERT
 from training.interop.forms.distilbert import FORM as DISTILBERT
@@ -18,7 +19,11 @@ from training.interop.forms.opt import FORM as OPT
 from training.interop.forms.roberta import FORM as ROBERTA
 from training.interop.forms.timm import timm_config
 
-_ALL: tuple[Form | OwnForm, ...] = (GPT2, GPT3, BERT, DISTILBERT, ROBERTA, OPT, *IMAGES)
+_ALL: tuple[Form | OwnForm, ...] = (
+    *(GPT2, GPT3, BERT, DISTILBERT, ROBERTA, OPT),
+    *IMAGES,
+    OwnForm(WideDeepConfig),
+)
 #: By ``model_type``, which is the architecture's name in the registry too.
 FORMS: dict[str, Form | OwnForm] = {form.model_type: form for form in _ALL}
 

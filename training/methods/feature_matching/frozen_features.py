@@ -269,7 +269,7 @@ METHOD: Final = WorkMethod(
         "Compute a model's features once, leave the model as it is, and fit a small classifier."
     ),
     data=("labelled_text", "labelled_image"),
-    backbones=tuple(BACKBONES),
+    backbones=tuple(key for key, backbone in BACKBONES.items() if backbone.kind != "table"),
     settings=FrozenFeaturesSpec,
     example={"data": {"path": "DATASET"}, "source": {"checkpoint": "CHECKPOINT"}},
     checkpoints=("source.checkpoint",),

@@ -187,7 +187,11 @@ METHOD: Final = LoopMethod(
         "(fine-tuning), or from nothing, as a source for others (supervised pretraining)."
     ),
     data=("labelled_text", "labelled_image"),
-    backbones=tuple(name for name, backbone in BACKBONES.items() if not backbone.writes),
+    backbones=tuple(
+        name
+        for name, backbone in BACKBONES.items()
+        if backbone.kind in ("text", "image") and not backbone.writes
+    ),
     settings=ClassificationSpec,
     example={
         "data": {"path": "DATASET"},

@@ -1,0 +1,272 @@
+"""Wide & Deep on the rows of a table: what the loop trains for :mod:`.wide_deep`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from training.backbones.wide_deep.config import WideDeepConfig
+from training.backbones.wide_deep.model import WideDeep
+from training.data.order import rows_of_batch, spread_batches
+from training.data.table_features import Features, read_features
+from training.data.tables import FIRST, Table
+from training.engine.ftrl import AdaGrad, Ftrl, Together
+from training.engine.optimizer import AdamW, Optimizer
+from training.engine.phases import Phase, one_phase
+from training.evaluation import baselines
+from training.evaluation.classification import Probabilities
+from training.evaluation.classification_report import classification_report
+from training.evaluation.table_baselines import table_baselines
+from training.events import EventLog
+from training.methods.contract import Batch, Task
+from training.report import describe_dataset
+from training.spec import OptimisationSpec
+from training.weights.checkpoint import Checkpoint
+from training.weights.plan import Plan
+from training.weights.planner import make_plan
+
+if TYPE_CHECKING:
+    from training.methods.task_related.wide_deep import LoadedTable
+
+#: β of FTRL [0], and what AdaGrad's sums of squares begin at: gradients of a batch's mean loss are
+#: small beside Keras's 0.1, which would hold the first thousand steps back.
+BETA, START = 1.0, 1e-4
+#: Rows that are predicted at a time.
+PREDICTED = 4096
+
+
+class WideDeepTask(Task):
+    """See :class:`training.methods.contract.Task`."""
+
+    counts = "examples"
+
+    def __init__(
+        self, loaded: LoadedTable, compute_dtype: str, strategy: Any, events: EventLog
+    ) -> None:
+        self.loaded, self.spec = loaded, loaded.spec
+        events.emit("phase", name="building", fraction=None, detail="")
+        with strategy.scope():
+            self.model = WideDeep(loaded.config, compute_dtype, self.spec.training.dropout)
+        self.plan = self._plan()
+        self.weights_event = self._start_weights(events)
+        self.phases = one_phase(self.model.trainable_names())
+        count = loaded.config.parameter_count()
+        self.parameters = {"total": count, "trainable": count}
+
+    # --- weights -------------------------------------------------------------------------------
+
+    def _plan(self) -> Plan | None:
+        """Which weights come from the source; None: there is none."""
+        loaded, spec = self.loaded, self.spec
+        if loaded.source is None or spec.source is None:
+            return None
+        afresh = list(spec.source.reinitialise)
+        if not loaded.keeps_head:
+            afresh += loaded.config.label_head
+        return make_plan(
+            loaded.config,
+            loaded.source.config,
+            {name: info.shape for name, info in loaded.source.infos.items()},
+            # Rows keep the source's places, and new ones stand behind them.
+            same_tokenizer=True,
+            reinitialise=afresh,
+        )
+
+    def _start_weights(self, events: EventLog) -> dict[str, Any] | None:
+        """Set every variable from the seed, or from the source by the plan; prove the copy."""
+        from training.weights.copy import apply_plan, verify
+
+        loaded, plan, initial = self.loaded, self.plan, self._random()
+        if loaded.source is None or plan is None:
+            self.model.load_named(initial)
+            return None
+        events.emit("phase", name="copying", fraction=None, detail="")
+        source = loaded.source
+        self.model.load_named(apply_plan(plan, source.tensors(), initial, np.float32))
+        proof = verify(plan, source.tensors(), self.model.named())
+        proof.require_exact()
+        return plan.counts() | {"verified": proof.exact}
+
+    def _random(self) -> dict[str, np.ndarray]:
+        """Weights without a source."""
+        from training.weights.initial import initial_weights
+
+        found = dict(initial_weights(self.loaded.config, self.spec.seed))
+        for name, value in found.items():
+            if name.startswith("deep.embedding."):
+                # No training row is unseen: what stands for it stays as it is, and says nothing.
+                value[:FIRST] = 0
+        return found
+
+    def optimizer(self, variables: Mapping[str, Any], training: OptimisationSpec) -> Optimizer:
+        """FTRL for the wide part and AdaGrad or AdamW for the deep one, in one step.
+
+        The bias is the wide part's, and the deep part's where that is alone.
+        """
+        own = self.spec.training
+        has_wide = self.loaded.config.has_wide
+        wide = {n: v for n, v in variables.items() if not n.startswith("deep.") and has_wide}
+        deep = {n: v for n, v in variables.items() if n not in wide}
+        by_ftrl = Ftrl(
+            wide,
+            training,
+            rate=own.wide_rate,
+            beta=BETA,
+            l1=own.l1,
+            l2=own.l2,
+            unpenalised={"bias"},
+        )
+        if own.deep_optimiser == "adamw":
+            return Together([by_ftrl, AdamW(deep, training)], training)
+        return Together([by_ftrl, AdaGrad(deep, training, start=START)], training)
+
+    # --- training ------------------------------------------------------------------------------
+
+    def _arrays(self, split: str, rows: Any) -> Batch:
+        one = self.loaded.splits[split]
+        labels = one.labels[rows].astype(np.int32)
+        return (*one.features.take(rows), labels, np.ones(len(rows), np.float32))
+
+    def batch(self, index: int) -> Batch:
+        seed, count = self.spec.seed, len(self.loaded.splits["train"])
+        rows = rows_of_batch(seed, index, self.spec.training.batch_size, count)
+        return self._arrays("train", rows)
+
+    def epoch(self, sequences: int) -> tuple[int, int]:
+        return divmod(sequences, len(self.loaded.splits["train"]))
+
+    def gradients(
+        self, parts: Any, seed: Any, variables: list[Any], phase: Phase
+    ) -> tuple[Any, Any, list[Any]]:
+        """Summed loss, rows, and gradients of the sum; to be traced.
+
+        Args:
+            parts: What :meth:`WideDeep.call` takes, labels int32 [B], mask float32 [B].
+            seed: int32 [2], for dropout.
+            variables: What to differentiate by.
+            phase: Which part of the run; there is only one.
+        """
+        *rows, labels, mask = parts
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            logits = self.model(tuple(rows), training=True, seed=seed)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+            loss = tf.reduce_sum(losses * mask)
+        return loss, tf.reduce_sum(mask), tape.gradient(loss, variables)
+
+    # --- evaluation ----------------------------------------------------------------------------
+
+    def evaluation_batches(self, split: str, limit: int) -> Iterator[Batch]:
+        if split not in self.loaded.splits:
+            return
+        count = len(self.loaded.splits[split])
+        for rows, real in spread_batches(count, self.spec.training.batch_size, limit):
+            *arrays, mask = self._arrays(split, rows)
+            mask[real:] = 0
+            yield (*arrays, mask)
+
+    def scores(self, parts: Any) -> dict[str, Any]:
+        *rows, labels, mask = parts
+        logits = self.model(tuple(rows), training=False)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+        hits = tf.cast(tf.argmax(logits, -1, output_type=labels.dtype) == labels, tf.float32)
+        return {
+            "loss": tf.reduce_sum(losses * mask),
+            "correct": tf.reduce_sum(hits * mask),
+            "examples": tf.reduce_sum(mask),
+        }
+
+    def summarise(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """Mean loss in nats per row, accuracy, rows."""
+        examples = sums["examples"]
+        return {
+            "loss": sums["loss"] / examples,
+            "accuracy": sums["correct"] / examples,
+            "examples": int(examples),
+        }
+
+    # --- the result ----------------------------------------------------------------------------
+
+    def report(self, events: EventLog) -> dict[str, Any]:
+        """Scores on what it never saw, beside what it must beat."""
+        loaded, seed = self.loaded, self.spec.seed
+        names = loaded.names
+        split = "test" if "test" in loaded.splits else "validation"
+        scored, train = loaded.splits[split], loaded.splits["train"]
+        events.emit("phase", name="evaluating", fraction=None, detail="baselines")
+        classes = len(names)
+        predicted = {
+            "model": probabilities(self.model, scored.features),
+            **table_baselines(train.features, train.labels, scored.features, classes, seed),
+            "majority": baselines.majority(train.labels, len(scored), classes),
+        }
+        return {
+            "data": describe_dataset(Path(self.spec.data.path)),
+            "target": loaded.features.target,
+            "zero_share": self._zero_share(),
+            **classification_report("table", split, train, scored, names, predicted, seed),
+        }
+
+    def _zero_share(self) -> float | None:
+        """Of the wide part's weights, those that are exactly zero; None without such a part."""
+        found = [v for name, v in self.model.named().items() if name.startswith("wide.")]
+        if not found:
+            return None
+        return float(sum((v == 0).sum() for v in found) / sum(v.size for v in found))
+
+    def write(
+        self, folder: Path, best: Mapping[str, np.ndarray], about: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Write ``checkpoint/``, with ``table.json``: what its columns and rows mean."""
+        from training.weights.checkpoint import write_checkpoint
+
+        loaded, source = self.loaded, self.loaded.source
+        about = {
+            "method": self.spec.method,
+            "parents": [source.weights_sha256] if source else [],
+            "data": describe_dataset(Path(self.spec.data.path)),
+            "classes": loaded.names,
+            **about,
+        }
+        tensors = self.model.named() | dict(best)
+        return write_checkpoint(
+            folder, loaded.config, tensors, None, about, extras=loaded.features.write
+        )
+
+
+def predict(checkpoint: Checkpoint, table: Table) -> tuple[tuple[str, ...], Probabilities]:
+    """The classes that a checkpoint knows, and their probabilities in each row of a table.
+
+    Missing values and categories that it has never seen have weights of their own.
+
+    Returns:
+        Names, and float64 [rows, classes].
+
+    Raises:
+        TrainingError: ``checkpoint_without_table``, ``table_columns_missing``.
+    """
+    features, config = read_features(checkpoint.folder), checkpoint.config
+    assert isinstance(config, WideDeepConfig)
+    model = WideDeep(config)
+    model.load_named(checkpoint.tensors())
+    return features.classes, probabilities(model, features.of(table))
+
+
+def probabilities(model: WideDeep, features: Features) -> Probabilities:
+    """Probabilities of the classes, float64 [rows, classes]."""
+
+    def logits(rows: Any) -> Any:
+        return model(rows, training=False)
+
+    compute = tf.function(logits, autograph=False)
+    count, found = len(features), []
+    for rows, real in spread_batches(count, min(count, PREDICTED)):
+        arrays = tuple(tf.constant(array) for array in features.take(rows))
+        found.append(compute(arrays).numpy()[:real].astype(np.float64))
+    told = np.concatenate(found)
+    shares = np.exp(told - told.max(1, keepdims=True))
+    return np.asarray(shares / shares.sum(1, keepdims=True))
