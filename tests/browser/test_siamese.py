@@ -29,7 +29,7 @@ def learn(page: Page, **more: str) -> None:
 def test_features_are_learned_without_labels_and_fine_tuned(page: Page) -> None:
     page.set_viewport_size(DESK)
     colours = archive(class_folders(16, size=(32, 32)))
-    upload(page, "colours.zip", colours, "Colours", test_percent="25", longest_px="32")
+    upload(page, "hues.zip", colours, "Hues", test_percent="25", longest_px="32")
     wait_state(page, "#version", "succeeded")
     page.get_by_role("link", name="Learn features without labels").click()
     expect(page.locator("#data option:checked")).to_contain_text("48 images, labels for watching")
