@@ -8,13 +8,11 @@ figures); expect 30% either way.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from training.backbones.contract import BackboneConfig, TensorSpec
 from training.backbones.gpt2.config import GPT2Config
-from training.spec import RunSpec
+from training.spec import OptimisationSpec, RunSpec
 
 #: Bytes of the process before any model: Python, TensorFlow, Keras, graphs.
 PROCESS_BYTES = 720 * 2**20
@@ -118,119 +116,48 @@ def estimate(
     )
 
 
-def estimate_classifier(
-    spec: Any,
-    config: BackboneConfig,
+def estimate_examples(
+    training: OptimisationSpec,
+    *,
+    parameters: int,
+    trainable: int,
+    slots: int,
+    weights: int,
+    followed: int = 0,
     examples_per_s: float | None = None,
-    factors: Sequence[TensorSpec] | None = None,
 ) -> Estimate:
-    """What is known of a classifier's run without building it.
+    """What is known of a run on examples without building it.
 
     The memory is that of the weights and what training keeps of each: what a network computes on
-    the way comes on top, and depends on the architecture and the size of the images.
+    the way comes on top, and depends on the architecture and the size of the examples; so do data
+    that are held as arrays.
 
     Args:
-        spec: A :class:`training.methods.task_related.classification_spec.ClassificationSpec`.
-        config: Its network.
+        training: Steps and batches.
+        parameters: Values of the checkpoint that it makes.
+        trainable: Values that gradients change.
+        slots: Values that the optimiser keeps.
+        weights: Values that the network has.
+        followed: Those of them that change without gradients.
         examples_per_s: As measured before, for ``seconds``.
-        factors: Of LoRA; None without it.
     """
-    training = spec.training
-    parameters = config.parameter_count()
-    trainable = parameters
-    if training.policy == "head" or factors is not None:
-        trainable = sum(one.size for one in config.tensors() if one.trained and one.block == "head")
-    if training.policy != "head":
-        trainable += sum(one.size for one in factors or ())
     memory = {
         "process": PROCESS_BYTES,
-        # The factors are weights beside the others.
-        "weights": 4 * (parameters + sum(one.size for one in factors or ())),
+        "weights": 4 * weights,
         "gradients": 4 * trainable * (2 if training.accumulation > 1 else 1),
-        "optimizer": 8 * trainable,
-        "best": 4 * trainable,
-    }
-    examples = training.steps * training.batch_size * training.accumulation
-    return Estimate(
-        parameters=parameters,
-        trainable=trainable,
-        memory=memory,
-        memory_bytes=sum(memory.values()),
-        tokens=examples,
-        flops=0.0,
-        seconds=examples / examples_per_s if examples_per_s else None,
-        disk_bytes=2 * 12 * trainable + 8 * trainable + 4 * parameters,
-    )
-
-
-def estimate_siamese(
-    spec: Any,
-    config: BackboneConfig,
-    on_top: int,
-    follows: int,
-    examples_per_s: float | None = None,
-) -> Estimate:
-    """What is known of a run on two views without building it; as :func:`estimate_classifier`.
-
-    Args:
-        spec: A :class:`training.siamese.settings.SiameseSpec`.
-        config: Its backbone, without a head.
-        on_top: Values that are trained beside the backbone.
-        follows: Values that change without gradients: of a momentum encoder, of a queue.
-        examples_per_s: As measured before, for ``seconds``.
-    """
-    training = spec.training
-    trainable = config.parameter_count() + on_top
-    memory = {
-        "process": PROCESS_BYTES,
-        "weights": 4 * (trainable + follows),
-        "gradients": 4 * trainable * (2 if training.accumulation > 1 else 1),
-        "optimizer": 8 * trainable,
-        "best": 4 * (trainable + follows),
-    }
-    examples = training.steps * training.batch_size * training.accumulation
-    return Estimate(
-        parameters=trainable,
-        trainable=trainable,
-        memory=memory,
-        memory_bytes=sum(memory.values()),
-        tokens=examples,
-        flops=0.0,
-        seconds=examples / examples_per_s if examples_per_s else None,
-        disk_bytes=2 * (12 * trainable + 4 * follows) + 8 * trainable + 4 * trainable,
-    )
-
-
-def estimate_table(
-    spec: Any, config: BackboneConfig, slots: int, examples_per_s: float | None = None
-) -> Estimate:
-    """What is known of a run on a table; the table's own arrays come on top.
-
-    Args:
-        spec: A :class:`training.methods.task_related.wide_deep_spec.WideDeepSpec`.
-        config: Its model.
-        slots: Values that the optimisers keep.
-        examples_per_s: As measured before, for ``seconds``.
-    """
-    training = spec.training
-    parameters = config.parameter_count()
-    memory = {
-        "process": PROCESS_BYTES,
-        "weights": 4 * parameters,
-        "gradients": 4 * parameters * (2 if training.accumulation > 1 else 1),
         "optimizer": 4 * slots,
-        "best": 4 * parameters,
+        "best": 4 * (trainable + followed),
     }
     examples = training.steps * training.batch_size * training.accumulation
     return Estimate(
         parameters=parameters,
-        trainable=parameters,
+        trainable=trainable,
         memory=memory,
         memory_bytes=sum(memory.values()),
         tokens=examples,
         flops=0.0,
         seconds=examples / examples_per_s if examples_per_s else None,
-        disk_bytes=2 * 4 * (parameters + slots) + 8 * parameters + 4 * parameters,
+        disk_bytes=2 * 4 * (trainable + followed + slots) + 8 * trainable + 4 * parameters,
     )
 
 

@@ -85,7 +85,7 @@ def test_the_queue_after_five_batches(case: Case) -> None:
 
     _first, second, third, fourth = case.vectors()
     for number, keys in enumerate((second, third, fourth, second, third)):
-        SiameseNetwork.enqueue(Network(), unit(tf.constant(keys)), number)  # type: ignore[arg-type]
+        SiameseNetwork.enqueue(Network(), unit(tf.constant(keys)), number)
     assert close(queue, f"{case.name}.queue")
 
 

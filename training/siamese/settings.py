@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
@@ -11,7 +12,7 @@ from training.backbones.contract import BackboneConfig
 from training.backbones.registry import AnyConfig
 from training.data.pixels import ImageNormalisation, ImagePx
 from training.errors import gettext_noop as _
-from training.estimate import Estimate, estimate_siamese
+from training.estimate import Estimate, estimate_examples
 from training.settings import Settings, field_error
 from training.siamese.mlp import Layer, mlp_tensors
 from training.spec import (
@@ -155,7 +156,7 @@ StopGradient = Annotated[
 ]
 
 
-class SiameseSpec(Settings):
+class SiameseSpec(Settings, ABC):
     """One run, complete: two processes given equal specs produce equal curves on a CPU.
 
     A method's own has a ``method`` and an ``objective``.
@@ -196,13 +197,13 @@ class SiameseSpec(Settings):
         """Length and width of the queue of keys; None: there is none."""
         return None
 
+    @abstractmethod
     def mlps(self, width: int) -> dict[str, tuple[int, list[Layer]]]:
         """What is trained on top of the backbone: name → width that comes in, layers.
 
         Args:
             width: Of the backbone's pooled features.
         """
-        raise NotImplementedError
 
 
 def pooled_config(config: BackboneConfig) -> BackboneConfig:
@@ -244,11 +245,20 @@ def scratch_twin(spec: SiameseSpec, source: BackboneConfig) -> SiameseSpec:
 def estimate_run(
     spec: SiameseSpec, config: BackboneConfig, examples_per_s: float | None = None
 ) -> Estimate:
-    """What a run will take; see :func:`training.estimate.estimate_siamese`."""
+    """What a run will take; see :func:`training.estimate.estimate_examples`."""
     config = pooled_config(config)
     mlps = spec.mlps(pooled_width(config))
     found = {name: mlp_tensors(name, *mlp) for name, mlp in mlps.items()}
     sizes = {name: sum(t.size for t in tensors if t.trained) for name, tensors in found.items()}
-    follows = config.parameter_count() + sizes[PROJECTOR] if spec.has_momentum else 0
-    follows += math.prod(spec.queue_shape or (0,))
-    return estimate_siamese(spec, config, sum(sizes.values()), follows, examples_per_s)
+    followed = config.parameter_count() + sizes[PROJECTOR] if spec.has_momentum else 0
+    followed += math.prod(spec.queue_shape or (0,))
+    trainable = config.parameter_count() + sum(sizes.values())
+    return estimate_examples(
+        spec.training,
+        parameters=trainable,
+        trainable=trainable,
+        slots=2 * trainable,
+        weights=trainable + followed,
+        followed=followed,
+        examples_per_s=examples_per_s,
+    )

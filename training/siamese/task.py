@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +21,24 @@ from training.engine.phases import Phase, one_phase
 from training.evaluation.classification_report import classification_report, without_a_model
 from training.events import EventLog
 from training.features.heads import Matrix, fit_head
-from training.methods.contract import Batch, Task
+from training.methods.contract import Batch
+from training.methods.examples_task import ExamplesTask
 from training.report import describe_dataset
 from training.siamese.loaded import LoadedImages
 from training.siamese.monitor import accuracies, has_collapsed, spread
 from training.siamese.network import SiameseNetwork
 from training.siamese.settings import PROJECTOR, pooled_width
 from training.siamese.views import two_views
+from training.weights.carrying import carried, plan_from, start_weights
 from training.weights.plan import Plan
-from training.weights.planner import make_plan
 
 #: Many times as many training images as a look takes are known to the report's scores.
 REPORT_FACTOR = 10
 
 
-class SiameseTask(Task):
+class SiameseTask(ExamplesTask):
     """See :class:`training.methods.contract.Task`."""
 
-    counts = "examples"
     #: A small loss is what collapsed features have.
     keeps = "last"
     told = ("knn", "probe")
@@ -49,7 +49,6 @@ class SiameseTask(Task):
         import tensorflow as tf
 
         self.loaded, self.spec = loaded, loaded.spec
-        self._events = events
         events.emit("phase", name="building", fraction=None, detail="")
         self.plan = self._plan()
         mlps = self.spec.mlps(pooled_width(loaded.config))
@@ -61,7 +60,14 @@ class SiameseTask(Task):
                 queue=self.spec.queue_shape,
                 compute_dtype=compute_dtype,
             )
-        self.weights_event = self._start_weights()
+        self.weights_event = start_weights(
+            self.plan,
+            loaded.source,
+            self._random(),
+            events,
+            load=lambda backbone: self.model.start(backbone, self.spec.seed),
+            named=self.model.online.named,
+        )
         trained = self.model.trainable_names()
         self.phases = one_phase(trained)
         sizes = {name: math.prod(self.model.named_variables[name].shape) for name in trained}
@@ -89,56 +95,25 @@ class SiameseTask(Task):
     def _plan(self) -> Plan | None:
         """Which weights come from the source; None: there is none."""
         loaded, spec = self.loaded, self.spec
-        if loaded.source is None or spec.source is None:
-            return None
-        return make_plan(
-            loaded.config,
-            loaded.source.config,
-            {name: info.shape for name, info in loaded.source.infos.items()},
-            same_tokenizer=True,
-            reinitialise=spec.source.reinitialise,
-        )
-
-    def _starting(self) -> Mapping[str, np.ndarray]:
-        """The backbone's weights before the first step."""
-        from training.weights.copy import apply_plan
-
-        initial = self._random()
-        if self.loaded.source is None or self.plan is None:
-            return initial
-        return apply_plan(self.plan, self.loaded.source.tensors(), initial, np.float32)
+        afresh = spec.source.reinitialise if spec.source is not None else []
+        return plan_from(loaded.source, loaded.config, afresh)
 
     def _random(self) -> Mapping[str, np.ndarray]:
         from training.weights.initial import initial_weights
 
         return initial_weights(self.loaded.config, self.spec.seed)
 
-    def _start_weights(self) -> dict[str, Any] | None:
-        from training.weights.copy import verify
-
-        if self.plan is not None:
-            self._events.emit("phase", name="copying", fraction=None, detail="")
-        self.model.start(self._starting(), self.spec.seed)
-        if self.loaded.source is None or self.plan is None:
-            return None
-        proof = verify(self.plan, self.loaded.source.tensors(), self.model.online.named())
-        proof.require_exact()
-        return self.plan.counts() | {"verified": proof.exact}
-
     # --- training ------------------------------------------------------------------------------
 
-    def _arrays(self, split: str, rows: Any) -> Batch:
+    def arrays(self, split: str, rows: Any) -> Batch:
         (pixels,) = self.loaded.inputs.take(self.loaded.splits[split], rows)
         return pixels, np.ones(len(rows), np.float32)
 
     def batch(self, index: int) -> Batch:
         seed, count = self.spec.seed, len(self.loaded.splits["train"])
-        return self._arrays(
+        return self.arrays(
             "train", rows_of_batch(seed, index, self.spec.training.batch_size, count)
         )
-
-    def epoch(self, sequences: int) -> tuple[int, int]:
-        return divmod(sequences, len(self.loaded.splits["train"]))
 
     def gradients(
         self, parts: Any, seed: Any, variables: list[Any], phase: Phase
@@ -167,15 +142,6 @@ class SiameseTask(Task):
         return (view - inputs.mean) / inputs.deviation
 
     # --- evaluation ----------------------------------------------------------------------------
-
-    def evaluation_batches(self, split: str, limit: int) -> Iterator[Batch]:
-        if split not in self.loaded.splits:
-            return
-        count = len(self.loaded.splits[split])
-        for rows, real in spread_batches(count, self.spec.training.batch_size, limit):
-            pixels, mask = self._arrays(split, rows)
-            mask[real:] = 0
-            yield pixels, mask
 
     def scores(self, parts: Any) -> dict[str, Any]:
         import tensorflow as tf
@@ -246,7 +212,7 @@ class SiameseTask(Task):
         limit = None if most is None else most // size
         found, labels, told, done = [], [], time.monotonic(), 0
         for rows, real in spread_batches(len(examples), size, limit):
-            pixels, _mask = self._arrays(split, rows)
+            pixels, _mask = self.arrays(split, rows)
             found.append([one.numpy()[:real] for one in self._features(tf.constant(pixels))])
             labels.append(examples.labels[rows[:real]])
             done += real
@@ -270,7 +236,7 @@ class SiameseTask(Task):
         trained = self.model.online.named()
         starts = {"model": trained, "random": self._random()}
         if loaded.source is not None:
-            starts["source"] = self._starting()
+            starts["source"] = carried(self.plan, loaded.source, self._random())
         predicted = {}
         for name, weights in starts.items():
             self.model.online.load_named(weights)

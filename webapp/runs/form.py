@@ -55,6 +55,9 @@ class RunForm(ABC):
     #: What beginning from nothing, and from a source, writes into other inputs, as JSON.
     sets_scratch: ClassVar[str] = "{}"
     sets_transfer: ClassVar[str] = "{}"
+    #: The field that names a checkpoint by which data are shown to a run, as a twin's transfer's.
+    #: Nobody types it, and it is kept all the same.
+    LIKE: ClassVar[str]
     #: Inputs that are no setting of the spec: how the run begins, and what the portal adds.
     CHOICES: ClassVar[tuple[str, ...]] = ("name", "how", "data", "source")
     FLAGS: ClassVar[tuple[str, ...]] = ("twin",)
@@ -68,7 +71,7 @@ class RunForm(ABC):
         "source.checkpoint": "source",
     }
     #: Inputs that are no setting and have a place for errors.
-    OTHER_INPUTS: ClassVar[tuple[str, ...]] = ("data", "source")
+    OTHER_INPUTS: ClassVar[tuple[str, ...]] = ("data", "source", "twin")
 
     def __init__(self, values: Mapping[str, Any], team: Team, *, submitted: bool = False) -> None:
         self.team = team
@@ -95,7 +98,8 @@ class RunForm(ABC):
     def blank(cls) -> dict[str, Any]:
         """A new form: every setting at its default."""
         layout = cls.layout()
-        values: dict[str, Any] = dict.fromkeys(cls.CHOICES, "") | dict.fromkeys(cls.FLAGS, False)
+        values: dict[str, Any] = dict.fromkeys((*cls.CHOICES, cls.LIKE), "")
+        values |= dict.fromkeys(cls.FLAGS, False)
         for path in layout.paths:
             values[path] = "" if layout.info(path).is_required() else layout.default(path)
         return values | {"how": SCRATCH, "twin": True}
@@ -106,7 +110,7 @@ class RunForm(ABC):
     def from_post(cls, post: QueryDict, team: Team, *, submitted: bool = True) -> Self:
         """As typed, all of it."""
         layout = cls.layout()
-        values: dict[str, Any] = {name: post.get(name, "") for name in cls.CHOICES}
+        values: dict[str, Any] = {name: post.get(name, "") for name in (*cls.CHOICES, cls.LIKE)}
         values |= {name: name in post for name in cls.FLAGS}
         for path in layout.paths:
             match layout.widget(path):
@@ -147,13 +151,13 @@ class RunForm(ABC):
         for path in layout.paths:
             if (value := at(spec, path, _ABSENT)) is not _ABSENT:
                 self.values[path] = layout.written(path, value)
+        self.values[self.LIKE] = str(at(spec, self.LIKE) or "")
         self.take_choices(spec)
-        for path in sorted(set(flat(spec, layout)) - {*layout.paths, *self.SILENT}):
+        for path in sorted(set(flat(spec, layout)) - {*layout.paths, *self.SILENT, self.LIKE}):
             if not self.is_silent(path):
                 self.add("yaml", f"{path}: {_(PROBLEMS['extra_forbidden'])}")
 
-    @abstractmethod
-    def take_choices(self, spec: Mapping[str, Any]) -> None:
+    def take_choices(self, spec: Mapping[str, Any]) -> None:  # noqa: B027 - most have none
         """Fill in the inputs that are no setting, and that only this method has."""
 
     def is_silent(self, path: str) -> bool:
@@ -224,6 +228,8 @@ class RunForm(ABC):
             put(spec, "data.path", references.write("dataset", self.version.pk))
         if self.is_transfer and self.values["source"]:
             put(spec, "source.checkpoint", references.PREFIX + self.values["source"])
+        if self.values[self.LIKE] and not self.leaves_out(self.LIKE):
+            put(spec, self.LIKE, self.values[self.LIKE])
         self.complete(spec)
         return {name: spec[name] for name in layout.spec.model_fields if name in spec}
 
@@ -231,8 +237,7 @@ class RunForm(ABC):
         """Whether a setting does not apply as the form stands."""
         return path.startswith("source.") and not self.is_transfer
 
-    @abstractmethod
-    def complete(self, spec: dict[str, Any]) -> None:
+    def complete(self, spec: dict[str, Any]) -> None:  # noqa: B027 - most have none
         """Add what no setting says."""
 
     @property
@@ -317,6 +322,8 @@ class RunForm(ABC):
         """The input that shows the errors of a spec's field, and the item's number in a list."""
         if field in self.SHOWN_AT:
             return self.SHOWN_AT[field], None
+        if field == self.LIKE:
+            return "source", None
         paths = self.layout().paths
         if field in paths:
             return field, None

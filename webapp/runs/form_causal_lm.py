@@ -28,14 +28,10 @@ class CausalLMForm(RunForm):
     data_template = "runs/data_causal_lm.html"
     sets_scratch = '{"tokenizer.kind": "train"}'
     sets_transfer = '{"tokenizer.kind": "source"}'
-    CHOICES = (*RunForm.CHOICES, "architecture", "tokenizer.checkpoint", "preset")
+    LIKE = "tokenizer.checkpoint"
+    CHOICES = (*RunForm.CHOICES, "architecture", "preset")
     FLAGS = (*RunForm.FLAGS, "lora")
-    SILENT = (
-        *RunForm.SILENT,
-        "tokenizer.checkpoint",
-        "model.architecture",
-        "model.vocab_size",
-    )
+    SILENT = (*RunForm.SILENT, "model.architecture", "model.vocab_size")
     SHOWN_AT = {
         **RunForm.SHOWN_AT,
         "model.vocab_size": "tokenizer.vocabulary_size",
@@ -52,7 +48,6 @@ class CausalLMForm(RunForm):
     def take_choices(self, spec: Mapping[str, Any]) -> None:
         self.values["architecture"] = "own" if spec.get("model") else "source"
         self.values["lora"] = bool(at(spec, "training.lora"))
-        self.values["tokenizer.checkpoint"] = str(at(spec, "tokenizer.checkpoint") or "")
         self.values["preset"] = preset_of(self.values)
 
     def choose_how(self, how: str) -> None:
@@ -77,11 +72,11 @@ class CausalLMForm(RunForm):
             return not self.has_own_model
         if path.startswith("training.lora."):
             return not self.values["lora"]
+        if path == self.LIKE:
+            return bool(self.values["tokenizer.kind"] != "checkpoint")
         return super().leaves_out(path)
 
     def complete(self, spec: dict[str, Any]) -> None:
-        if self.values["tokenizer.kind"] == "checkpoint":
-            spec["tokenizer"]["checkpoint"] = self.values["tokenizer.checkpoint"]
         if "model" in spec:
             spec["model"]["vocab_size"] = self._rows()
 
@@ -94,7 +89,7 @@ class CausalLMForm(RunForm):
             case "source" if self.source is not None:
                 return self.source.config.vocabulary
             case "checkpoint":
-                other = source_of(self.values["tokenizer.checkpoint"], self.team, self.method)
+                other = source_of(self.values[self.LIKE], self.team, self.method)
                 if other is not None:
                     return other.config.vocabulary
         return PRESETS["gpt2"].vocab_size

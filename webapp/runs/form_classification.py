@@ -34,9 +34,7 @@ class ClassificationForm(NetworkForm):
     template = "runs/new_classification.html"
     data_template = "runs/data_classification.html"
     IMAGES = "inputs"
-    CHOICES = (*NetworkForm.CHOICES, "inputs.checkpoint")
-    SILENT = (*NetworkForm.SILENT, "inputs.checkpoint")
-    SHOWN_AT = {**NetworkForm.SHOWN_AT, "inputs.checkpoint": "source"}
+    LIKE = "inputs.checkpoint"
     FLAGS = (*NetworkForm.FLAGS, "lora")
     OTHER_INPUTS = (*NetworkForm.OTHER_INPUTS, "lora")
 
@@ -48,7 +46,6 @@ class ClassificationForm(NetworkForm):
     def take_choices(self, spec: Mapping[str, Any]) -> None:
         super().take_choices(spec)
         self.values["lora"] = bool(at(spec, "training.lora"))
-        self.values["inputs.checkpoint"] = str(at(spec, "inputs.checkpoint") or "")
 
     def leaves_out(self, path: str) -> bool:
         # Without a source there is nothing to adapt: all of it is trained alike.
@@ -56,11 +53,6 @@ class ClassificationForm(NetworkForm):
             return not self.values["lora"] or not self.is_transfer
         adapts = path in ADAPTATION.paths + ADAPTATION.advanced
         return super().leaves_out(path) or (adapts and not self.is_transfer)
-
-    def complete(self, spec: dict[str, Any]) -> None:
-        super().complete(spec)
-        if self.values["inputs.checkpoint"]:
-            spec.setdefault("inputs", {})["checkpoint"] = self.values["inputs.checkpoint"]
 
     @property
     def classes(self) -> list[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from statistics import median
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.utils.functional import cached_property
@@ -14,7 +13,6 @@ from training.backbones.contract import BackboneConfig
 from training.data.pixels import ANY_PX, LEAST_PX
 from training.siamese.settings import SiameseSpec, pooled_config
 from webapp.jobs.selectors import sentence
-from webapp.runs.dotted import at
 from webapp.runs.form_network import NetworkForm
 from webapp.runs.sources import Source
 
@@ -25,19 +23,7 @@ class SiameseForm(NetworkForm):
     template = "runs/new_siamese.html"
     data_template = "runs/data_siamese.html"
     IMAGES = "views"
-    CHOICES = (*NetworkForm.CHOICES, "views.checkpoint")
-    SILENT = (*NetworkForm.SILENT, "views.checkpoint")
-    SHOWN_AT: ClassVar[Mapping[str, str]] = {**NetworkForm.SHOWN_AT, "views.checkpoint": "source"}
-    OTHER_INPUTS = (*NetworkForm.OTHER_INPUTS, "twin")
-
-    def take_choices(self, spec: Mapping[str, Any]) -> None:
-        super().take_choices(spec)
-        self.values["views.checkpoint"] = str(at(spec, "views.checkpoint") or "")
-
-    def complete(self, spec: dict[str, Any]) -> None:
-        super().complete(spec)
-        if self.values["views.checkpoint"]:
-            spec.setdefault("views", {})["checkpoint"] = self.values["views.checkpoint"]
+    LIKE = "views.checkpoint"
 
     @cached_property
     def config(self) -> BackboneConfig | None:

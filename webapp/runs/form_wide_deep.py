@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.utils.functional import cached_property
@@ -13,13 +12,11 @@ from training.backbones.wide_deep.config import WideDeepConfig
 from training.methods.task_related.wide_deep_spec import WideDeepSpec
 from webapp.jobs.selectors import sentence
 from webapp.runs import tables
-from webapp.runs.dotted import at
 from webapp.runs.form import RunForm
 from webapp.runs.sources import Source, source_of
 
 #: Sections that a source decides.
 OF_THE_SOURCE = ("features.", "network.")
-LIKE = "features.checkpoint"
 
 
 class WideDeepForm(RunForm):
@@ -28,20 +25,12 @@ class WideDeepForm(RunForm):
     method = "wide_deep"
     template = "runs/new_wide_deep.html"
     data_template = "runs/data_wide_deep.html"
-    CHOICES = (*RunForm.CHOICES, LIKE)
-    SILENT = (*RunForm.SILENT, LIKE)
-    SHOWN_AT = {**RunForm.SHOWN_AT, LIKE: "source"}
-
-    def take_choices(self, spec: Mapping[str, Any]) -> None:
-        self.values[LIKE] = str(at(spec, LIKE) or "")
+    LIKE = "features.checkpoint"
 
     def leaves_out(self, path: str) -> bool:
-        given = self.is_transfer or bool(self.values[LIKE])
-        return super().leaves_out(path) or (given and path.startswith(OF_THE_SOURCE))
-
-    def complete(self, spec: dict[str, Any]) -> None:
-        if self.values[LIKE]:
-            spec.setdefault("features", {})["checkpoint"] = self.values[LIKE]
+        given = self.is_transfer or bool(self.values[self.LIKE])
+        decided = path.startswith(OF_THE_SOURCE) and path != self.LIKE
+        return super().leaves_out(path) or (given and decided)
 
     def input_of(self, field: str) -> tuple[str, int | None]:
         # A cross is a list of columns: its own parts have no input.
@@ -54,8 +43,8 @@ class WideDeepForm(RunForm):
     @cached_property
     def like(self) -> Source | None:
         """Whose columns, crosses and network are used: the source, or a twin's transfer's."""
-        if self.values[LIKE] and not self.is_transfer:
-            return source_of(self.values[LIKE], self.team, self.method)
+        if self.values[self.LIKE] and not self.is_transfer:
+            return source_of(self.values[self.LIKE], self.team, self.method)
         return self.source
 
     @property
@@ -78,7 +67,7 @@ class WideDeepForm(RunForm):
         """The model that would be trained, as far as it is known before the rows are read."""
         if self.version is None or not self.classes:
             return None
-        if self.is_transfer or self.values[LIKE]:
+        if self.is_transfer or self.values[self.LIKE]:
             if self.like is None or not isinstance(self.like.config, WideDeepConfig):
                 return None
             return self.like.config.model_copy(update={"num_classes": len(self.classes)})

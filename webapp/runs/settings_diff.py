@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext
 
 from training.backbones.registry import BACKBONES
+from training.methods.registry import LOOP_METHODS
 from webapp.runs.dotted import flat
 from webapp.runs.fields import Layout
 from webapp.runs.layouts import CAUSAL_LM, LAYOUTS
@@ -17,12 +18,8 @@ _ABSENT = object()
 #: Told on the page in words, with links.
 _ELSEWHERE = frozenset(
     {
-        "data.path",
-        "source.checkpoint",
-        "tokenizer.checkpoint",
-        "inputs.checkpoint",
-        "version",
-        "method",
+        *("data.path", "version", "method"),
+        *(path for method in LOOP_METHODS.values() for path in method.checkpoints),
     }
 )
 #: A model's size has no default worth telling; it is said in one line.

@@ -81,7 +81,7 @@ def test_a_table_is_uploaded_once_and_checked_with_several_choices(
     assert second.raw_blake3 == first.raw_blake3
     assert second.sha256 != first.sha256
     assert second.summary["counts"]["unlabelled"] == 10
-    folder = tmp_path / "dataset"  # type: ignore[operator]
+    folder = tmp_path / "dataset"
     storage.materialise(second.manifest, folder)
     train = read_table(folder, "train")
     assert train is not None

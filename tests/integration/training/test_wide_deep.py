@@ -306,7 +306,7 @@ def test_a_twin_is_the_same_model_without_the_weights(
 ) -> None:
     transfer = source_spec(dataset, finished)
     source = read_checkpoint(finished / "checkpoint")
-    twin = scratch_twin(transfer, source.config)  # type: ignore[arg-type]
+    twin = scratch_twin(transfer, source.config)
     one, other = LoadedTable(transfer), LoadedTable(twin)
     assert one.config == other.config == source.config
     assert one.features == other.features

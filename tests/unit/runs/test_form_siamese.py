@@ -134,7 +134,7 @@ def test_a_vision_transformer_sees_images_of_its_own_size_only(cast: Cast, image
     assert "32" in form.errors["views.image_px"][0]
 
 
-def test_run_and_twin_name_what_they_need(cast: Cast, images: Any) -> None:
+def test_run_and_twin_name_what_they_need(alice: Client, cast: Cast, images: Any) -> None:
     source = network(cast)
     run = started(cast, images, how="transfer", source=f"checkpoint/{source.pk}")
     twin = run.twin.job.spec
@@ -142,6 +142,8 @@ def test_run_and_twin_name_what_they_need(cast: Cast, images: Any) -> None:
     assert twin["model"]["architecture"] == "resnet"
     assert twin["views"]["checkpoint"] == f"store:checkpoint/{source.pk}"
     assert twin["objective"] == run.job.spec["objective"]
+    # What it is shown like is told in words, and is no setting of a person's.
+    assert 'title="views.checkpoint"' not in alice.get(f"/runs/{run.twin.pk}").text
     again = SimCLRForm.from_spec(twin, cast.team)
     assert again.errors == {}
     assert again.validate().model_dump(mode="json") == twin

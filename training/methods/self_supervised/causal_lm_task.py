@@ -17,9 +17,9 @@ from training.engine.phases import Phase, one_phase
 from training.events import EventLog
 from training.methods.contract import Batch, Task
 from training.spec import RunSpec
+from training.weights.carrying import plan_from, start_weights
 from training.weights.checkpoint import Checkpoint
 from training.weights.plan import Plan
-from training.weights.planner import make_plan
 
 if TYPE_CHECKING:
     from training.methods.self_supervised.causal_lm import LoadedText
@@ -62,12 +62,9 @@ class TextTask(Task):
         loaded, spec = self.loaded, self.spec
         if loaded.source is None or spec.source is None:
             return None
-        return make_plan(
-            loaded.config,
-            loaded.source.config,
-            {name: info.shape for name, info in loaded.source.infos.items()},
-            same_tokenizer=_same_tokenizer(spec, loaded.source, loaded.tokenizer),
-            reinitialise=spec.source.reinitialise,
+        alike = _same_tokenizer(spec, loaded.source, loaded.tokenizer)
+        return plan_from(
+            loaded.source, loaded.config, spec.source.reinitialise, same_tokenizer=alike
         )
 
     def _frozen(self) -> frozenset[str]:
@@ -77,28 +74,24 @@ class TextTask(Task):
         return self.loaded.frozen & whole
 
     def _start_weights(self, events: EventLog) -> dict[str, Any] | None:
-        """Set every variable from the seed, or from the source by a plan; prove the copy."""
+        """Set every variable; LoRA's factors are new, whatever the source."""
         from training.backbones.gpt2.lora import adapted_matrices
         from training.backbones.lora import initial_factors
-        from training.weights.copy import apply_plan, verify
         from training.weights.initial import initial_weights
 
-        loaded, spec, plan = self.loaded, self.spec, self.plan
-        initial = initial_weights(loaded.config, spec.seed)
+        loaded, spec = self.loaded, self.spec
         factors: dict[str, np.ndarray] = {}
         if spec.training.lora:
             matrices = adapted_matrices(loaded.config, spec.training.lora)
             factors = initial_factors(matrices, spec.training.lora.rank, spec.seed)
-        if loaded.source is None or plan is None:
-            self.model.load_named(_Joined(initial, factors))
-            return None
-        events.emit("phase", name="copying", fraction=None, detail="")
-        source = loaded.source
-        tensors = apply_plan(plan, source.tensors(), initial, np.float32)
-        self.model.load_named(_Joined(tensors, factors))
-        proof = verify(plan, source.tensors(), _Variables(self.model))
-        proof.require_exact()
-        return plan.counts() | {"verified": proof.exact}
+        return start_weights(
+            self.plan,
+            loaded.source,
+            initial_weights(loaded.config, spec.seed),
+            events,
+            load=lambda tensors: self.model.load_named(_Joined(tensors, factors)),
+            named=lambda: _Variables(self.model),
+        )
 
     # --- training ----------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from training.data.pixels import ImageNormalisation, ImagePx
 from training.engine.policies import Policy
 from training.errors import TrainingError
 from training.errors import gettext_noop as _
-from training.estimate import Estimate, estimate_classifier
+from training.estimate import Estimate, estimate_examples
 from training.settings import Settings, field_error
 from training.spec import (
     SPEC_VERSION,
@@ -275,7 +275,22 @@ def adapted_matrices(
 def estimate_run(
     spec: ClassificationSpec, config: BackboneConfig, examples_per_s: float | None = None
 ) -> Estimate:
-    """What a run will take; see :func:`training.estimate.estimate_classifier`."""
-    lora = spec.training.lora
-    factors = factor_specs(adapted_matrices(config, lora), lora.rank) if lora else None
-    return estimate_classifier(spec, config, examples_per_s, factors)
+    """What a run will take; see :func:`training.estimate.estimate_examples`."""
+    training, lora = spec.training, spec.training.lora
+    factors = 0
+    if lora is not None:
+        factors = sum(one.size for one in factor_specs(adapted_matrices(config, lora), lora.rank))
+    parameters = trainable = config.parameter_count()
+    if training.policy == "head" or lora is not None:
+        trainable = sum(one.size for one in config.tensors() if one.trained and one.block == "head")
+    if training.policy != "head":
+        trainable += factors
+    return estimate_examples(
+        training,
+        parameters=parameters,
+        trainable=trainable,
+        slots=2 * trainable,
+        # The factors are weights beside the others.
+        weights=parameters + factors,
+        examples_per_s=examples_per_s,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,24 +21,24 @@ from training.engine.policies import blocks_below_head, phases_of, rates_of
 from training.evaluation.classification import Probabilities
 from training.evaluation.classification_report import classification_report, without_a_model
 from training.events import EventLog
-from training.methods.contract import Batch, Task
+from training.methods.contract import Batch
+from training.methods.examples_task import ClassesTask
 from training.methods.task_related.classification_spec import (
     ClassificationLoraSpec,
     adapted_matrices,
 )
 from training.report import describe_dataset
+from training.weights.carrying import plan_from, start_weights
 from training.weights.checkpoint import Checkpoint
+from training.weights.initial import initial_weights
 from training.weights.plan import Plan
-from training.weights.planner import make_plan
 
 if TYPE_CHECKING:
     from training.methods.task_related.classification import LoadedExamples
 
 
-class ClassifierTask(Task):
+class ClassifierTask(ClassesTask):
     """A network on its labelled examples; see :class:`training.methods.contract.Task`."""
-
-    counts = "examples"
 
     def __init__(
         self, loaded: LoadedExamples, compute_dtype: str, strategy: Any, events: EventLog
@@ -54,7 +54,14 @@ class ClassifierTask(Task):
             options["dropout"] = training.dropout
         with strategy.scope():
             self.model = model_class(loaded.config.architecture)(loaded.config, **options)
-        self.weights_event = self._start_weights(events)
+        self.weights_event = start_weights(
+            self.plan,
+            loaded.source,
+            initial_weights(loaded.config, self.spec.seed),
+            events,
+            load=self.model.load_named,
+            named=self.model.named,
+        )
         factors = self._adapt(strategy)
         blocks = blocks_below_head(
             loaded.config,
@@ -86,40 +93,16 @@ class ClassifierTask(Task):
     def _plan(self) -> Plan | None:
         """Which weights come from the source; None: there is none."""
         loaded, spec = self.loaded, self.spec
-        if loaded.source is None or spec.source is None:
-            return None
-        afresh = list(spec.source.reinitialise)
+        afresh = list(spec.source.reinitialise) if spec.source is not None else []
         if not loaded.keeps_head:
             afresh += loaded.config.label_head
-        return make_plan(
-            loaded.config,
-            loaded.source.config,
-            {name: info.shape for name, info in loaded.source.infos.items()},
-            same_tokenizer=_reads_alike(loaded.source, loaded.tokenizer),
-            reinitialise=afresh,
-        )
+        alike = loaded.source is None or _reads_alike(loaded.source, loaded.tokenizer)
+        return plan_from(loaded.source, loaded.config, afresh, same_tokenizer=alike)
 
     def _new_names(self) -> set[str]:
         """What does not come whole from the source; without one nothing counts as new."""
         rows = self.plan.rows if self.plan is not None else []
         return {row.target for row in rows if row.copied < row.parameters}
-
-    def _start_weights(self, events: EventLog) -> dict[str, Any] | None:
-        """Set every variable from the seed, or from the source by a plan; prove the copy."""
-        from training.weights.copy import apply_plan, verify
-        from training.weights.initial import initial_weights
-
-        loaded, plan = self.loaded, self.plan
-        initial = initial_weights(loaded.config, self.spec.seed)
-        if loaded.source is None or plan is None:
-            self.model.load_named(initial)
-            return None
-        events.emit("phase", name="copying", fraction=None, detail="")
-        source = loaded.source
-        self.model.load_named(apply_plan(plan, source.tensors(), initial, np.float32))
-        proof = verify(plan, source.tensors(), self.model.named())
-        proof.require_exact()
-        return plan.counts() | {"verified": proof.exact}
 
     def _adapt(self, strategy: Any) -> list[TensorSpec]:
         """Give matrices their low-rank factors, as they start; none without LoRA."""
@@ -146,7 +129,7 @@ class ClassifierTask(Task):
 
     # --- training ----------------------------------------------------------------------------
 
-    def _arrays(self, split: str, rows: Any, random: np.random.Generator | None = None) -> Batch:
+    def arrays(self, split: str, rows: Any, random: np.random.Generator | None = None) -> Batch:
         examples = self.loaded.splits[split]
         arrays = self.loaded.inputs.take(examples, rows, random)
         labels = examples.labels[rows].astype(np.int32)
@@ -157,10 +140,7 @@ class ClassifierTask(Task):
         rows = rows_of_batch(seed, index, self.spec.training.batch_size, count)
         # The upper half of the key: no epoch's order is drawn from the same numbers.
         key = np.array([seed, (1 << 32) + index], np.uint64)
-        return self._arrays("train", rows, np.random.Generator(np.random.Philox(key=key)))
-
-    def epoch(self, sequences: int) -> tuple[int, int]:
-        return divmod(sequences, len(self.loaded.splits["train"]))
+        return self.arrays("train", rows, np.random.Generator(np.random.Philox(key=key)))
 
     def gradients(
         self, parts: Any, seed: Any, variables: list[Any], phase: Phase
@@ -194,36 +174,8 @@ class ClassifierTask(Task):
 
     # --- evaluation --------------------------------------------------------------------------
 
-    def evaluation_batches(self, split: str, limit: int) -> Iterator[Batch]:
-        if split not in self.loaded.splits:
-            return
-        count = len(self.loaded.splits[split])
-        for rows, real in spread_batches(count, self.spec.training.batch_size, limit):
-            *arrays, mask = self._arrays(split, rows)
-            mask[real:] = 0
-            yield (*arrays, mask)
-
-    def scores(self, parts: Any) -> dict[str, Any]:
-        import tensorflow as tf
-
-        *arrays, labels, mask = parts
-        logits = self.loaded.inputs.call(self.model, arrays, training=False)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-        hits = tf.cast(tf.argmax(logits, -1, output_type=labels.dtype) == labels, tf.float32)
-        return {
-            "loss": tf.reduce_sum(losses * mask),
-            "correct": tf.reduce_sum(hits * mask),
-            "examples": tf.reduce_sum(mask),
-        }
-
-    def summarise(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """Mean loss in nats per example, accuracy, examples."""
-        examples = sums["examples"]
-        return {
-            "loss": sums["loss"] / examples,
-            "accuracy": sums["correct"] / examples,
-            "examples": int(examples),
-        }
+    def logits(self, arrays: Any) -> Any:
+        return self.loaded.inputs.call(self.model, arrays, training=False)
 
     # --- the result --------------------------------------------------------------------------
 
@@ -244,13 +196,10 @@ class ClassifierTask(Task):
         """Probabilities of the classes, float64 [examples, classes]."""
         import tensorflow as tf
 
-        def compute(arrays: Any) -> Any:
-            return self.loaded.inputs.call(self.model, arrays, training=False)
-
-        compiled = tf.function(compute, autograph=False)
+        compiled = tf.function(self.logits, autograph=False)
         count, told, found = len(self.loaded.splits[split]), 0.0, []
         for rows, real in spread_batches(count, self.spec.training.batch_size):
-            *arrays, _labels, _mask = self._arrays(split, rows)
+            *arrays, _labels, _mask = self.arrays(split, rows)
             logits = compiled(tuple(tf.constant(array) for array in arrays)).numpy()
             found.append(logits[:real].astype(np.float64))
             if time.monotonic() - told > 1:

@@ -16,7 +16,7 @@ from training.backbones.wide_deep.config import Parts, WideDeepConfig
 from training.data.crosses import MOST_COLUMNS
 from training.data.table_features import TableFeatures
 from training.errors import gettext_noop as _
-from training.estimate import Estimate, estimate_table
+from training.estimate import Estimate, estimate_examples
 from training.settings import Settings, field_error
 from training.spec import (
     SPEC_VERSION,
@@ -271,11 +271,18 @@ def sizes_of(features: TableFeatures) -> dict[str, Any]:
 def estimate_run(
     spec: WideDeepSpec, config: WideDeepConfig, examples_per_s: float | None = None
 ) -> Estimate:
-    """What a run will take; see :func:`training.estimate.estimate_table`."""
+    """What a run will take; see :func:`training.estimate.estimate_examples`."""
     deep = sum(one.size for one in config.tensors() if one.name.startswith("deep."))
     both = spec.training.deep_optimiser == "adamw"
-    slots = 2 * (config.parameter_count() - deep) + deep * (2 if both else 1)
-    return estimate_table(spec, config, slots, examples_per_s)
+    count = config.parameter_count()
+    return estimate_examples(
+        spec.training,
+        parameters=count,
+        trainable=count,
+        slots=2 * (count - deep) + deep * (2 if both else 1),
+        weights=count,
+        examples_per_s=examples_per_s,
+    )
 
 
 def planned_rows(spec: TableInputSpec, sizes: dict[str, int]) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,13 @@ from training.evaluation.classification import Probabilities
 from training.evaluation.classification_report import classification_report
 from training.evaluation.table_baselines import table_baselines
 from training.events import EventLog
-from training.methods.contract import Batch, Task
+from training.methods.contract import Batch
+from training.methods.examples_task import ClassesTask
 from training.report import describe_dataset
 from training.spec import OptimisationSpec
+from training.weights.carrying import plan_from, start_weights
 from training.weights.checkpoint import Checkpoint
 from training.weights.plan import Plan
-from training.weights.planner import make_plan
 
 if TYPE_CHECKING:
     from training.methods.task_related.wide_deep import LoadedTable
@@ -39,10 +40,8 @@ BETA, START = 1.0, 1e-4
 PREDICTED = 4096
 
 
-class WideDeepTask(Task):
+class WideDeepTask(ClassesTask):
     """See :class:`training.methods.contract.Task`."""
-
-    counts = "examples"
 
     def __init__(
         self, loaded: LoadedTable, compute_dtype: str, strategy: Any, events: EventLog
@@ -52,7 +51,14 @@ class WideDeepTask(Task):
         with strategy.scope():
             self.model = WideDeep(loaded.config, compute_dtype, self.spec.training.dropout)
         self.plan = self._plan()
-        self.weights_event = self._start_weights(events)
+        self.weights_event = start_weights(
+            self.plan,
+            loaded.source,
+            self._random(),
+            events,
+            load=self.model.load_named,
+            named=self.model.named,
+        )
         self.phases = one_phase(self.model.trainable_names())
         count = loaded.config.parameter_count()
         self.parameters = {"total": count, "trainable": count}
@@ -60,36 +66,15 @@ class WideDeepTask(Task):
     # --- weights -------------------------------------------------------------------------------
 
     def _plan(self) -> Plan | None:
-        """Which weights come from the source; None: there is none."""
+        """Which weights come from the source; None: there is none.
+
+        Rows keep the source's places, and new ones stand behind them.
+        """
         loaded, spec = self.loaded, self.spec
-        if loaded.source is None or spec.source is None:
-            return None
-        afresh = list(spec.source.reinitialise)
+        afresh = list(spec.source.reinitialise) if spec.source is not None else []
         if not loaded.keeps_head:
             afresh += loaded.config.label_head
-        return make_plan(
-            loaded.config,
-            loaded.source.config,
-            {name: info.shape for name, info in loaded.source.infos.items()},
-            # Rows keep the source's places, and new ones stand behind them.
-            same_tokenizer=True,
-            reinitialise=afresh,
-        )
-
-    def _start_weights(self, events: EventLog) -> dict[str, Any] | None:
-        """Set every variable from the seed, or from the source by the plan; prove the copy."""
-        from training.weights.copy import apply_plan, verify
-
-        loaded, plan, initial = self.loaded, self.plan, self._random()
-        if loaded.source is None or plan is None:
-            self.model.load_named(initial)
-            return None
-        events.emit("phase", name="copying", fraction=None, detail="")
-        source = loaded.source
-        self.model.load_named(apply_plan(plan, source.tensors(), initial, np.float32))
-        proof = verify(plan, source.tensors(), self.model.named())
-        proof.require_exact()
-        return plan.counts() | {"verified": proof.exact}
+        return plan_from(loaded.source, loaded.config, afresh)
 
     def _random(self) -> dict[str, np.ndarray]:
         """Weights without a source."""
@@ -126,7 +111,7 @@ class WideDeepTask(Task):
 
     # --- training ------------------------------------------------------------------------------
 
-    def _arrays(self, split: str, rows: Any) -> Batch:
+    def arrays(self, split: str, rows: Any) -> Batch:
         one = self.loaded.splits[split]
         labels = one.labels[rows].astype(np.int32)
         return (*one.features.take(rows), labels, np.ones(len(rows), np.float32))
@@ -134,10 +119,7 @@ class WideDeepTask(Task):
     def batch(self, index: int) -> Batch:
         seed, count = self.spec.seed, len(self.loaded.splits["train"])
         rows = rows_of_batch(seed, index, self.spec.training.batch_size, count)
-        return self._arrays("train", rows)
-
-    def epoch(self, sequences: int) -> tuple[int, int]:
-        return divmod(sequences, len(self.loaded.splits["train"]))
+        return self.arrays("train", rows)
 
     def gradients(
         self, parts: Any, seed: Any, variables: list[Any], phase: Phase
@@ -158,36 +140,8 @@ class WideDeepTask(Task):
             loss = tf.reduce_sum(losses * mask)
         return loss, tf.reduce_sum(mask), tape.gradient(loss, variables)
 
-    # --- evaluation ----------------------------------------------------------------------------
-
-    def evaluation_batches(self, split: str, limit: int) -> Iterator[Batch]:
-        if split not in self.loaded.splits:
-            return
-        count = len(self.loaded.splits[split])
-        for rows, real in spread_batches(count, self.spec.training.batch_size, limit):
-            *arrays, mask = self._arrays(split, rows)
-            mask[real:] = 0
-            yield (*arrays, mask)
-
-    def scores(self, parts: Any) -> dict[str, Any]:
-        *rows, labels, mask = parts
-        logits = self.model(tuple(rows), training=False)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-        hits = tf.cast(tf.argmax(logits, -1, output_type=labels.dtype) == labels, tf.float32)
-        return {
-            "loss": tf.reduce_sum(losses * mask),
-            "correct": tf.reduce_sum(hits * mask),
-            "examples": tf.reduce_sum(mask),
-        }
-
-    def summarise(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """Mean loss in nats per row, accuracy, rows."""
-        examples = sums["examples"]
-        return {
-            "loss": sums["loss"] / examples,
-            "accuracy": sums["correct"] / examples,
-            "examples": int(examples),
-        }
+    def logits(self, arrays: Any) -> Any:
+        return self.model(tuple(arrays), training=False)
 
     # --- the result ----------------------------------------------------------------------------
 
