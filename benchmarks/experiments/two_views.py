@@ -60,7 +60,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", type=Path, help="keep everything here, and go on from it")
     options = parser.parse_args(arguments)
     missed = []
-    columns = ["seed", "run", "random", "neighbours", "gain", "probe", "spread", "alarm", "seconds"]
+    columns = ["seed", "run", "random", "neighbours", "gain", "probe", "spread", "dimensions"]
+    columns += ["alarm", "seconds"]
     print("| " + " | ".join(columns) + " |\n|" + " --- |" * len(columns), flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         out: Path = (options.out or Path(scratch)).resolve()
@@ -131,6 +132,7 @@ def row(seed: int, name: str, report: Mapping[str, Any]) -> str:
         f"{gain(report):+.3f}",
         f"{after['probe']:.3f}",
         f"{after['spread']:.3f}",
+        f"{after['dimensions']:.1f}",
         f"from step {alarms[0]}" if alarmed(report) else "–",
         f"{report['duration_s']:.0f}",
     ]

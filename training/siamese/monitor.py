@@ -4,11 +4,16 @@
 - Linear probe: logistic regression on the features, Alain and Bengio, 2016.
 - Spread [0]: the mean over dimensions of the standard deviation of unit vectors, times √width: 1
   where they point in all directions alike, 0 where all are the same.
+- Dimensions [1]: (Σ λ)² / Σ λ², λ the eigenvalues of the unit vectors' covariance: in how many
+  directions they vary, 1 where all lie on a line.
 
-Neither alone tells a collapse: a loss that falls to its minimum does not say whether the features
-are good or all the same; features can keep their spread and lose what tells images apart.
+A loss that falls to its minimum does not say whether the features are good or all the same. Neither
+does one of these alone: a batch norm at a projector's end keeps the spread where all images lie on
+one line, and a random network's vectors hardly differ, in many directions.
 
 - [0] Chen and He, 2021, https://arxiv.org/abs/2011.10566, figure 2
+- [1] Jing et al., 2022, "Understanding Dimensional Collapse in Contrastive Self-supervised
+  Learning", https://arxiv.org/abs/2110.09348
 """
 
 from __future__ import annotations
@@ -23,9 +28,9 @@ from training.features.heads import Matrix, neighbours_classes, probe_classes
 
 #: Spread of the projections below which they are all but the same.
 COLLAPSED: Final = 0.1
-#: Spread that is too little where nearest neighbours have lost something.
-NARROW: Final = 0.5
-#: By how much neighbours must be better than at the start to speak for projections so close.
+#: Dimensions below which they all but lie on a line.
+ON_A_LINE: Final = 1.5
+#: By how much neighbours must be better than at the start to speak against either.
 SURELY_BETTER: Final = 0.05
 
 
@@ -35,9 +40,27 @@ def spread(vectors: Matrix) -> float:
     Args:
         vectors: float32 [examples, width], of any length.
     """
+    return float(_unit(vectors).std(0).mean() * np.sqrt(vectors.shape[1]))
+
+
+def dimensions(vectors: Matrix) -> float:
+    """In how many directions unit vectors vary, 1 to their width; 1 where they do not.
+
+    Args:
+        vectors: float32 [examples, width], of any length.
+    """
+    centred = _unit(vectors).astype(np.float64)
+    centred -= centred.mean(0)
+    examples, width = centred.shape
+    # Both products have the same eigenvalues, but for zeros.
+    product = centred @ centred.T if examples < width else centred.T @ centred
+    total = np.trace(product)
+    return float(total**2 / np.square(product).sum()) if total > 1e-12 else 1.0
+
+
+def _unit(vectors: Matrix) -> Matrix:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = vectors / np.maximum(lengths, 1e-12)
-    return float(unit.std(0).mean() * np.sqrt(vectors.shape[1]))
+    return np.asarray(vectors / np.maximum(lengths, 1e-12))
 
 
 def accuracies(
@@ -61,16 +84,13 @@ def accuracies(
 def has_collapsed(now: Mapping[str, float], start: Mapping[str, float]) -> bool:
     """Whether features are becoming the same for all images.
 
-    Either the projections are all but the same, and closer together than they were, while nearest
-    neighbours are not surely better than before the first step; or the projections are narrow and
-    the neighbours worse. A random network is narrow too, and one that learns may lose some accuracy
-    at first: neither alone is a collapse.
+    The projections are all but the same, and closer together than they were, or all but on a line;
+    and nearest neighbours are not surely better than before the first step.
 
     Args:
-        now: ``spread`` of the projections, and ``knn`` where there are labels.
+        now: ``spread`` and ``dimensions`` of the projections, and ``knn`` where there are labels.
         start: The same before the first step.
     """
-    gain = now["knn"] - start["knn"] if "knn" in now else 0.0
-    if now["spread"] < min(COLLAPSED, start["spread"]):
-        return gain <= SURELY_BETTER
-    return now["spread"] < NARROW and gain < 0
+    close = now["spread"] < min(COLLAPSED, start["spread"])
+    better = "knn" in now and now["knn"] - start["knn"] > SURELY_BETTER
+    return (close or now["dimensions"] < ON_A_LINE) and not better

@@ -25,7 +25,7 @@ from training.methods.contract import Batch
 from training.methods.examples_task import ExamplesTask
 from training.report import describe_dataset
 from training.siamese.loaded import LoadedImages
-from training.siamese.monitor import accuracies, has_collapsed, spread
+from training.siamese.monitor import accuracies, dimensions, has_collapsed, spread
 from training.siamese.network import SiameseNetwork
 from training.siamese.settings import PROJECTOR, pooled_width
 from training.siamese.views import two_views
@@ -158,8 +158,9 @@ class SiameseTask(ExamplesTask):
         return {"loss": sums["loss"] / sums["examples"], "examples": int(sums["examples"])}
 
     def look(self, scores: Mapping[str, float]) -> dict[str, float]:
-        """Beside the loss: ``spread`` of the projections, and where there are labels ``knn`` and
-        ``probe``; ``collapse`` is 1 at each look that raises the alarm, else 0."""
+        """Beside the loss: ``spread`` and ``dimensions`` of the projections, and where there are
+        labels ``knn`` and ``probe``; ``collapse`` is 1 at each look that raises the alarm, else
+        0."""
         found = self._look_closer()
         alarm = has_collapsed(found, self._start)
         found = {"views_loss": scores["loss"], **found, "collapse": float(alarm)}
@@ -178,7 +179,7 @@ class SiameseTask(ExamplesTask):
         return self._watch("validation", evaluation.examples, most)
 
     def _watch(self, split: str, known: int, most: int) -> dict[str, float]:
-        """Spread, and where there are labels, what features are good for.
+        """Spread, dimensions, and where there are labels, what features are good for.
 
         Args:
             split: Whose features.
@@ -186,7 +187,7 @@ class SiameseTask(ExamplesTask):
             most: Most images of the split.
         """
         features, projections, truth = self._features_of(split, most)
-        found = {"spread": spread(projections)}
+        found = {"spread": spread(projections), "dimensions": dimensions(projections)}
         if self.loaded.names:
             seen, _projections, labels = self._features_of("train", known)
             neighbours = self.spec.evaluation.neighbours

@@ -23,6 +23,7 @@ METRICS: dict[str, str | Promise] = {
     "validation_knn": _("nearest neighbours, accuracy"),
     "validation_probe": _("linear probe, accuracy"),
     "validation_spread": _("spread of the projections"),
+    "validation_dimensions": _("dimensions of the projections"),
     "validation_views_loss": _("loss of two validation views"),
     "learning_rate": _("learning rate"),
     "gradient_norm": _("gradient norm"),

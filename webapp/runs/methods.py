@@ -87,18 +87,21 @@ def _siamese(name: str, invitation: Words, about: Words) -> Shown:
             Score("knn", _("nearest neighbours, accuracy"), 3, rising=True),
             Score("probe", _("linear probe, accuracy"), 3, rising=True),
             Score("spread", _("spread of the projections"), 3, rising=True),
+            Score("dimensions", _("dimensions of the projections"), 1, rising=True),
             Score("loss", _("loss of two views"), 3),
         ),
         measured=_(
             "Training sees no label. Where there are labels, nearest neighbours and a linear probe "
             "on the features of the training split tell what the features are good for. Spread: 1 "
-            "where projections point in all directions, 0 where all are the same. Before: the "
-            "weights as the run began. After: the last ones."
+            "where projections point in all directions, 0 where all are the same. Dimensions: in "
+            "how many directions they vary. Before: the weights as the run began. After: the last "
+            "ones."
         ),
         curves=(
             "validation_knn,validation_probe",
             "loss,validation_views_loss",
             "validation_spread",
+            "validation_dimensions",
             "learning_rate",
             "gradient_norm",
         ),
@@ -106,6 +109,7 @@ def _siamese(name: str, invitation: Words, about: Words) -> Shown:
             Score("validation_knn", _("Nearest neighbours"), 3, rising=True),
             Score("validation_probe", _("Linear probe"), 3, rising=True),
             Score("validation_spread", _("Spread"), 3, rising=True),
+            Score("validation_dimensions", _("Dimensions"), 1, rising=True),
         ),
     )
 

@@ -196,12 +196,14 @@ class Collapse:
     Attributes:
         step: Of the look.
         spread: Of the projections.
+        dimensions: The same.
         knn: Accuracy of nearest neighbours then; None without labels.
         knn_start: The same before the first step.
     """
 
     step: int
     spread: float | None
+    dimensions: float | None
     knn: float | None
     knn_start: float | None
 
@@ -216,7 +218,8 @@ def collapse_of(run: Run) -> Collapse | None:
         point = run.points.filter(name=f"validation_{name}", step=step).first()
         return point.value if point else None
 
-    return Collapse(last.step, at("spread", last.step), at("knn", last.step), at("knn", 0))
+    spread, dimensions, knn = (at(name, last.step) for name in ("spread", "dimensions", "knn"))
+    return Collapse(last.step, spread, dimensions, knn, at("knn", 0))
 
 
 def twin_of(run: Run) -> Run | None:

@@ -32,7 +32,7 @@ CLASSIFIER = RESNET.model_copy(update={"num_classes": 2})
 BACKBONE = {spec.name for spec in RESNET.tensors()}
 TRAINED = {spec.name for spec in RESNET.tensors() if spec.trained}
 STATISTICS = BACKBONE - TRAINED
-WATCHED = {"validation_views_loss", "validation_spread"}
+WATCHED = {"validation_views_loss", "validation_spread", "validation_dimensions"}
 FROM_LABELS = {"validation_knn", "validation_probe"}
 STEPS, KEPT = 5, 3
 
@@ -176,7 +176,7 @@ def test_the_report_says_what_features_are_good_for_and_what_they_must_beat(
     for when in ("before", "after"):
         for split, examples in (("validation", 12), ("test", 18)):
             scores = found[when][split]
-            assert scores.keys() == {"loss", "examples", "spread", "knn", "probe"}
+            assert scores.keys() == {"loss", "examples", "spread", "dimensions", "knn", "probe"}
             assert scores["examples"] == examples
             assert 0 <= scores["knn"] <= 1
     assert found["counts"] == "examples"
@@ -187,7 +187,7 @@ def test_images_without_labels_are_learned_from_and_not_scored(runs: Runs) -> No
     found = report(runs["simsiam"][0])
     assert not {"scores", "classes", "beaten_by", "predictions"} & found.keys()
     for when in ("before", "after"):
-        assert found[when]["test"].keys() == {"loss", "examples", "spread"}
+        assert found[when]["test"].keys() == {"loss", "examples", "spread", "dimensions"}
     assert found["after"]["validation"]["loss"] != found["before"]["validation"]["loss"]
 
 

@@ -238,12 +238,13 @@ def test_a_collapse_is_told_while_the_newest_look_says_so(
     run = started(cast, images, BYOLForm)
     make_curve(run, {0: 0.79, 50: 0.65}, "validation_knn")
     make_curve(run, {0: 0.09, 50: 0.013}, "validation_spread")
+    make_curve(run, {0: 12.9, 50: 1.84}, "validation_dimensions")
     make_curve(run, {0: 0.0, 50: 1.0}, "validation_collapse")
     url = reverse("runs:live", args=[run.pk])
     told = alice.get(url).text
     assert "The features have collapsed." in told
     assert "At step 50" in told
-    assert "0.013" in told
+    assert "0.013 (1 is the most), and they vary in 1.8 dimensions" in told
     assert "0.650 of the images right, before the first step 0.790" in told
     make_curve(run, {100: 0.0}, "validation_collapse")
     assert "The features have collapsed." not in alice.get(url).text

@@ -13,6 +13,7 @@
     validation_knn: gettext("nearest neighbours"),
     validation_probe: gettext("linear probe"),
     validation_spread: gettext("spread"),
+    validation_dimensions: gettext("dimensions"),
     validation_views_loss: gettext("validation"),
     learning_rate: gettext("learning rate"),
     gradient_norm: gettext("gradient norm"),

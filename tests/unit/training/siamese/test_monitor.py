@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.siamese.monitor import accuracies, has_collapsed, spread
+from training.siamese.monitor import accuracies, dimensions, has_collapsed, spread
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -120,35 +120,62 @@ def test_neighbours_are_near_by_direction_and_not_by_distance() -> None:
     assert found["knn"] == 1
 
 
-RANDOM = {"spread": 0.09, "knn": 0.79}
+RANDOM = {"spread": 0.09, "dimensions": 12.9, "knn": 0.79}
 
 
 @pytest.mark.parametrize(
-    ("now", "collapsed"),
+    ("spread", "dims", "knn", "collapsed"),
     [
-        # As measured on digits: BYOL without predictor, without stop-gradient, SimSiam without.
-        ({"spread": 0.072, "knn": 0.686}, True),
-        ({"spread": 0.014, "knn": 0.650}, True),
-        ({"spread": 0.244, "knn": 0.742}, True),
-        ({"spread": 0.392, "knn": 0.664}, True),
-        # MoCo, whose features are worse at first and spread all the same.
-        ({"spread": 0.722, "knn": 0.720}, False),
+        # As measured on digits. BYOL without predictor, without stop-gradient: all the same.
+        (0.017, 1.8, 0.678, True),
+        (0.007, 42.1, 0.684, True),
+        # SimSiam without stop-gradient: all on a line, whatever their spread.
+        (0.219, 1.0, 0.666, True),
+        (0.797, 1.0, 0.440, True),
+        # SimCLR, MoCo, BYOL and SimSiam as they should be; MoCo at its first look.
+        (0.989, 29.6, 0.900, False),
+        (0.722, 9.0, 0.720, False),
+        (0.802, 3.5, 0.864, False),
+        (0.937, 3.1, 0.854, False),
         # A random network, and one that has learned something however narrow it is.
-        (RANDOM, False),
-        ({"spread": 0.05, "knn": 0.85}, False),
+        (0.09, 12.9, 0.79, False),
+        (0.05, 1.2, 0.85, False),
         # Few images: neighbours may be as good as before by chance.
-        ({"spread": 0.03, "knn": 0.79}, True),
-        ({"spread": 0.03, "knn": 0.82}, True),
+        (0.03, 5.0, 0.82, True),
     ],
 )
-def test_with_labels_a_collapse_takes_a_narrow_spread_and_lost_neighbours(
-    now: dict[str, float], collapsed: bool
+def test_a_collapse_is_told_by_spread_or_dimensions_unless_neighbours_are_better(
+    spread: float, dims: float, knn: float, collapsed: bool
 ) -> None:
+    now = {"spread": spread, "dimensions": dims, "knn": knn}
     assert has_collapsed(now, RANDOM) is collapsed
 
 
 @pytest.mark.parametrize(("now", "collapsed"), [(0.09, False), (0.05, True), (0.4, False)])
-def test_without_labels_the_spread_alone_tells(now: float, collapsed: bool) -> None:
-    assert has_collapsed({"spread": now}, {"spread": 0.09}) is collapsed
+def test_without_labels_spread_and_dimensions_alone_tell(now: float, collapsed: bool) -> None:
+    start = {"spread": 0.09, "dimensions": 12.9}
+    assert has_collapsed({"spread": now, "dimensions": 9.0}, start) is collapsed
+    assert has_collapsed({"spread": now, "dimensions": 1.1}, start) is True
     # Where a network begins wide, it has to come all but together.
-    assert has_collapsed({"spread": 0.15}, {"spread": 0.5}) is False
+    assert has_collapsed({"spread": 0.15, "dimensions": 9.0}, start | {"spread": 0.5}) is False
+
+
+def test_dimensions_are_counted_by_the_variance_along_each() -> None:
+    random = np.random.default_rng(5)
+    wide = random.standard_normal((4000, 16)).astype(np.float32)
+    assert dimensions(wide) == pytest.approx(16, rel=0.02)
+    # As for any length, and of either product.
+    assert dimensions(wide * 7) == pytest.approx(dimensions(wide), rel=1e-5)
+    few = random.standard_normal((12, 300)).astype(np.float32)
+    unit = few / np.linalg.norm(few, axis=1, keepdims=True)
+    values = np.linalg.eigvalsh(np.cov(unit.T))
+    assert dimensions(few) == pytest.approx(values.sum() ** 2 / np.square(values).sum(), rel=1e-4)
+
+
+def test_on_a_line_there_is_one_dimension_and_the_spread_says_nothing() -> None:
+    signs = np.where(np.arange(100) % 2, 1, -1)[:, None]
+    line = (signs * np.ones((1, 64))).astype(np.float32)
+    assert dimensions(line) == pytest.approx(1)
+    assert spread(line) == pytest.approx(1)
+    assert dimensions(np.ones((50, 8), np.float32)) == 1
+    assert dimensions(np.zeros((50, 8), np.float32)) == 1
