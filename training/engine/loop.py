@@ -25,6 +25,7 @@ from training.errors import TrainingError
 from training.events import EventLog
 from training.faults import fault_point
 from training.methods.contract import LoopSpec, Task
+from training.sums import sum_in_order
 from training.weights.tensors import LazyTensors
 
 #: Seconds between two ``progress`` events, and how far back their rate looks.
@@ -207,8 +208,8 @@ class Loop:
         if replicas > 1 and self.task.model.followed_names():
             # Replicas average their running statistics, which they cannot within a loop.
             losses, counts, found = zip(*map(micro, range(count)), strict=True)
-            gradients = [tf.add_n(parts) for parts in zip(*found, strict=True)]
-            return tf.add_n(losses), tf.add_n(counts), gradients
+            gradients = [sum_in_order(parts) for parts in zip(*found, strict=True)]
+            return sum_in_order(losses), sum_in_order(counts), gradients
         zeros = [tf.zeros(variable.shape, tf.float32) for variable in variables]
 
         def body(part: Any, loss: Any, tokens: Any, sums: list[Any]) -> tuple[Any, ...]:

@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from training.spec import OptimisationSpec
+from training.sums import sum_in_order
 
 
 class Optimizer(ABC):
@@ -73,7 +74,7 @@ class Optimizer(ABC):
         """
         tokens = tf.maximum(tokens, 1.0)
         squares = [tf.reduce_sum(tf.square(tf.convert_to_tensor(g))) for g in gradients]
-        norm = tf.sqrt(tf.add_n(squares)) / tokens
+        norm = tf.sqrt(sum_in_order(squares)) / tokens
         factor = 1.0 / tokens
         if self.training.clip_norm is not None:
             factor *= tf.minimum(1.0, self.training.clip_norm / tf.maximum(norm, 1e-30))

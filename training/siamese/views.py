@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from training.data.pixels import GREY
 from training.siamese.settings import ViewsSpec
+from training.sums import sum_in_order
 
 #: Height over width of the part that is seen, at most, and at least its inverse.
 MOST_STRETCH: Final = 4 / 3
@@ -142,7 +143,7 @@ def blurred(images: Any, draws: Draws) -> Any:
             tf.gather(images, np.clip(np.arange(side) + shift, 0, side - 1), axis=axis)
             for shift in range(-reach, reach + 1)
         ]
-        images = tf.add_n([one * _each(weights[:, place]) for place, one in enumerate(moved)])
+        images = sum_in_order([one * _each(weights[:, place]) for place, one in enumerate(moved)])
     return images
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from training.backbones.layers import dropped, embed
 from training.backbones.named import NamedModel
 from training.backbones.wide_deep.config import WideDeepConfig
+from training.sums import sum_in_order
 
 
 class WideDeep(NamedModel):
@@ -57,7 +58,7 @@ class WideDeep(NamedModel):
             for kind, rows in sizes.items()
             for column in range(len(rows))
         ]
-        return tf.add_n(found) if found else 0.0
+        return sum_in_order(found) if found else 0.0
 
     def _deep(self, numbers: Any, codes: Any, training: bool, seed: Any) -> Any:
         looked_up = [
