@@ -24,7 +24,6 @@ import tensorflow as tf
 
 from training.data.pixels import GREY
 from training.siamese.settings import ViewsSpec
-from training.sums import sum_in_order
 
 #: Height over width of the part that is seen, at most, and at least its inverse.
 MOST_STRETCH: Final = 4 / 3
@@ -137,14 +136,18 @@ def blurred(images: Any, draws: Draws) -> Any:
     offsets = np.arange(-reach, reach + 1, dtype=np.float32)
     weights = tf.exp(-tf.square(offsets[None] / deviation[:, None]) / 2)
     weights /= tf.reduce_sum(weights, -1, keepdims=True)
-    for axis in (1, 2):
-        side = images.shape[axis]
-        moved = [
-            tf.gather(images, np.clip(np.arange(side) + shift, 0, side - 1), axis=axis)
-            for shift in range(-reach, reach + 1)
-        ]
-        images = sum_in_order([one * _each(weights[:, place]) for place, one in enumerate(moved)])
-    return images
+    _batch, height, width, channels = images.shape
+    down, right = (tf.tensordot(weights, _shifts(side, reach), 1) for side in (height, width))
+    images = tf.matmul(down, tf.reshape(images, [-1, height, width * channels]))
+    images = tf.reshape(images, [-1, height, width, channels])
+    return tf.einsum("bij,bhjc->bhic", right, images)
+
+
+def _shifts(side: int, reach: int) -> np.ndarray:
+    """What moves a line's values by −reach … reach, float32 [2 · reach + 1, side, side]."""
+    places = np.arange(side)
+    moved = [np.clip(places + shift, 0, side - 1) for shift in range(-reach, reach + 1)]
+    return np.stack([np.eye(side, dtype=np.float32)[one] for one in moved])
 
 
 def _turned(images: Any, angle: Any) -> Any:
