@@ -358,7 +358,7 @@ def find_features(
                 )
     found = TableFeatures(
         tuple(
-            _find_number(one.name, _number(table, one.name), buckets, pieces)
+            find_number(one.name, _number(table, one.name), buckets, pieces)
             for one in table.number_columns
         ),
         tuple(CategoryFeature(one.name, one.categories) for one in table.category_columns),
@@ -376,8 +376,15 @@ def find_features(
     )
 
 
-def _find_number(name: str, values: Floats, buckets: int, pieces: int) -> NumberFeature:
-    """Mean, deviation, quantiles and knots of the values that are there."""
+def find_number(name: str, values: Floats, buckets: int, pieces: int) -> NumberFeature:
+    """Mean, deviation, quantiles and knots of the values that are there.
+
+    Args:
+        name: Of the column.
+        values: float [rows]; NaN: missing.
+        buckets: At most.
+        pieces: At most; one fewer than there are different values is enough.
+    """
     there = values[~np.isnan(values)].astype(np.float64)
     if not len(there):
         return NumberFeature(name, 0.0, 1.0, (), ())
@@ -386,7 +393,9 @@ def _find_number(name: str, values: Floats, buckets: int, pieces: int) -> Number
     parted = np.unique(np.quantile(there, shares, method="higher"))
     # Nothing lies below the least value: a bucket there would be empty.
     parted = parted[parted > there.min()]
-    knots = np.unique(np.quantile(np.unique(there), np.linspace(0, 1, pieces + 1)))
+    different = np.unique(there)
+    # Values themselves here too: where they are few, the pieces between two would all say the same.
+    knots = np.unique(np.quantile(different, np.linspace(0, 1, pieces + 1), method="nearest"))
     return NumberFeature(
         name,
         float(there.mean()),

@@ -16,6 +16,7 @@ from training.data.table_features import (
     NumberFeature,
     TableFeatures,
     find_features,
+    find_number,
     read_features,
 )
 from training.data.tables import MISSING, UNSEEN, Table, read_columns, read_table
@@ -66,6 +67,21 @@ def test_buckets_and_means_are_those_of_the_training_rows(dataset: Path) -> None
     assert sorted(counts) == [1, 2, 3, 4, 5]
     assert max(counts.values()) - min(counts.values()) <= 3
     assert (age.knots[0], age.knots[-1]) == (there.min(), there.max())
+
+
+def test_few_values_have_a_piece_from_each_to_the_next() -> None:
+    values = np.array([3.0, 1.0, 7.0, 3.0, np.nan, 1.0, 3.0])
+    assert find_number("n", values, 5, 128).knots == (1.0, 3.0, 7.0)
+    assert find_number("n", np.array([0.0, 1.0, 1.0]), 5, 128).pieces == 1
+    assert find_number("n", np.array([2.0, 2.0]), 5, 128).pieces == 0
+
+
+@pytest.mark.parametrize("different", [1, 2, 7, 52, 128, 129, 130, 1000])
+def test_there_are_as_many_pieces_as_the_form_tells(different: int) -> None:
+    """Before a run, the portal knows of a column only how many values differ."""
+    values = np.random.default_rng(different).permutation(np.arange(different) ** 2.0)
+    found = find_number("n", values, 20, 128)
+    assert found.pieces == max(0, min(128, different - 1))
 
 
 def test_values_that_many_rows_share_make_fewer_buckets_but_knots_go_on(tmp_path: Path) -> None:
