@@ -5,8 +5,7 @@ to that one: which it is depends on what other threads have finished, and float3
 more depend on their order. ``enable_op_determinism`` says nothing of it. The norm of 58 gradients,
 equal bit for bit, came out otherwise in the last bit at about half of a run's steps, and two runs
 of one specification drifted apart where it is clipped. (TensorFlow itself makes such sums where a
-tensor is used several times; there the first two inputs were free to be written into in every run
-looked at, and a sum of two does not depend on the order.)
+tensor is used several times. They could differ too; in every run looked at they did not.)
 """
 
 from __future__ import annotations

@@ -196,10 +196,12 @@ def settings_used(version: DatasetVersion) -> list[tuple[Any, Any]]:
     from webapp.datasets.forms import KIND_SETTINGS, SETTINGS, SettingsForm
 
     form = SettingsForm()
-    left_out = {
-        name for kind, names in KIND_SETTINGS.items() if kind != version.kind for name in names
-    }
-    if version.kind == "table" and not version.job.spec.get("label_field"):
+    kind = version.kind
+    if not version.summary:
+        # Nothing could be read: what was asked for says what it was taken for.
+        kind = {"images": "image", "table": "table"}.get(version.job.spec.get("format", ""), kind)
+    left_out = {name for other, names in KIND_SETTINGS.items() if other != kind for name in names}
+    if kind == "table" and not version.job.spec.get("label_field"):
         left_out.add("label_field")
     rows: list[tuple[Any, Any]] = []
     for name in SETTINGS:
@@ -216,7 +218,7 @@ def settings_used(version: DatasetVersion) -> list[tuple[Any, Any]]:
             types = [f"{column}: {TYPES[type]}" for column, type in value.items()]
             shown = ", ".join(types) or gettext("as found")
         elif value == "":
-            none = name == "label_field" and version.kind == "text"
+            none = name == "label_field" and kind == "text"
             shown = gettext("none") if none else gettext("automatic")
         else:
             shown = choices.get(value, f"{value:g}" if isinstance(value, float) else value)

@@ -152,6 +152,17 @@ def test_settings_are_those_of_tables(cast: Cast) -> None:
     assert "Targets" not in told
 
 
+def test_settings_of_a_table_that_could_not_be_read_are_those_of_tables(cast: Cast) -> None:
+    """The type at fault is among them."""
+    version = make_table(cast)
+    version.summary = {}
+    version.job.spec |= {"format": "table", "targets": ["wage"], "columns": {"wage": "number"}}
+    told = {str(label): str(value) for label, value in figures.settings_used(version)}
+    assert told["Types of columns"] == "wage: number"
+    assert told["Targets"] == "wage"
+    assert "Text column" not in told
+
+
 def test_lists_of_data_count_rows(alice: Client, cast: Cast) -> None:
     make_table(cast)
     assert "1,000" in alice.get("/data/").content.decode()
