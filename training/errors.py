@@ -107,6 +107,37 @@ MESSAGES: dict[str, str] = {
     "checkpoint_corrupt": _(
         "%(file)s has changed since it was written: its hash is not the one on the card."
     ),
+    "checkpoint_is_ensemble": _(
+        "This checkpoint is an ensemble. It can be judged and downloaded; for all else take one of "
+        "its members."
+    ),
+    # Ensembles (training.ensembles).
+    "ensemble_expected": _("This checkpoint is no ensemble."),
+    "member_unreadable": _("Member %(number)s cannot be read: %(detail)s"),
+    "member_is_ensemble": _(
+        "Member %(number)s is an ensemble itself. Take its members instead of it."
+    ),
+    "member_without_classes": _(
+        "Member %(number)s, a %(architecture)s model, does not say which classes it tells apart."
+    ),
+    "member_of_other_data": _(
+        "Member %(number)s, a %(architecture)s model, does not read this kind of data."
+    ),
+    "member_classes_differ": _(
+        "Member %(number)s tells other classes apart than the data. Only the member knows: "
+        "%(extra)s. Only the data have: %(missing)s."
+    ),
+    "member_target_differs": _(
+        "Member %(number)s predicts the column %(found)s, and the first member %(wanted)s."
+    ),
+    "ensemble_needs_test": _(
+        "Weights and stacking are fitted on the validation split and must be judged on a test "
+        "split, which these data do not have. Take the mean of probabilities or of logits."
+    ),
+    "stacking_lacks_class": _(
+        "The validation split has no example of %(name)s, so stacking would never predict it. Take "
+        "the mean or weights."
+    ),
     # Copying weights (training.weights.plan, copy, transfer).
     "probe_not_comparable": _(
         "What the two models compute cannot be compared: their vocabularies, the sizes of their "

@@ -149,6 +149,7 @@ def estimate_examples(
         "best": 4 * (trainable + followed),
     }
     examples = training.steps * training.batch_size * training.accumulation
+    checkpoints = 1 + len(training.cycle_ends)
     return Estimate(
         parameters=parameters,
         trainable=trainable,
@@ -157,7 +158,9 @@ def estimate_examples(
         tokens=examples,
         flops=0.0,
         seconds=examples / examples_per_s if examples_per_s else None,
-        disk_bytes=2 * 4 * (trainable + followed + slots) + 8 * trainable + 4 * parameters,
+        disk_bytes=2 * 4 * (trainable + followed + slots)
+        + 8 * trainable
+        + 4 * parameters * checkpoints,
     )
 
 

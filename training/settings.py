@@ -74,6 +74,10 @@ PROBLEMS: dict[str, str] = {
         "their defaults."
     ),
     "nothing_left_to_train": _("Validation and test share leave nothing to train on."),
+    "cycles_more_than_steps": _("There are more cycles than the run's %(steps)s steps."),
+    "members_two": _("An ensemble takes two members or more."),
+    "members_twice": _("A member is named twice."),
+    "members_and_ensemble": _("An ensemble that is there has its own members."),
     "merge_two": _("An interpolation takes two checkpoints, and there are %(count)s."),
     "merge_several": _("A soup takes two checkpoints or more."),
     "merge_without_base": _("Choose the checkpoint that the others were fine-tuned from."),

@@ -205,6 +205,18 @@ class OptimisationSpec(Settings):
         ),
     )
 
+    @property
+    def cycle_steps(self) -> int | None:
+        """Steps after which the learning rate begins again at its peak; None: it never does."""
+        return None
+
+    @property
+    def cycle_ends(self) -> list[int]:
+        """The last step of each cycle; none where there is no cycle."""
+        if self.cycle_steps is None:
+            return []
+        return [*range(self.cycle_steps, self.steps, self.cycle_steps), self.steps]
+
     @model_validator(mode="after")
     def _consistent(self) -> OptimisationSpec:
         if self.warmup_steps > self.steps:

@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "webapp.checkpoints",
     "webapp.runs",
     "webapp.heads",
+    "webapp.ensembles",
     "webapp.playground",
 ]
 

@@ -21,6 +21,7 @@ urlpatterns = [
     path("runs/", include("webapp.runs.urls")),
     path("checkpoints/", include("webapp.checkpoints.urls")),
     path("heads/", include("webapp.heads.urls")),
+    path("ensembles/", include("webapp.ensembles.urls")),
     path("playground/", include("webapp.playground.urls")),
     path("jobs/", include("webapp.jobs.urls")),
     path("admin/queues/", include("django_rq.urls")),

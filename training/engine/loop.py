@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ from training.methods.contract import LoopSpec, Task
 from training.sums import sum_in_order
 from training.weights.tensors import LazyTensors
 
+#: A step, the weights after it, and the scores of the look there.
+Snapshot = Callable[[int, Mapping[str, np.ndarray], Mapping[str, float]], None]
+
 #: Seconds between two ``progress`` events, and how far back their rate looks.
 PROGRESS_S, RATE_WINDOW_S = 0.25, 10.0
 #: A look takes ``evaluation.batches``, the report this many times as many.
@@ -44,6 +47,8 @@ class Loop:
         position: Where the run stands; updated in place.
         events: Where it tells of itself.
         root: Folder of the states.
+        snapshot: Called at the end of each cycle of the learning rate, with the weights and the
+            look's scores, before the state of that step is saved.
     """
 
     def __init__(
@@ -54,7 +59,9 @@ class Loop:
         position: state.Position,
         events: EventLog,
         root: Path,
+        snapshot: Snapshot | None = None,
     ) -> None:
+        self._snapshot = snapshot
         self.spec, self.task, self.strategy = spec, task, strategy
         self.position, self.events, self.root = position, events, root
         named = task.model.named_variables
@@ -65,6 +72,7 @@ class Loop:
             self.optimizer = task.optimizer(self.trained, spec.training)
         self.best: Mapping[str, np.ndarray] | None = None
         self.saved_step = -1
+        self._cycle_ends = frozenset(spec.training.cycle_ends)
         self._steps: dict[Phase, Any] = {}
         self._scorer = Scorer(task)
         self._earlier_s, self._started = position.elapsed_s, time.monotonic()
@@ -123,8 +131,12 @@ class Loop:
         last = step == self.spec.training.steps
         evaluation = self.spec.evaluation
         self._progress(force=step == 1 or last)
-        if last or step % evaluation.every == 0:
-            self._look()
+        cycle_ends = step in self._cycle_ends
+        looked = None
+        if last or cycle_ends or step % evaluation.every == 0:
+            looked = self._look()
+        if cycle_ends and looked is not None and self._snapshot is not None:
+            self._snapshot(step, self.current(), looked)
         every = self.task.sample_every
         if every is not None and (last or step % every == 0):
             self._samples()
@@ -268,17 +280,22 @@ class Loop:
             found[split] = None if scores is None else scores | self.task.measure(split)
         return found
 
-    def _look(self) -> None:
+    def current(self) -> dict[str, np.ndarray]:
+        """What training changes, as it is now."""
+        return {name: variable.numpy() for name, variable in self.kept.items()}
+
+    def _look(self) -> dict[str, float] | None:
         scores = self.evaluate("validation", self.spec.evaluation.batches)
         if scores is None:
-            return
+            return None
         step, loss = self.position.step, scores["loss"]
         self._require_finite(loss, step)
         self.events.emit("metric", step=step, values=self.task.look(scores))
         best = self.position.best
         if best is None or self.task.keeps == "last" or loss < best["validation_loss"]:
             self.position.best = {"step": step, "validation_loss": loss}
-            self.best = {name: variable.numpy() for name, variable in self.kept.items()}
+            self.best = self.current()
+        return scores
 
     def _samples(self) -> None:
         for sample in self.task.samples():

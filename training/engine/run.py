@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from training import stopping
-from training.durable import sweep
+from training.durable import sweep, write_json
 from training.engine import state
 from training.engine.devices import configure, default_threads, environment
 from training.engine.precision import choose
@@ -24,6 +26,8 @@ from training.report import write_report
 from training.settings import spec_sha256
 from training.version import code_version
 
+#: Where checkpoints of the ends of cycles are, by number from 1.
+SNAPSHOTS = "snapshots"
 #: Most points of a curve in the report.
 CURVE_POINTS = 2000
 
@@ -48,7 +52,7 @@ def run(spec: Any, out: Path, events: EventLog) -> dict[str, Any]:
             return WORK_METHODS[spec.method].work(spec, out, events)
     digest = spec_sha256(spec)
     root = out / "state"
-    for folder in (out, root):
+    for folder in (out, root, out / SNAPSHOTS):
         sweep(folder)
     with Watch(events):
         saved = state.newest(
@@ -104,7 +108,8 @@ def run(spec: Any, out: Path, events: EventLog) -> dict[str, Any]:
         )
         from training.engine.loop import Loop
 
-        loop = Loop(spec, task, devices.strategy, position, events, root)
+        keep = partial(_keep_snapshot, spec, task, digest, out, events)
+        loop = Loop(spec, task, devices.strategy, position, events, root, keep)
         if saved is not None:
             loop.restore(saved)
         try:
@@ -117,6 +122,56 @@ def run(spec: Any, out: Path, events: EventLog) -> dict[str, Any]:
 def _trained_before(out: Path) -> bool:
     events, _offset = read_events(out / "events.jsonl")
     return any(event["kind"] in ("metric", "sample") for event in events)
+
+
+def _keep_snapshot(
+    spec: Any,
+    task: Task,
+    digest: str,
+    out: Path,
+    events: EventLog,
+    step: int,
+    weights: Mapping[str, np.ndarray],
+    scores: Mapping[str, float],
+) -> None:
+    """Write ``snapshots/NUMBER/``: what the network is at the end of a cycle.
+
+    It is there before the state of its step is, so that a run which goes on from that state has it;
+    one that goes on from an earlier state writes the same once more.
+    """
+    ends = spec.training.cycle_ends
+    number = ends.index(step) + 1
+    told = {f"validation_{name}": scores[name] for name in task.told if name in scores}
+    place = {"number": number, "of": len(ends), "step": step}
+    about = {
+        "made_by": _made_by(spec, digest),
+        "scores": told,
+        "steps": step,
+        "snapshot": place,
+    }
+    card = task.write(out / SNAPSHOTS / str(number), weights, about)
+    events.emit("log", level="info", text=f"snapshot {number} of {len(ends)} at step {step}")
+    write_json(
+        out / SNAPSHOTS / f"{number}.json",
+        {**place, **told, "weights_sha256": card["weights_sha256"]},
+    )
+
+
+def _snapshots(out: Path, count: int) -> list[dict[str, Any]]:
+    """What was kept at the ends of the cycles, for the report."""
+    return [
+        json.loads((out / SNAPSHOTS / f"{number}.json").read_bytes())
+        for number in range(1, count + 1)
+    ]
+
+
+def _made_by(spec: Any, digest: str) -> dict[str, Any]:
+    return {
+        "command": "run",
+        "code_version": code_version(),
+        "spec_sha256": digest,
+        "seed": spec.seed,
+    }
 
 
 def _finish(
@@ -133,12 +188,7 @@ def _finish(
         samples_after = list(task.samples())
         more = task.report(events)
     digest = position.spec_sha256
-    made_by = {
-        "command": "run",
-        "code_version": code_version(),
-        "spec_sha256": digest,
-        "seed": spec.seed,
-    }
+    made_by = _made_by(spec, digest)
     scores = {
         f"{split}_{name}": values[name]
         for split, values in after.items()
@@ -164,6 +214,7 @@ def _finish(
         "after": after,
         "best": position.best,
         "curves": {name: thin(points) for name, points in curves.items()},
+        "snapshots": _snapshots(out, len(spec.training.cycle_ends)),
         "samples": {"before": samples_before, "after": samples_after},
         "weights": task.weights_event,
         "environment": environment(devices.threads),

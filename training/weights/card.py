@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from training.errors import TrainingError
 
@@ -15,6 +15,8 @@ CARD_VERSION = 2
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 CARD_FILE = "card.json"
+#: What the card of an ensemble has for an architecture; its members' are inside it.
+ENSEMBLE: Final = "ensemble"
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -52,5 +54,6 @@ def weights_sha256(tensors: Iterable[Mapping[str, Any]]) -> str:
 
 
 def carried(card: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model made of this one's weights has in its card too: how pixels are normalised."""
-    return {"images": card["images"]} if "images" in card else {}
+    """What a model made of this one's weights has in its card too: what it is shown of an example,
+    and how pixels are normalised."""
+    return {name: card[name] for name in ("images", "inputs") if name in card}

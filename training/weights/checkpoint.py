@@ -27,6 +27,7 @@ from training.weights.card import (
     CARD_FILE,
     CARD_VERSION,
     CONFIG_FILE,
+    ENSEMBLE,
     WEIGHTS_FILE,
     read_card,
     weights_sha256,
@@ -195,6 +196,8 @@ def read_checkpoint(folder: Path, *, verify: bool = False) -> Checkpoint:
         TrainingError: ``checkpoint_*``, ``weights_*`` or ``config_*``.
     """
     card = read_card(folder)
+    if card.get("architecture") == ENSEMBLE:
+        raise TrainingError("checkpoint_is_ensemble")
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise TrainingError("checkpoint_missing", folder=folder.name, file=name)

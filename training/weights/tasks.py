@@ -7,6 +7,7 @@ from typing import Any
 
 from training.backbones.registry import BACKBONES
 from training.errors import gettext_noop as _
+from training.weights.card import ENSEMBLE
 
 #: Task → its title for people.
 TASKS: dict[str, str] = {
@@ -47,4 +48,6 @@ def task_of(architecture: str, config: Mapping[str, Any]) -> str:
         architecture: A key of the registry of backbones.
         config: Its configuration as stored with a checkpoint.
     """
+    if architecture == ENSEMBLE:
+        return f"{config['kind']}_classification"
     return TASK_OF.get((architecture, config.get("head")), "")

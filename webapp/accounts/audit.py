@@ -29,6 +29,8 @@ ACTIONS: dict[str, Any] = {
     "dataset.edit": _("changed name, description or origin"),
     "dataset.samples": _("loaded the sample data"),
     "dataset.version": _("added a version"),
+    "ensemble.create": _("had an ensemble made"),
+    "ensemble.judge": _("had an ensemble judged"),
     "generation.create": _("had a model write"),
     "head.create": _("had a head fitted"),
     "job.cancel": _("cancelled it"),

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.ensembles.folder import read_config as read_ensemble_config
 from training.interop.forms import read_config
 from training.interop.forms.form import read_config_json
-from training.weights.card import read_card
+from training.settings import Settings
+from training.weights.card import ENSEMBLE, read_card
 from training.weights.header import read_header
 from webapp import storage
 
@@ -47,12 +49,15 @@ def store_checkpoint(folder: Path) -> StoredFolder:
     """
     card = read_card(folder)
     header = read_header(folder / "model.safetensors")
+    config: Settings
+    if card.get("architecture") == ENSEMBLE:
+        config = read_ensemble_config(folder)
+    else:
+        config = read_config(read_config_json(folder / "config.json"), header.tensors)
     return StoredFolder(
         folder_manifest=storage.store_folder(folder, link=True),
         card={key: value for key, value in card.items() if key != "tensors"},
-        config=read_config(read_config_json(folder / "config.json"), header.tensors).model_dump(
-            mode="json"
-        ),
+        config=config.model_dump(mode="json"),
         tensors=[
             {"name": info.name, "dtype": info.dtype, "shape": list(info.shape)}
             for info in header.tensors.values()

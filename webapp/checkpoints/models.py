@@ -18,6 +18,7 @@ class Checkpoint(TeamOwned):
         UPLOAD = "upload", _("imported from an upload")
         COPIED = "copied", _("weights copied")
         MERGED = "merged", _("merged")
+        ENSEMBLE = "ensemble", _("ensemble")
 
     class Stage(models.TextChoices):
         NONE = "none", _("no stage")

@@ -11,6 +11,7 @@ from webapp.checkpoints import downloads, layers, merges, selectors
 from webapp.checkpoints.forms import DescribeForm
 from webapp.checkpoints.lineage import lineage
 from webapp.checkpoints.models import Checkpoint, CheckpointImport, CheckpointStatistics
+from webapp.ensembles import selectors as ensembles
 from webapp.heads import selectors as heads
 from webapp.htmx import PortalRequest
 from webapp.jobs.selectors import error_sentence
@@ -43,6 +44,10 @@ def detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
         "model": config_of(checkpoint.config) if checkpoint.architecture in BACKBONES else None,
         "can_have_head": heads.can_have_head(checkpoint),
         "heads": heads.heads_of_checkpoint(request.user, checkpoint),
+        "is_ensemble": ensembles.is_ensemble(checkpoint),
+        "members": ensembles.members_of(checkpoint) if ensembles.is_ensemble(checkpoint) else [],
+        "can_be_member": ensembles.as_classifier(checkpoint) is not None,
+        "ensembles": ensembles.of_checkpoint(request.user, checkpoint),
         "python_class": selectors.python_class(checkpoint),
         "scores": selectors.scores(checkpoint),
         "settings": selectors.settings_of(checkpoint),

@@ -16,7 +16,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from training.backbones.registry import BACKBONES, config_of
+from training.ensembles.spec import EnsembleSpec
 from training.interop.forms import FORMS
+from training.weights.card import ENSEMBLE
 from training.weights.tasks import TASKS
 from webapp.accounts.models import Tag, Team, User
 from webapp.checkpoints.models import (
@@ -55,6 +57,15 @@ WRITING = "causal_language_modelling"
 OTHER_METHODS: dict[str, Any] = {
     "import": _("import"),
     "transfer": _("weights copied"),
+    "ensemble": _("ensemble"),
+}
+
+#: How an ensemble combines what its members say → for people.
+COMBINATIONS: dict[str, Any] = {
+    "mean": _("mean of the probabilities"),
+    "logits": _("mean of the logits (geometric)"),
+    "weights": _("weighted mean, fitted on the validation split"),
+    "stacking": _("stacking: logistic regression, fitted on the validation split"),
 }
 
 #: Others that a page offers for a comparison.
@@ -249,6 +260,8 @@ def imports_on_their_way(*, user: User, team: Team | None) -> QuerySet[Checkpoin
 
 def architecture_title(architecture: str) -> str:
     """An architecture's name for people."""
+    if architecture == ENSEMBLE:
+        return gettext("Ensemble")
     return BACKBONES[architecture].title if architecture in BACKBONES else architecture
 
 
@@ -305,6 +318,8 @@ SCORES: dict[str, tuple[Any, int]] = {
     "validation_probe": (_("Linear probe"), 3),
     "test_knn": (_("Nearest neighbours, test"), 3),
     "test_probe": (_("Linear probe, test"), 3),
+    "test_macro_f1": (_("Macro-F1, test"), 3),
+    "validation_macro_f1": (_("Macro-F1"), 3),
     "best_step": (_("Best step"), 0),
 }
 
@@ -363,6 +378,8 @@ def _written(name: str, value: float) -> tuple[str, str]:
 
 def settings_of(checkpoint: Checkpoint) -> list[tuple[str, Any]]:
     """The configuration with titles in the reader's language."""
+    if checkpoint.architecture == ENSEMBLE:
+        return _settings_of_ensemble(checkpoint.config)
     backbone = BACKBONES.get(checkpoint.architecture)
     known = backbone.config.model_fields if backbone is not None else {}
     rows: list[tuple[str, Any]] = []
@@ -376,6 +393,19 @@ def settings_of(checkpoint: Checkpoint) -> list[tuple[str, Any]]:
         elif value is None:
             value = gettext("4 × width") if name == "n_inner" else "–"
         rows.append((title, value))
+    return rows
+
+
+def _settings_of_ensemble(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Its members stand on the page by themselves."""
+    field = EnsembleSpec.model_fields["combination"]
+    rows = [
+        (gettext(str(field.title)), COMBINATIONS.get(config["combination"], "")),
+        (gettext("Members"), len(config["members"])),
+        (gettext("Classes"), ", ".join(config["classes"])),
+    ]
+    if config.get("target"):
+        rows.append((gettext("Target"), config["target"]))
     return rows
 
 

@@ -29,6 +29,7 @@ from webapp.datasets.forms import (
 )
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
 from webapp.datasets.table_form import TableForm
+from webapp.ensembles import selectors as ensembles
 from webapp.heads import selectors as heads
 from webapp.htmx import PortalRequest, wants_fragment
 from webapp.jobs.errors import IllegalTransition
@@ -207,6 +208,8 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
         "runs": selectors.runs_using(row),
         "heads": heads.heads_with_data(request.user, row),
     }
+    if row.summary.get("labels") or row.summary.get("targets"):
+        context["ensembles"] = ensembles.with_data(request.user, row)
     if row.kind == "table":
         columns = table_figures.columns(row)
         context |= {

@@ -54,5 +54,6 @@ KINDS: dict[str, Kind] = {
     "export_folder": Kind("export", "io", "webapp.checkpoints.export_jobs"),
     "push": Kind("push", "io", "webapp.checkpoints.push_jobs", network=True),
     "head": Kind("run", "train", "webapp.heads.jobs"),
+    "ensemble": Kind("run", "train", "webapp.ensembles.jobs"),
     "generate": Kind("generate", "interactive", "webapp.playground.jobs", deadline_s=900),
 }

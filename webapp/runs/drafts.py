@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from training.errors import MESSAGES, TrainingError
 from training.weights.planner import make_plan
 from webapp.accounts.models import Team, User
 from webapp.checkpoints.plans import CopyPreview
+from webapp.ensembles.services import trained_together
 from webapp.runs.estimates import Outlook, hosts, outlook
 from webapp.runs.form import RunForm
-from webapp.runs.models import Run
 from webapp.runs.services import run_create
 
 
@@ -89,15 +90,19 @@ def _plan(form: RunForm) -> CopyPreview | None:
     return CopyPreview.of(plan, form.source.config)
 
 
-def start(checked: Draft, *, owner: User, team: Team) -> Run:
-    """Make the run of a draft without errors."""
+def start(checked: Draft, *, owner: User, team: Team) -> str:
+    """Make the run of a draft without errors, or several and their ensemble; its page's address."""
     form = checked.form
     assert form.spec is not None
     values: dict[str, Any] = form.values
-    return run_create(
-        name=values["name"].strip(),
-        spec=form.spec,
-        owner=owner,
-        team=team,
-        twin=form.is_transfer and values["twin"],
-    )
+    asked: dict[str, Any] = {
+        "name": values["name"].strip(),
+        "spec": form.spec,
+        "owner": owner,
+        "team": team,
+        "twin": form.is_transfer and values["twin"],
+    }
+    if form.members > 1:
+        made = trained_together(count=form.members, combination=values["combination"], **asked)
+        return reverse("ensembles:detail", args=[made.pk])
+    return reverse("runs:detail", args=[run_create(**asked).pk])

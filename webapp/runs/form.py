@@ -18,11 +18,14 @@ from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from training.backbones.contract import BackboneConfig
+from training.ensembles.spec import FITTED
 from training.methods.contract import LoopMethod
 from training.methods.registry import LOOP_METHODS
 from training.settings import PROBLEMS, Problem, problems
 from webapp.accounts.models import Team
+from webapp.checkpoints.selectors import COMBINATIONS
 from webapp.datasets.models import DatasetVersion
+from webapp.jobs import selectors as jobs
 from webapp.runs import fields, references
 from webapp.runs.data import learnable
 from webapp.runs.dotted import at, flat, put
@@ -32,6 +35,8 @@ from webapp.runs.sources import Source, source_of
 from webapp.runs.spec_yaml import YamlRefused, read_yaml, to_yaml
 
 SCRATCH, TRANSFER = "scratch", "transfer"
+#: Runs that can be asked for at once.
+MOST_TOGETHER = 5
 
 
 class RunForm(ABC):
@@ -58,6 +63,8 @@ class RunForm(ABC):
     #: The field that names a checkpoint by which data are shown to a run, as a twin's transfer's.
     #: Nobody types it, and it is kept all the same.
     LIKE: ClassVar[str]
+    #: Whether several runs that differ in their seed can be asked for, and their ensemble.
+    TOGETHER: ClassVar[bool] = False
     #: Inputs that are no setting of the spec: how the run begins, and what the portal adds.
     CHOICES: ClassVar[tuple[str, ...]] = ("name", "how", "data", "source")
     FLAGS: ClassVar[tuple[str, ...]] = ("twin",)
@@ -98,11 +105,18 @@ class RunForm(ABC):
     def blank(cls) -> dict[str, Any]:
         """A new form: every setting at its default."""
         layout = cls.layout()
-        values: dict[str, Any] = dict.fromkeys((*cls.CHOICES, cls.LIKE), "")
+        values: dict[str, Any] = dict.fromkeys((*cls.choices(), cls.LIKE), "")
         values |= dict.fromkeys(cls.FLAGS, False)
         for path in layout.paths:
             values[path] = "" if layout.info(path).is_required() else layout.default(path)
+        if cls.TOGETHER:
+            values |= {"members": "1", "combination": "mean"}
         return values | {"how": SCRATCH, "twin": True}
+
+    @classmethod
+    def choices(cls) -> tuple[str, ...]:
+        """Inputs that are no setting, all of them."""
+        return (*cls.CHOICES, *(("members", "combination") if cls.TOGETHER else ()))
 
     # --- where the values come from ---
 
@@ -110,7 +124,7 @@ class RunForm(ABC):
     def from_post(cls, post: QueryDict, team: Team, *, submitted: bool = True) -> Self:
         """As typed, all of it."""
         layout = cls.layout()
-        values: dict[str, Any] = {name: post.get(name, "") for name in (*cls.CHOICES, cls.LIKE)}
+        values: dict[str, Any] = {name: post.get(name, "") for name in (*cls.choices(), cls.LIKE)}
         values |= {name: name in post for name in cls.FLAGS}
         for path in layout.paths:
             match layout.widget(path):
@@ -233,6 +247,35 @@ class RunForm(ABC):
         self.complete(spec)
         return {name: spec[name] for name in layout.spec.model_fields if name in spec}
 
+    @property
+    def members(self) -> int:
+        """How many runs are asked for; 1 where only one can be, or what is typed is no number."""
+        try:
+            return int(self.values.get("members") or 1)
+        except ValueError:
+            return 1
+
+    @property
+    def combinations(self) -> list[tuple[str, Any]]:
+        """How an ensemble of several may combine what they say."""
+        return list(COMBINATIONS.items())
+
+    def _check_together(self) -> None:
+        """Find what is wrong with the ensemble that is asked for."""
+        typed = str(self.values["members"]).strip() or "1"
+        if not typed.isdecimal() or not 1 <= int(typed) <= MOST_TOGETHER:
+            self.add("members", _("Write a number from 1 to %(most)s.") % {"most": MOST_TOGETHER})
+        if self.values["combination"] not in COMBINATIONS:
+            self.add("members", _("Choose how the members are combined."))
+        splits = (self.version.summary.get("splits") or {}) if self.version is not None else {}
+        if (
+            self.members > 1
+            and self.version is not None
+            and self.values["combination"] in FITTED
+            and "test" not in splits
+        ):
+            self.add("members", jobs.sentence("ensemble_needs_test", {}))
+
     def leaves_out(self, path: str) -> bool:
         """Whether a setting does not apply as the form stands."""
         return path.startswith("source.") and not self.is_transfer
@@ -272,6 +315,8 @@ class RunForm(ABC):
             if spec.training.batch_size < spec.devices.count:
                 self.add("training.batch_size", self.too_few(spec.devices.count))
             self.check_whole(spec)
+        if self.TOGETHER:
+            self._check_together()
         self.spec = None if self.errors else spec
         return self.spec
 

@@ -33,6 +33,7 @@ class ClassificationForm(NetworkForm):
     method = "classification"
     template = "runs/new_classification.html"
     data_template = "runs/data_classification.html"
+    TOGETHER = True
     IMAGES = "inputs"
     LIKE = "inputs.checkpoint"
     FLAGS = (*NetworkForm.FLAGS, "lora")

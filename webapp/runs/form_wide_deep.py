@@ -25,6 +25,7 @@ class WideDeepForm(RunForm):
     method = "wide_deep"
     template = "runs/new_wide_deep.html"
     data_template = "runs/data_wide_deep.html"
+    TOGETHER = True
     LIKE = "features.checkpoint"
 
     def leaves_out(self, path: str) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from django.utils.translation import gettext
 
 from training.methods.registry import LOOP_METHODS
 from webapp.checkpoints.folders import StoredFolder, store_checkpoint
@@ -19,6 +22,8 @@ from webapp.runs.services import comparison_update
 #: Rows in one INSERT: SQLite takes at most 32,766 values in a statement, a point has five.
 BATCH = 2000
 MAX_TIER = 9
+#: Where the engine keeps what a run was at the ends of its cycles, by number.
+SNAPSHOTS = "snapshots"
 
 
 def name(job: Job) -> str:
@@ -119,17 +124,35 @@ def _last(found: Iterable[tuple[int, float | None]], default: float | None = Non
     return pairs[-1][1] if pairs else default
 
 
-def collect(job: Job, out: Path) -> StoredFolder:
-    """Put the checkpoint's files into the store and read what its row needs."""
-    return store_checkpoint(out / "checkpoint")
+@dataclass(frozen=True)
+class Collected:
+    """What a run made, its files in the store.
+
+    Attributes:
+        checkpoint: Its result.
+        snapshots: What it was at the end of each cycle of the learning rate.
+    """
+
+    checkpoint: StoredFolder
+    snapshots: list[StoredFolder]
 
 
-def finish(job: Job, collected: StoredFolder) -> None:
-    """Make the checkpoint's row, and compare with the twin when both are done."""
+def collect(job: Job, out: Path) -> Collected:
+    """Put the checkpoint's files into the store and read what its row needs; snapshots as well."""
+    cycles = [one for one in (out / SNAPSHOTS).glob("*") if one.name.isdecimal()]
+    cycles.sort(key=lambda one: int(one.name))
+    return Collected(
+        store_checkpoint(out / "checkpoint"), [store_checkpoint(one) for one in cycles]
+    )
+
+
+def finish(job: Job, collected: Collected) -> None:
+    """Make the rows of the checkpoint and its snapshots; compare with the twin when both are
+    done."""
     run = Run.objects.select_related("team", "owner", "source_run", "twin_of").get(job=job)
     best = {"validation_loss": run.best_validation_loss, "best_step": run.best_step}
     scores = {name: value for name, value in best.items() if value is not None}
-    fields = collected.fields()
+    fields = collected.checkpoint.fields()
     scores |= fields.pop("scores")
     checkpoint = checkpoint_create(
         name=run.name,
@@ -144,6 +167,20 @@ def finish(job: Job, collected: StoredFolder) -> None:
     )
     run.checkpoint = checkpoint
     run.save(update_fields=["checkpoint", "updated_at"])
+    for one in collected.snapshots:
+        place = one.card["snapshot"]
+        # Where the best weights were those of a cycle's end, this gives the row above.
+        checkpoint_create(
+            name=gettext("%(run)s · cycle %(number)s of %(of)s")
+            % {"run": run.name[:130], "number": place["number"], "of": place["of"]},
+            origin=Checkpoint.Origin.TRAINED,
+            team=run.team,
+            owner=run.owner,
+            job=job,
+            **one.fields(),
+            parents=_parents(run),
+            dataset_version=run.dataset_version,
+        )
     comparison_update(run)
 
 

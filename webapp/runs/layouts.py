@@ -165,7 +165,7 @@ CLASSIFICATION = Layout(
                 "training.learning_rate",
                 "training.warmup_steps",
             ),
-            ("training.dropout", *_OPTIMISER_PATHS),
+            ("training.cycles", "training.dropout", *_OPTIMISER_PATHS),
         ),
         Section(
             "evaluation",

@@ -18,6 +18,7 @@ from webapp.accounts import selectors as accounts
 from webapp.accounts.models import Membership, Team
 from webapp.checkpoints.lineage import Lineage, lineage
 from webapp.checkpoints.plans import CopyPreview
+from webapp.ensembles import selectors as ensembles
 from webapp.jobs.models import State
 from webapp.jobs.selectors import error_sentence
 from webapp.runs import selectors
@@ -191,10 +192,13 @@ def score_rows(run: Run) -> list[ScoreRow]:
     return rows
 
 
-def where_context(run: Run) -> dict[str, Any]:
+def where_context(run: Run, user: Any) -> dict[str, Any]:
     """Where a run came from and what it made; what can be done with that."""
     model = selectors.model_of(run)
+    classifies = form_class(run.method).TOGETHER
     return {
+        "snapshots": ensembles.snapshots_of(run) if classifies else [],
+        "ensembles": ensembles.of_run(user, run) if classifies else [],
         "derived": selectors.derived_runs(run)[:10],
         "model": model,
         "architecture": model and BACKBONES[model.architecture],
@@ -207,7 +211,7 @@ def detail_context(run: Run, user: Any) -> dict[str, Any]:
     return (
         live_context(run, user)
         | outcome_context(run, user)
-        | where_context(run)
+        | where_context(run, user)
         | {
             "samples": selectors.samples_by_step(samples),
             "log": selectors.newest_log_lines(run),

@@ -85,8 +85,7 @@ def new(request: PortalRequest) -> HttpResponse:
         case _:
             checked = draft(form)
             if not form.errors:
-                run = start(checked, owner=request.user, team=team)
-                return redirect("runs:detail", pk=run.pk)
+                return redirect(start(checked, owner=request.user, team=team))
             return _form_page(request, form, checked, status=422)
     return _form_page(request, form)
 
@@ -224,7 +223,7 @@ def live(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     }
     if request.GET.get("outcome") != context["outcome_key"]:
         # What it made, and what can be done with it, stand there without a reload too.
-        context |= pages.outcome_context(run, request.user) | pages.where_context(run)
+        context |= pages.outcome_context(run, request.user) | pages.where_context(run, request.user)
         context["show_outcome"] = True
     return render(request, "runs/detail.html#poll", context)
 

@@ -70,6 +70,7 @@ class LoadedExamples:
         splits: Those that there are, by name.
         inputs: What the network is shown.
         images: How pixels are normalised, ``{mean, std}``, for the card; None for texts.
+        shown: How much of an example is seen, ``{image_px}`` or ``{most_tokens}``, for the card.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class LoadedExamples:
             texts = (text for split in self.splits.values() for text in split.texts)
             most = min(spec.inputs.most_tokens, self.config.context or spec.inputs.most_tokens)
             self.inputs = TextInputs(self.tokenizer, texts, most)
+            self.shown = {"most_tokens": most}
         else:
             self.inputs = self._image_inputs(like)
 
@@ -132,6 +134,7 @@ class LoadedExamples:
         statistics = statistics_of(wanted.normalisation, card, config.in_channels)
         self.images = {"mean": list(statistics[0]), "std": list(statistics[1])}
         px = wanted.image_px or fixed or ANY_PX
+        self.shown = {"image_px": px}
         return ImageInputs(px, config.in_channels, statistics, wanted.augmentation)
 
     @property

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -92,6 +93,17 @@ class ClassificationTrainingSpec(OptimisationSpec):
     steps: Steps = 200
     batch_size: BatchSize = 32
     weight_decay: WeightDecay = 0.01
+    cycles: int = Field(
+        1,
+        ge=1,
+        le=16,
+        title=_("Cycles of the learning rate"),
+        description=_(
+            "With two or more, the rate falls to nothing in each cycle and begins again at its "
+            "peak, whatever the schedule. What the network is at each cycle's end is kept as a "
+            "checkpoint: the members of a snapshot ensemble."
+        ),
+    )
     policy: Policy = Field(
         "full",
         title=_("What is trained"),
@@ -160,6 +172,16 @@ class ClassificationTrainingSpec(OptimisationSpec):
             "Train small low-rank updates and the head, and leave the weights as they are."
         ),
     )
+
+    @property
+    def cycle_steps(self) -> int | None:
+        return math.ceil(self.steps / self.cycles) if self.cycles > 1 else None
+
+    @model_validator(mode="after")
+    def _cycles_fit(self) -> ClassificationTrainingSpec:
+        if self.cycles > self.steps:
+            raise field_error("cycles_more_than_steps", "cycles", steps=self.steps)
+        return self
 
 
 class ClassificationSpec(Settings):

@@ -223,6 +223,7 @@ class ClassifierTask(ClassesTask):
             "parents": [source.weights_sha256] if source else [],
             "data": describe_dataset(dataset),
             "classes": loaded.names,
+            "inputs": loaded.shown,
             **({"images": loaded.images} if loaded.images is not None else {}),
             **about,
         }

@@ -73,7 +73,7 @@ def test_it_is_not_merged_copied_or_imported(checkpoint: Checkpoint, tmp_path: P
 
 def test_methods_of_texts_and_images_do_not_train_it() -> None:
     for method in METHODS.values():
-        assert ("wide_deep" in method.backbones) == (method.name == "wide_deep")
+        assert ("wide_deep" in method.backbones) == ("table" in method.data)
     with pytest.raises(TrainingError) as featured:
         require_settings(NANO, FeatureSettings())
     assert featured.value.code == "model_of_tables"

@@ -1,0 +1,1 @@
+"""Several classifiers that answer as one: how they are read, combined, judged and kept."""
