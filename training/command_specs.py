@@ -13,7 +13,7 @@ from training.backbones.registry import AnyConfig
 from training.data.prepare_spec import PrepareSpec
 from training.errors import gettext_noop as _
 from training.settings import Settings, field_error
-from training.spec import SPEC_VERSION, DataSpec, RunSpec, SourceSpec, TokenizerSpec
+from training.spec import SPEC_VERSION, DataSpec, RunSpec, Seed, SourceSpec, TokenizerSpec
 from training.weights.plan_settings import PlanSettings
 
 
@@ -286,6 +286,20 @@ class GenerateSpec(Settings):
     seed: int = Field(0, ge=0, lt=2**31, title=_("Seed"), description=_("Same seed, same text."))
 
 
+class DrawSpec(Settings):
+    """Images to make with a checkpoint of a conditional VAE or GAN."""
+
+    version: Literal[1] = SPEC_VERSION
+    checkpoint: str
+    #: By name; none: all that the checkpoint knows.
+    classes: list[str] = Field(default_factory=list, max_length=100)
+    #: Of each class.
+    count: int = Field(8, ge=1, le=1000)
+    seed: Seed = 0
+    #: Images side by side in ``grid.png``.
+    columns: int = Field(8, ge=1, le=100)
+
+
 #: ``python -m training COMMAND SPEC.json --out DIR`` → the spec's model.
 COMMANDS: dict[str, type[Settings]] = {
     "run": RunSpec,
@@ -299,4 +313,5 @@ COMMANDS: dict[str, type[Settings]] = {
     "export": ExportSpec,
     "push": PushSpec,
     "generate": GenerateSpec,
+    "draw": DrawSpec,
 }

@@ -504,6 +504,43 @@ MESSAGES: dict[str, str] = {
         "A %(architecture)s model goes with the columns of one table, and this does not carry "
         "them along. Start a run from the checkpoint instead."
     ),
+    "method_needs_labelled_images": _(
+        "This method learns images of classes. Choose a data set of images in a folder for each "
+        "class."
+    ),
+    "generate_one_class": _(
+        "There is only one class. Images of a class are learned beside those of another: choose "
+        "data with two classes or more."
+    ),
+    "generate_too_many_classes": _(
+        "There are %(classes)d classes, and %(most)d can be learned at most. Leave some out, or "
+        "join those that are alike."
+    ),
+    "generate_class_too_small": _(
+        "Of the class “%(name)s” there are only %(images)d images to learn from, and %(least)d are "
+        "needed. Add some, or leave the class out."
+    ),
+    "checkpoint_without_classes": _(
+        "The checkpoint does not say which classes it makes images of, so nothing tells which of "
+        "its rows belongs to which. Choose another one."
+    ),
+    "judge_no_classifier": _(
+        "This checkpoint does not tell classes of images apart, so it cannot judge what is made. "
+        "Choose a classifier of images, or none: then a small one is trained."
+    ),
+    "judge_classes": _(
+        "This classifier does not know the class “%(missing)s”, so it cannot judge what is made. "
+        "Choose one that was trained on the same classes, or none: then a small one is trained."
+    ),
+    "class_unknown": _("The checkpoint makes no images of “%(name)s”. It knows: %(known)s."),
+    "model_makes_no_images": _(
+        "A %(architecture)s makes no images of classes. Choose a checkpoint of a conditional VAE "
+        "or GAN."
+    ),
+    "model_makes_images": _(
+        "A %(architecture)s makes images of classes that it knows by name, and this does not carry "
+        "the names along. Start a run from the checkpoint instead."
+    ),
     "warning_table_no_target": _(
         "No target is chosen yet. Choose the columns that are to be predicted, and the splits are "
         "made so that each class is in all of them."

@@ -32,7 +32,9 @@ KINDS: dict[str, str] = {
     "downloading also bytes, total_bytes, bytes_per_s",
     "progress": "step, total_steps, epoch, tokens, steps_per_s, tokens_per_s, eta_s (seconds left)",
     "metric": "step, values {name: number or null}",
-    "sample": "step, prompt, text",
+    "sample": "step, prompt, text; of pictures also image (base64), type (image/png or image/jpeg) "
+    "and set: samples while it trains; made, real, between, nearest, reconstructions for the "
+    "report",
     "weights": "copied, initialised, left_behind, parameters_copied, parameters_total, verified",
     "resources": "cpu_percent (of one core), rss_bytes, gpus [{index, memory_bytes, percent}]",
     "checkpoint": "step, path relative to DIR: a complete training state was saved",

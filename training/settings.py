@@ -64,6 +64,12 @@ PROBLEMS: dict[str, str] = {
         "The batch of %(batch)s must divide into so many equal parts on each device, of two images "
         "or more."
     ),
+    "image_px_step": _("Images are made at sizes that are multiples of %(step)s pixels."),
+    "grey_or_colour": _("Images have one channel (grey) or three (RGB)."),
+    "samples_too_often": _(
+        "Samples are kept for each time that they are shown: at so many steps, show them every "
+        "%(least)s steps or less often."
+    ),
     "one_width_a_column": _("There must be one width for each of the %(columns)s columns."),
     "cross_columns": _("Cross two to %(most)s different columns, as in education × occupation."),
     "crosses_without_wide": _(

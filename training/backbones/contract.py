@@ -146,7 +146,8 @@ class Backbone:
     Attributes:
         title: Its name for people.
         kind: What it reads. A table's columns, and what their rows of weights mean, stand beside
-            the weights: what does not know of them leaves such a model alone.
+            the weights: what does not know of them leaves such a model alone. A ``generator``
+            makes images of classes, whose names stand on the card.
         config: Pydantic model of its configuration.
         presets: Named sizes.
         module: Where the Keras model is; imported only by a process that computes with it.
@@ -155,7 +156,7 @@ class Backbone:
     """
 
     title: str
-    kind: Literal["text", "image", "table"]
+    kind: Literal["text", "image", "table", "generator"]
     config: type[BackboneConfig]
     presets: dict[str, BackboneConfig]
     module: str

@@ -11,6 +11,10 @@ from pydantic_core import PydanticCustomError
 
 from training.backbones.bert.config import PRESETS as BERT_PRESETS
 from training.backbones.bert.config import BertConfig
+from training.backbones.conditional_gan.config import PRESETS as CONDITIONAL_GAN_PRESETS
+from training.backbones.conditional_gan.config import ConditionalGANConfig
+from training.backbones.conditional_vae.config import PRESETS as CONDITIONAL_VAE_PRESETS
+from training.backbones.conditional_vae.config import ConditionalVAEConfig
 from training.backbones.contract import Backbone, BackboneConfig
 from training.backbones.densenet.config import PRESETS as DENSENET_PRESETS
 from training.backbones.densenet.config import DenseNetConfig
@@ -118,22 +122,43 @@ BACKBONES: dict[str, Backbone] = {
         "training.backbones.wide_deep.model",
         "WideDeep",
     ),
+    "conditional_vae": Backbone(
+        "Conditional VAE",
+        "generator",
+        ConditionalVAEConfig,
+        dict(CONDITIONAL_VAE_PRESETS),
+        _MODEL % "conditional_vae",
+        "ConditionalVAE",
+    ),
+    "conditional_gan": Backbone(
+        "Conditional GAN",
+        "generator",
+        ConditionalGANConfig,
+        dict(CONDITIONAL_GAN_PRESETS),
+        _MODEL % "conditional_gan",
+        "ConditionalGAN",
+    ),
 }
 
 #: Those of which configuration and weights say all there is to say. A table's model looks at
-#: columns that stand beside them, and is not copied, merged, imported or written in others' forms.
-SELF_CONTAINED = frozenset(key for key, backbone in BACKBONES.items() if backbone.kind != "table")
+#: columns that stand beside them, and a generator's rows belong to classes by name: neither is
+#: copied, merged, imported or written in others' forms.
+SELF_CONTAINED = frozenset(
+    key for key, backbone in BACKBONES.items() if backbone.kind in ("text", "image")
+)
+#: Kind → what is said when such a model is asked for what does not know of it.
+_REFUSED = {"table": "model_of_tables", "generator": "model_makes_images"}
 
 
 def require_self_contained(config: BackboneConfig, field: str | None = None) -> None:
-    """Refuse a model of tables, by name.
+    """Refuse a model of tables, or one that makes images, by name.
 
     Raises:
-        TrainingError: ``model_of_tables``.
+        TrainingError: ``model_of_tables``, ``model_makes_images``.
     """
     if config.architecture not in SELF_CONTAINED:
-        title = BACKBONES[config.architecture].title
-        raise TrainingError("model_of_tables", field=field, architecture=title)
+        backbone = BACKBONES[config.architecture]
+        raise TrainingError(_REFUSED[backbone.kind], field=field, architecture=backbone.title)
 
 
 def config_of(values: Mapping[str, Any]) -> BackboneConfig:

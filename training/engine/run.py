@@ -185,7 +185,8 @@ def _finish(
     duration = loop.elapsed_s
     with stopping.deferred():
         after = loop.evaluate_for_report()
-        samples_after = list(task.samples())
+        # Pictures are events alone: a report is read by lists of runs.
+        samples_after = [one for one in task.samples() if "image" not in one]
         more = task.report(events)
     digest = position.spec_sha256
     made_by = _made_by(spec, digest)
@@ -241,7 +242,7 @@ def _told(out: Path) -> tuple[dict[str, Curve], list[dict[str, str]]]:
         elif event["kind"] == "metric":
             for name, value in event["values"].items():
                 curves.setdefault(name, {})[event["step"]] = value
-        elif event["kind"] == "sample" and event["step"] == 0:
+        elif event["kind"] == "sample" and event["step"] == 0 and "image" not in event:
             before[event["prompt"]] = event["text"]
     found = {name: [[s, v] for s, v in sorted(points.items())] for name, points in curves.items()}
     return found, [{"prompt": prompt, "text": text} for prompt, text in before.items()]

@@ -28,11 +28,14 @@ class Measure:
 
     Attributes:
         name: Of the metric.
-        rising: Whether more is better, as of an accuracy in 0..1; else it is a loss in nats.
+        rising: Whether more is better, as of an accuracy in 0..1; else it is a loss in nats, or a
+            distance.
+        same: Of what falls: bests within this share of each other count as equal.
     """
 
     name: str
     rising: bool = False
+    same: float = SAME
 
 
 LOSS = Measure("validation_loss")
@@ -72,7 +75,7 @@ def transfer_gain(transfer: Curve, twin: Curve, measure: Measure = LOSS) -> dict
     reached = next((step for step, value in ours.items() if sign * value <= sign * target), None)
     share = reached / best_twin if reached is not None and best_twin else None
     difference = ours[best] - target
-    same = SAME_ACCURACY if measure.rising else SAME * target
+    same = SAME_ACCURACY if measure.rising else measure.same * target
     if sign * difference < -same:
         verdict = "helped"
     elif sign * difference > same:

@@ -140,7 +140,8 @@ class Task(ABC):
         return {}
 
     def samples(self) -> Iterator[dict[str, str]]:
-        """What the model makes at the moment, for people: ``{prompt, text}``."""
+        """What the model makes at the moment, for people: ``{prompt, text}``; of pictures also
+        ``image``, ``type`` and ``set``, as in the event ``sample``."""
         yield from ()
 
     @abstractmethod
@@ -227,14 +228,16 @@ class LoopMethod(Method):
         twin: A transfer's spec and its source's configuration → the same run without the source.
         estimate: A spec, and the configuration of its model or source → what it will take.
         judged: The curve by which a transfer and its twin are compared.
+        any_kind: Those of :attr:`checkpoints` that may be of an architecture it does not train.
         model_of_data: A spec → the configuration of its model, where the data decide that; None:
             the spec or its source says it.
     """
 
     load: Callable[..., Loaded]
     twin: Callable[[Any, Any], Any]
-    estimate: Callable[[Any, Any], Estimate]
+    estimate: Callable[..., Estimate]
     judged: Measure = LOSS
+    any_kind: frozenset[str] = frozenset()
     model_of_data: Callable[[Any], BackboneConfig] | None = None
 
 

@@ -5,15 +5,30 @@ from __future__ import annotations
 from training.methods.contract import LoopMethod, Method, WorkMethod
 from training.methods.feature_matching import frozen_features, moco
 from training.methods.self_supervised import causal_lm
-from training.methods.task_related import byol, classification, ensemble, simclr, simsiam, wide_deep
+from training.methods.task_related import (
+    byol,
+    cgan,
+    classification,
+    cvae,
+    ensemble,
+    simclr,
+    simsiam,
+    wide_deep,
+)
 
 #: Those on two views of an image (:mod:`training.siamese`).
 SIAMESE_METHODS: dict[str, LoopMethod] = {
     method.name: method for method in (simclr.METHOD, byol.METHOD, simsiam.METHOD, moco.METHOD)
 }
-LOOP_METHODS: dict[str, LoopMethod] = {
-    method.name: method for method in (causal_lm.METHOD, classification.METHOD, wide_deep.METHOD)
-} | SIAMESE_METHODS
+#: Those that make images of classes (:mod:`training.generative`).
+GENERATIVE_METHODS: dict[str, LoopMethod] = {
+    method.name: method for method in (cvae.METHOD, cgan.METHOD)
+}
+LOOP_METHODS: dict[str, LoopMethod] = (
+    {method.name: method for method in (causal_lm.METHOD, classification.METHOD, wide_deep.METHOD)}
+    | SIAMESE_METHODS
+    | GENERATIVE_METHODS
+)
 WORK_METHODS: dict[str, WorkMethod] = {
     method.name: method for method in (frozen_features.METHOD, ensemble.METHOD)
 }

@@ -17,6 +17,7 @@ TASKS: dict[str, str] = {
     "text_features": _("features of text"),
     "image_classification": _("image classification"),
     "table_classification": _("classification of rows"),
+    "image_generation": _("images of a class"),
 }
 
 #: (architecture, the configuration's ``head`` where the architecture has several) → task.
@@ -38,6 +39,8 @@ TASK_OF: dict[tuple[str, str | None], str] = {
         if backbone.kind == "image"
     },
     ("wide_deep", None): "table_classification",
+    ("conditional_vae", None): "image_generation",
+    ("conditional_gan", None): "image_generation",
 }
 
 

@@ -314,6 +314,10 @@ SCORES: dict[str, tuple[Any, int]] = {
     "test_loss": (_("Test loss"), 3),
     "test_perplexity": (_("Test perplexity"), 1),
     "test_accuracy": (_("Test accuracy"), 3),
+    "validation_class_accuracy": (_("Of the class that was meant"), 3),
+    "validation_frechet": (_("Distance from real images"), 1),
+    "test_class_accuracy": (_("Of the class that was meant, test"), 3),
+    "test_frechet": (_("Distance from real images, test"), 1),
     "validation_knn": (_("Nearest neighbours"), 3),
     "validation_probe": (_("Linear probe"), 3),
     "test_knn": (_("Nearest neighbours, test"), 3),
@@ -332,6 +336,7 @@ MAIN_SCORES = (
     "test_loss",
     "test_accuracy",
     "validation_knn",
+    "validation_class_accuracy",
 )
 
 

@@ -25,6 +25,14 @@ METRICS: dict[str, str | Promise] = {
     "validation_spread": _("spread of the projections"),
     "validation_dimensions": _("dimensions of the projections"),
     "validation_views_loss": _("loss of two validation views"),
+    "validation_reconstruction": _("reconstruction, nats per image"),
+    "validation_divergence": _("divergence of the latents, nats per image"),
+    "validation_class_accuracy": _("made images of the right class"),
+    "validation_frechet": _("distance from real images (Fréchet)"),
+    "validation_generator_loss": _("loss of the generator"),
+    "validation_discriminator_loss": _("loss of the discriminator"),
+    "validation_real_score": _("score of real images"),
+    "validation_fake_score": _("score of made images"),
     "learning_rate": _("learning rate"),
     "gradient_norm": _("gradient norm"),
 }
@@ -33,6 +41,9 @@ TOGETHER: dict[str, str | Promise] = {
     "loss,validation_loss": _("loss"),
     "loss,validation_views_loss": _("loss"),
     "validation_knn,validation_probe": _("accuracy of the features"),
+    "validation_reconstruction,validation_divergence": _("reconstruction and divergence"),
+    "validation_generator_loss,validation_discriminator_loss": _("losses of the two networks"),
+    "validation_real_score,validation_fake_score": _("the discriminator's scores"),
 }
 #: Metrics sent when none are asked for.
 DEFAULT_NAMES = ("loss", "validation_loss")

@@ -21,4 +21,6 @@ def learnable(team: Team, method: str) -> QuerySet[DatasetVersion]:
     for kind, chosen in CHOSEN.items():
         if kind in METHODS[method].data:
             return chosen(rows)
-    return labelled(rows)
+    found = labelled(rows)
+    kinds = METHODS[method].data
+    return found.filter(summary__kind="image") if kinds == ("labelled_image",) else found

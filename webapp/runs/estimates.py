@@ -16,6 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from training.backbones.contract import BackboneConfig
+from training.backbones.generator_config import GeneratorConfig
 from training.backbones.gpt2.config import GPT2Config
 from training.backbones.registry import config_of
 from training.backbones.wide_deep.config import WideDeepConfig
@@ -25,7 +26,8 @@ from training.estimate import (
     estimate,
     flops_per_token,
 )
-from training.methods.registry import SIAMESE_METHODS
+from training.generative.settings import GenerativeSpec
+from training.methods.registry import GENERATIVE_METHODS, SIAMESE_METHODS
 from training.methods.task_related import wide_deep_spec
 from training.methods.task_related.classification_spec import ClassificationSpec, estimate_run
 from training.methods.task_related.wide_deep_spec import WideDeepSpec
@@ -133,11 +135,24 @@ def _table(spec: WideDeepSpec, config: WideDeepConfig, team: Team) -> Outlook:
     )
 
 
+def _generator(spec: GenerativeSpec, config: GeneratorConfig, team: Team) -> Outlook:
+    alike = ("objective.r1", "training.batch_size")
+    rate = measured_examples_per_s(spec, config, team, alike)
+    estimate_run = GENERATIVE_METHODS[spec.method].estimate
+    return Outlook(
+        estimate=estimate_run(spec, config, rate),
+        measured=rate is not None,
+        memory_available=memory_available(),
+        at_least=True,
+    )
+
+
 OUTLOOKS: dict[str, Callable[[Any, Any, Team], Outlook]] = {
     "causal_lm": _language_model,
     "classification": _classifier,
     "wide_deep": _table,
     **dict.fromkeys(SIAMESE_METHODS, _two_views),
+    **dict.fromkeys(GENERATIVE_METHODS, _generator),
 }
 
 

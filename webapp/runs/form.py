@@ -65,6 +65,8 @@ class RunForm(ABC):
     LIKE: ClassVar[str]
     #: Whether several runs that differ in their seed can be asked for, and their ensemble.
     TOGETHER: ClassVar[bool] = False
+    #: Whether the page has an input for it.
+    LIKE_SHOWN: ClassVar[bool] = False
     #: Inputs that are no setting of the spec: how the run begins, and what the portal adds.
     CHOICES: ClassVar[tuple[str, ...]] = ("name", "how", "data", "source")
     FLAGS: ClassVar[tuple[str, ...]] = ("twin",)
@@ -367,7 +369,7 @@ class RunForm(ABC):
         """The input that shows the errors of a spec's field, and the item's number in a list."""
         if field in self.SHOWN_AT:
             return self.SHOWN_AT[field], None
-        if field == self.LIKE:
+        if field == self.LIKE and not self.LIKE_SHOWN:
             return "source", None
         paths = self.layout().paths
         if field in paths:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from webapp.runs.form import RunForm
 from webapp.runs.form_causal_lm import CausalLMForm
 from webapp.runs.form_classification import ClassificationForm
+from webapp.runs.form_generative import CGANForm, CVAEForm
 from webapp.runs.form_siamese import BYOLForm, MoCoForm, SimCLRForm, SimSiamForm
 from webapp.runs.form_wide_deep import WideDeepForm
 
@@ -18,6 +19,8 @@ FORMS: dict[str, type[RunForm]] = {
         SimSiamForm,
         MoCoForm,
         WideDeepForm,
+        CVAEForm,
+        CGANForm,
     )
 }
 

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from training.generative.settings import GenerativeSpec
 from training.methods.feature_matching.moco import MoCoSpec
 from training.methods.task_related.byol import BYOLSpec
+from training.methods.task_related.cgan import CGANSpec
 from training.methods.task_related.classification_spec import ClassificationSpec
+from training.methods.task_related.cvae import CVAESpec
 from training.methods.task_related.simclr import SimCLRSpec
 from training.methods.task_related.simsiam import SimSiamSpec
 from training.methods.task_related.wide_deep_spec import WideDeepSpec
@@ -316,6 +319,63 @@ WIDE_DEEP = Layout(
 )
 
 
+def _generative(
+    spec: type[GenerativeSpec],
+    objective: tuple[str, ...],
+    model: tuple[str, ...],
+    advanced: tuple[str, ...],
+) -> Layout:
+    """The layout of a method that makes images of classes.
+
+    Args:
+        spec: Its own.
+        objective: Settings of what is minimised.
+        model: Those of the model that only it has.
+        advanced: Those of them that most people never touch.
+    """
+
+    def paths(section: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(f"{section}.{name}" for name in names)
+
+    return Layout(
+        spec=spec,
+        groups=(
+            Section(
+                "model",
+                _("Model"),
+                paths("model", ("image_px", "in_channels", *model, "width", "latent")),
+                paths("model", ("embedding", *advanced)),
+            ),
+            Section("objective", _("What is minimised"), paths("objective", objective)),
+            _TRAINING_SECTION,
+            Section(
+                "evaluation",
+                _("Evaluation and samples"),
+                ("evaluation.every", "evaluation.sample_every", "evaluation.samples"),
+                (
+                    "evaluation.images",
+                    "evaluation.batches",
+                    "evaluation.checkpoint_every",
+                    "judge.epochs",
+                ),
+            ),
+            _DEVICE_SECTION,
+        ),
+        apart=("source.reinitialise",),
+        lines=frozenset({"source.reinitialise"}),
+        choice_names={
+            "model.likelihood": {
+                "bernoulli": _("Bernoulli, for drawings"),
+                "gaussian": _("Gaussian, for photographs"),
+            },
+            "objective.loss": {"hinge": _("hinge"), "non_saturating": _("non-saturating")},
+            "training.schedule": _SCHEDULES,
+            "training.precision": _PRECISIONS,
+            "devices.kind": _DEVICES,
+        },
+    )
+
+
 LAYOUTS: dict[str, Layout] = {
     "causal_lm": CAUSAL_LM,
     "classification": CLASSIFICATION,
@@ -329,5 +389,12 @@ LAYOUTS: dict[str, Layout] = {
         MoCoSpec,
         ("temperature", "queue", "momentum", "projection"),
         ("hidden", "variant", "norm_parts"),
+    ),
+    "cvae": _generative(CVAESpec, ("kl_weight",), ("likelihood",), ("hidden",)),
+    "cgan": _generative(
+        CGANSpec,
+        ("loss", "r1", "average", "discriminator_rate"),
+        (),
+        ("discriminator_width", "spectral_norm"),
     ),
 }

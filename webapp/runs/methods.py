@@ -47,6 +47,7 @@ class Shown:
         curves: What a chart offers, each one or several metrics, separated by commas.
         watched: What a run's page shows of the newest look, keys as metrics; none: the best
             validation loss.
+        pictures: Whether its samples are pictures, a row of them for each class.
     """
 
     name: Words
@@ -67,6 +68,7 @@ class Shown:
         "gradient_norm",
     )
     watched: tuple[Score, ...] = ()
+    pictures: bool = False
 
 
 def _siamese(name: str, invitation: Words, about: Words) -> Shown:
@@ -111,6 +113,51 @@ def _siamese(name: str, invitation: Words, about: Words) -> Shown:
             Score("validation_spread", _("Spread"), 3, rising=True),
             Score("validation_dimensions", _("Dimensions"), 1, rising=True),
         ),
+    )
+
+
+_JUDGED = (
+    Score("class_accuracy", _("of the class that was meant"), 3, rising=True),
+    Score("frechet", _("distance from real images (Fréchet)"), 1),
+)
+
+
+def _generative(
+    name: Words,
+    invitation: Words,
+    about: Words,
+    scores: tuple[Score, ...],
+    measured: Words,
+    curves: tuple[str, ...],
+) -> Shown:
+    """A method that makes images of classes."""
+    return Shown(
+        name=name,
+        invitation=invitation,
+        about=about,
+        from_scratch=_(
+            "Random weights; the model learns everything from your images, and can be a source "
+            "afterwards."
+        ),
+        no_data=_("There are no images with labels yet: a folder for each class."),
+        get_data=_("Upload some"),
+        per_second=_("Images per second"),
+        seen=_("Images seen"),
+        splits={"validation": _("validation split"), "test": _("test split")},
+        scores=(*_JUDGED, *scores),
+        measured=measured,
+        curves=(
+            "validation_frechet",
+            "validation_class_accuracy",
+            *curves,
+            "learning_rate",
+            "gradient_norm",
+        ),
+        watched=(
+            Score("validation_class_accuracy", _("Of the class that was meant"), 3, rising=True),
+            Score("validation_frechet", _("Distance from real images"), 1),
+        ),
+        pictures=True,
     )
 
 
@@ -199,5 +246,42 @@ METHODS: dict[str, Shown] = {
         "MoCo",
         _("Features without labels: MoCo"),
         _("A view is found among thousands in a queue (InfoNCE), with small batches too."),
+    ),
+    "cvae": _generative(
+        _("conditional VAE"),
+        _("To make images of a class: conditional VAE"),
+        _("Learns quickly and surely, and what it makes is a little soft."),
+        scores=(
+            Score("loss", _("loss per image"), 1),
+            Score("reconstruction", _("reconstruction"), 1),
+            Score("divergence", _("divergence of the latents"), 1),
+        ),
+        measured=_(
+            "A classifier tells how many made images are of the class that was meant, and how far "
+            "what it sees in them is from what it sees in real ones. Loss, reconstruction and "
+            "divergence in nats per image. Before: the weights as the run began. After: those of "
+            "the best validation loss."
+        ),
+        curves=("loss,validation_loss", "validation_reconstruction,validation_divergence"),
+    ),
+    "cgan": _generative(
+        _("conditional GAN"),
+        _("To make images of a class: conditional GAN"),
+        _("Sharper images; two networks learn from each other, which takes more steps."),
+        scores=(
+            Score("generator_loss", _("loss of the generator"), 3),
+            Score("discriminator_loss", _("loss of the discriminator"), 3),
+        ),
+        measured=_(
+            "A classifier tells how many made images are of the class that was meant, and how far "
+            "what it sees in them is from what it sees in real ones. The two losses pull against "
+            "each other, and say little of the images. Before: the weights as the run began. "
+            "After: the last ones, of the generator their running average."
+        ),
+        curves=(
+            "validation_real_score,validation_fake_score",
+            "validation_generator_loss,validation_discriminator_loss",
+            "loss",
+        ),
     ),
 }

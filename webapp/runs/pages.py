@@ -21,7 +21,7 @@ from webapp.checkpoints.plans import CopyPreview
 from webapp.ensembles import selectors as ensembles
 from webapp.jobs.models import State
 from webapp.jobs.selectors import error_sentence
-from webapp.runs import selectors
+from webapp.runs import pictures, selectors
 from webapp.runs.curves import METRICS, TOGETHER
 from webapp.runs.forms import form_class
 from webapp.runs.methods import METHODS, Score
@@ -39,6 +39,7 @@ PHASES: dict[str, str | Promise] = {
     "loading": gettext_lazy("loading"),
     "tokenizing": gettext_lazy("reading the text"),
     "building": gettext_lazy("building the model"),
+    "judging": gettext_lazy("training the judge"),
     "copying": gettext_lazy("carrying weights over"),
     "evaluating": gettext_lazy("evaluating"),
     "training": gettext_lazy("training"),
@@ -205,15 +206,20 @@ def where_context(run: Run, user: Any) -> dict[str, Any]:
     }
 
 
+def samples(run: Run, after_seq: int = 0) -> list[selectors.SamplesOfStep]:
+    """What it wrote or made after an event, newest step first."""
+    read = pictures.grids if METHODS[run.method].pictures else selectors.samples
+    return selectors.samples_by_step(read(run, after_seq))
+
+
 def detail_context(run: Run, user: Any) -> dict[str, Any]:
     """The whole page of a run."""
-    samples = selectors.samples(run)
     return (
         live_context(run, user)
         | outcome_context(run, user)
         | where_context(run, user)
         | {
-            "samples": selectors.samples_by_step(samples),
+            "samples": samples(run),
             "log": selectors.newest_log_lines(run),
             "yaml": to_yaml(run.job.spec),
             "changed": changed(run.job.spec),
@@ -318,6 +324,7 @@ def report_context(run: Run, user: Any) -> dict[str, Any]:
         "texts": _texts(shown, twin),
         "shown": METHODS[shown.method],
         **_classified(shown, twin),
+        **_generated(shown),
         "chart": chart([shown, twin], pair=True),
         "metrics": metric_choices([shown], pair=True),
         "alarm": selectors.collapse_of(shown),
@@ -342,6 +349,21 @@ def _classified(run: Run, twin: Run | None) -> dict[str, Any]:
         "sides": classifiers.sides(report),
         "confusion": classifiers.confusion(report),
         "scored_split": METHODS[run.method].splits.get(report["split"], report["split"]),
+    }
+
+
+def _generated(run: Run) -> dict[str, Any]:
+    """What the report of a run that makes images shows; nothing for another's."""
+    generated = (run.job.report or {}).get("generated")
+    if not generated:
+        return {}
+    return {
+        "generated": generated,
+        "generated_worth": pictures.verdict(generated),
+        "generated_sides": pictures.sides(generated),
+        "generated_warnings": pictures.warnings(generated),
+        "picture_sets": pictures.of_report(run),
+        "generated_split": METHODS[run.method].splits.get(generated["split"], ""),
     }
 
 

@@ -229,19 +229,21 @@ def twin_of(run: Run) -> Run | None:
 
 @dataclass(frozen=True)
 class Sample:
-    """A text the model wrote.
+    """A text the model wrote, or a row of images that it made.
 
     Attributes:
         seq: Its event's number.
         step: When.
         prompt: What it was given.
         text: What it went on with.
+        picture: Whether it is a row of images, and the prompt a class.
     """
 
     seq: int
     step: int
     prompt: str
     text: str
+    picture: bool = False
 
 
 def samples(run: Run, after_seq: int = 0) -> list[Sample]:

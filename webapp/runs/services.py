@@ -145,12 +145,15 @@ def _data(spec: LoopSpec, team: Team) -> DatasetVersion:
 def _other_checkpoints(spec: Settings, team: Team) -> list[Source]:
     """What the spec names beside its source: whose tokenizer it takes, say."""
     values = spec.model_dump(mode="json")
-    method = values["method"]
-    named = [at(values, path) for path in LOOP_METHODS[method].checkpoints]
-    return [_source(one, team, method) for one in named[1:] if one]
+    method = LOOP_METHODS[values["method"]]
+    return [
+        _source(reference, team, None if path in method.any_kind else method.name)
+        for path in method.checkpoints[1:]
+        if (reference := at(values, path))
+    ]
 
 
-def _source(reference: str, team: Team, method: str) -> Source:
+def _source(reference: str, team: Team, method: str | None) -> Source:
     source = source_of(reference, team, method)
     if source is None:
         raise RunRefused(reference)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from training.backbones.contract import BackboneConfig
+from training.backbones.generator_config import GeneratorConfig
 from training.backbones.gpt2.config import PRESETS
 from training.backbones.registry import BACKBONES, config_of
-from training.methods.registry import LOOP_METHODS, SIAMESE_METHODS
+from training.generative.settings import rows_of, with_rows
+from training.methods.registry import GENERATIVE_METHODS, LOOP_METHODS, SIAMESE_METHODS
 from training.methods.task_related.classification_spec import with_classes
 from training.methods.task_related.wide_deep_spec import WideDeepSpec
 from training.siamese.settings import pooled_config
@@ -56,15 +58,15 @@ class Source:
         return BACKBONES[self.config.architecture].title
 
 
-def source_of(reference: str, team: Team, method: str) -> Source | None:
+def source_of(reference: str, team: Team, method: str | None) -> Source | None:
     """The source that a reference names, when this team has it, it can still become one, and the
-    method trains such."""
+    method trains such (None: whatever it is)."""
     try:
         kind, pk = references.read(reference)
     except ValueError:
         return None
     if kind == "checkpoint":
-        trained = LOOP_METHODS[method].backbones
+        trained = LOOP_METHODS[method].backbones if method else list(BACKBONES)
         checkpoint = Checkpoint.objects.filter(team=team, pk=pk, architecture__in=trained).first()
         return of_checkpoint(checkpoint) if checkpoint else None
     if kind == "run":
@@ -77,7 +79,9 @@ def source_of(reference: str, team: Team, method: str) -> Source | None:
     return None
 
 
-def _trained_by(method: str, source: Source | None) -> Source | None:
+def _trained_by(method: str | None, source: Source | None) -> Source | None:
+    if method is None:
+        return source
     known = source is not None and source.config.architecture in LOOP_METHODS[method].backbones
     return source if known else None
 
@@ -173,12 +177,37 @@ def _planned_for_table(run: Run) -> BackboneConfig:
 #: Method → the model of a run that names none and has no source: what its data decide.
 PLANNED: dict[str, Callable[[Run], BackboneConfig]] = {"wide_deep": _planned_for_table}
 
+
+def classes_of(source: Source | None) -> list[str]:
+    """The classes that a source has rows for, in their order; none without one."""
+    if source is None:
+        return []
+    if source.checkpoint is not None:
+        return [str(name) for name in source.checkpoint.card.get("classes") or ()]
+    assert source.run is not None
+    return run_classes(source.run)
+
+
+def run_classes(run: Run) -> list[str]:
+    """The classes of the rows that a run which makes images will have."""
+    given = run.job.spec.get("source")
+    source = source_of(given["checkpoint"], run.team, run.method) if given else None
+    labels = (run.dataset_version.summary.get("labels") or {}).get("classes") or ()
+    return rows_of(classes_of(source), [str(one["name"]) for one in labels])
+
+
+def _generator(run: Run, config: BackboneConfig) -> BackboneConfig:
+    assert isinstance(config, GeneratorConfig)
+    return with_rows(config, len(run_classes(run)))
+
+
 #: Method → what it makes of the model that a run names, or that its source has.
 MODELS = {
     "causal_lm": _language_model,
     "classification": _classifier,
     "wide_deep": _of_table,
     **dict.fromkeys(SIAMESE_METHODS, _backbone),
+    **dict.fromkeys(GENERATIVE_METHODS, _generator),
 }
 
 

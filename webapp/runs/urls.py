@@ -13,6 +13,7 @@ urlpatterns = [
     path("<uuid:pk>/live", views.live, name="live"),
     path("<uuid:pk>/curves", views.curves, name="curves"),
     path("<uuid:pk>/report", views.report, name="report"),
+    path("<uuid:pk>/pictures/<int:seq>", views.picture, name="picture"),
     path("<uuid:pk>/spec.yaml", views.spec_yaml, name="spec"),
     path("<uuid:pk>/edit", views.edit, name="edit"),
     path("<uuid:pk>/pause", views.pause, name="pause"),

@@ -103,6 +103,27 @@ SENTENCES: dict[str, dict[str, str]] = {
             "%(best)s, the scratch twin's %(twin_best)s."
         ),
     },
+    "validation_frechet": {
+        "helped_at_once": gettext_noop(
+            "The transfer helped: before its first step the images that it made already lay as "
+            "near to real ones as training from scratch came to (%(twin_best)s), and at best at "
+            "%(best)s."
+        ),
+        "helped": gettext_noop(
+            "The transfer helped: the images that it made lay as near to real ones as at the "
+            "scratch twin's best (%(twin_best)s) at step %(reached)s, where training from scratch "
+            "needed %(twin_step)s steps. That is %(percent)s%% of the steps. Its own best is "
+            "%(best)s."
+        ),
+        "hurt": gettext_noop(
+            "The transfer hurt: the images that it made lay %(best)s from real ones at best, and "
+            "the scratch twin's, with the same data and steps, %(twin_best)s."
+        ),
+        "same": gettext_noop(
+            "The transfer made no difference worth naming: the images that it made lay %(best)s "
+            "from real ones at best, the scratch twin's %(twin_best)s."
+        ),
+    },
     "validation_knn": {
         "helped_at_once": gettext_noop(
             "The transfer helped: before its first step nearest neighbours already told as many "

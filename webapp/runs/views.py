@@ -11,7 +11,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -27,7 +27,7 @@ from webapp.jobs.selectors import log_lines
 from webapp.jobs.services import job_cancel, job_pause, job_resume, job_retry
 from webapp.keys import parse_uuid
 from webapp.runs import curves as run_curves
-from webapp.runs import estimates, pages, selectors, services
+from webapp.runs import estimates, pages, pictures, selectors, services
 from webapp.runs import sources as run_sources
 from webapp.runs.drafts import draft, start
 from webapp.runs.form import SCRATCH, TRANSFER, RunForm
@@ -218,7 +218,7 @@ def live(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     context = pages.live_context(run, request.user)
     context |= {
         "oob": True,
-        "fresh_samples": selectors.samples_by_step(selectors.samples(run, after_seq=seq)),
+        "fresh_samples": pages.samples(run, seq),
         "fresh_log": log_lines(run.job, after_seq=seq),
     }
     if request.GET.get("outcome") != context["outcome_key"]:
@@ -274,6 +274,18 @@ def _csv(run: Run, found: dict[str, dict[str, list[Any]]]) -> HttpResponse:
 def report(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     run = _run(request, pk)
     return render(request, "runs/report.html", pages.report_context(run, request.user))
+
+
+@require_GET
+def picture(request: PortalRequest, pk: uuid.UUID, seq: int) -> HttpResponse:
+    """A row of images that a run made; it never changes."""
+    run = permissions.get_for_user(Run.objects.all(), request.user, pk=pk)
+    found = pictures.content(run, seq)
+    if found is None:
+        raise Http404
+    content, kind = found
+    headers = {"Cache-Control": "private, max-age=86400"}
+    return HttpResponse(content, content_type=kind, headers=headers)
 
 
 @require_GET

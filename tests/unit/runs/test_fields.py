@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from training.methods.registry import LOOP_METHODS, SIAMESE_METHODS
+from training.methods.registry import GENERATIVE_METHODS, LOOP_METHODS, SIAMESE_METHODS
 from webapp.runs.dotted import flat
 from webapp.runs.estimates import OUTLOOKS
 from webapp.runs.forms import FORMS
@@ -26,6 +26,8 @@ ELSEWHERE = {
     "features.checkpoint",
     "model.architecture",
     "model.vocab_size",
+    "model.num_classes",
+    "judge.checkpoint",
 }
 #: Specs with every part there.
 WHOLE: dict[str, dict[str, Any]] = {
@@ -43,6 +45,10 @@ WHOLE: dict[str, dict[str, Any]] = {
     "wide_deep": {"data": {"path": "d"}, "source": {"checkpoint": "c"}},
     **{
         method: {"data": {"path": "d"}, "source": {"checkpoint": "c"}} for method in SIAMESE_METHODS
+    },
+    **{
+        method: {"data": {"path": "d"}, "source": {"checkpoint": "c"}, "model": {}}
+        for method in GENERATIVE_METHODS
     },
 }
 SETTINGS = [(method, path) for method, layout in LAYOUTS.items() for path in layout.paths]

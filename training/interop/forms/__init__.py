@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from training.backbones.conditional_gan.config import ConditionalGANConfig
+from training.backbones.conditional_vae.config import ConditionalVAEConfig
 from training.backbones.contract import BackboneConfig
 from training.backbones.wide_deep.config import WideDeepConfig
 from training.errors import TrainingError
@@ -23,6 +25,8 @@ _ALL: tuple[Form | OwnForm, ...] = (
     *(GPT2, GPT3, BERT, DISTILBERT, ROBERTA, OPT),
     *IMAGES,
     OwnForm(WideDeepConfig),
+    OwnForm(ConditionalVAEConfig),
+    OwnForm(ConditionalGANConfig),
 )
 #: By ``model_type``, which is the architecture's name in the registry too.
 FORMS: dict[str, Form | OwnForm] = {form.model_type: form for form in _ALL}

@@ -45,7 +45,7 @@
 
   // Dimensions changed by hand are no preset any more.
   form.addEventListener("input", (event) => {
-    if (!event.target.name?.startsWith("model.")) return;
+    if (!preset || !event.target.name?.startsWith("model.")) return;
     const matching = [...preset.options].find(
       (option) =>
         option.dataset.fills &&

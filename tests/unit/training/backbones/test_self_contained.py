@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training.backbones.registry import BACKBONES, SELF_CONTAINED
+from training.backbones.registry import BACKBONES, SELF_CONTAINED, require_self_contained
 from training.backbones.resnet.config import PRESETS as RESNETS
 from training.command_specs import CopySpec, ImportSpec
 from training.errors import TrainingError
@@ -34,10 +34,21 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
     return read_checkpoint(folder, verify=True)
 
 
-def test_only_models_of_tables_are_left_out() -> None:
+def test_only_models_of_tables_and_those_that_make_images_are_left_out() -> None:
     kinds = {BACKBONES[name].kind for name in SELF_CONTAINED}
     assert kinds == {"text", "image"}
-    assert set(BACKBONES) - SELF_CONTAINED == {"wide_deep"}
+    assert set(BACKBONES) - SELF_CONTAINED == {"wide_deep", "conditional_vae", "conditional_gan"}
+
+
+@pytest.mark.parametrize("name", ["conditional_vae", "conditional_gan"])
+def test_a_model_that_makes_images_is_refused_by_name(name: str) -> None:
+    with pytest.raises(TrainingError) as caught:
+        require_kind(BACKBONES[name].presets["nano"], "image")
+    assert caught.value.code == "features_need_images"
+    assert caught.value.params["architecture"] == BACKBONES[name].title
+    with pytest.raises(TrainingError) as refused:
+        require_self_contained(BACKBONES[name].presets["nano"])
+    assert refused.value.code == "model_makes_images"
 
 
 def test_its_configuration_comes_back(checkpoint: Checkpoint) -> None:
