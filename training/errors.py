@@ -485,6 +485,14 @@ MESSAGES: dict[str, str] = {
         "category on the page of the data set, or choose another target."
     ),
     "table_target_unknown": _("%(column)s is no target of this table. Its targets are: %(known)s."),
+    "task_without_labels": _(
+        "No row of the %(split)s split has a label of the target %(column)s. Choose other targets, "
+        "or give it more labels."
+    ),
+    "source_without_trunk": _(
+        "The source is the wide part alone, and has no network to carry over. Choose another "
+        "source, or train without one."
+    ),
     "table_columns_missing": _(
         "The model looks at columns that this table does not have, or has as another type: "
         "%(columns)s. Give it a table with them."

@@ -71,6 +71,11 @@ PROBLEMS: dict[str, str] = {
         "%(least)s steps or less often."
     ),
     "one_width_a_column": _("There must be one width for each of the %(columns)s columns."),
+    "one_output_a_task": _("There must be a number of outputs for each of the %(tasks)s tasks."),
+    "task_twice": _("The target %(target)s stands there twice."),
+    "task_weights_are_learned": _(
+        "The weights are learned: leave those beside the targets out, or choose fixed ones."
+    ),
     "cross_columns": _("Cross two to %(most)s different columns, as in education × occupation."),
     "crosses_without_wide": _(
         "Only the wide part has crosses: leave them out, or choose another part."

@@ -15,6 +15,7 @@ MOST_CONFUSED = 20
 SIDES: dict[str, str | Promise] = {
     "model": _("this checkpoint"),
     "twin": _("the scratch twin"),
+    "single": _("the same network on this target alone"),
     "source": _("the source that it began from"),
     "random": _("the same network with random weights"),
     "boosting": _("gradient-boosted trees on the same columns"),
@@ -48,14 +49,22 @@ class Cell:
     right: bool
 
 
-def with_twin(report: dict[str, Any], twin: dict[str, Any] | None) -> dict[str, Any]:
-    """A run's report with its scratch twin among what stands beside the model."""
+def with_twin(
+    report: dict[str, Any], twin: dict[str, Any] | None, key: str = "twin"
+) -> dict[str, Any]:
+    """A run's report with its twin among what stands beside the model.
+
+    Args:
+        report: The run's.
+        twin: Its twin's; None: there is none, or none yet.
+        key: Which twin it is, as in :data:`SIDES`.
+    """
     if not report.get("scores") or not twin or not twin.get("scores"):
         return report
-    scores = report["scores"] | {"twin": twin["scores"]["model"]}
+    scores = report["scores"] | {key: twin["scores"]["model"]}
     beaten_by = list(report["beaten_by"])
-    if scores["twin"]["accuracy"] >= scores["model"]["accuracy"]:
-        beaten_by.append("twin")
+    if scores[key]["accuracy"] >= scores["model"]["accuracy"]:
+        beaten_by.append(key)
     return report | {"scores": scores, "beaten_by": beaten_by}
 
 

@@ -60,7 +60,7 @@ NAMES = {
     *("SHA-256", "PyTorch", "Python", "TensorFlow", "Keras", "Hugging", "Face", "Hub", "Ctrl"),
     *("AUC", "ECE", "F1", "CLS", "TF-IDF", "BERT", "BLAKE3"),
     *("SimCLR", "BYOL", "SimSiam", "MoCo", "InfoNCE"),
-    *("Wide", "Deep", "AdaGrad", "FTRL"),
+    *("Wide", "Deep", "AdaGrad", "FTRL", "RMSE", "MAE", "R²", "log", "σ²"),
     *("HF_ENDPOINT", "English", "NaN", "Top-k", "Top-p", "Dropout", "KiB", "MiB", "GiB"),
 }
 

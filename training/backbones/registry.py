@@ -28,6 +28,8 @@ from training.backbones.gpt3.config import PRESETS as GPT3_PRESETS
 from training.backbones.gpt3.config import GPT3Config
 from training.backbones.mobilenet_v3.config import PRESETS as MOBILENET_V3_PRESETS
 from training.backbones.mobilenet_v3.config import MobileNetV3Config
+from training.backbones.multi_task.config import PRESETS as MULTI_TASK_PRESETS
+from training.backbones.multi_task.config import MultiTaskConfig
 from training.backbones.opt.config import PRESETS as OPT_PRESETS
 from training.backbones.opt.config import OPTConfig
 from training.backbones.resnet.config import PRESETS as RESNET_PRESETS
@@ -137,6 +139,14 @@ BACKBONES: dict[str, Backbone] = {
         dict(CONDITIONAL_GAN_PRESETS),
         _MODEL % "conditional_gan",
         "ConditionalGAN",
+    ),
+    "multi_task": Backbone(
+        "Multi-task network",
+        "table",
+        MultiTaskConfig,
+        dict(MULTI_TASK_PRESETS),
+        "training.backbones.multi_task.model",
+        "MultiTask",
     ),
 }
 

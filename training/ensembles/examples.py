@@ -20,6 +20,7 @@ from training.data.labelled import Labelled, class_names, labelled_split, read_a
 from training.data.order import spread_batches
 from training.data.pixels import ANY_PX, statistics_of
 from training.data.table_features import read_features
+from training.data.table_rows import Rows
 from training.data.tables import read_columns, read_table
 from training.data.tokenizers import tokenizer_of
 from training.ensembles.combining import log_softmax
@@ -29,7 +30,7 @@ from training.evaluation import baselines
 from training.evaluation.classification import Probabilities
 from training.evaluation.classification_report import Examples, without_a_model
 from training.hashing import content_hash, file_hash
-from training.methods.task_related.wide_deep import Rows, class_target, rows_with_a_class
+from training.methods.task_related.wide_deep import class_target, rows_with_a_class
 
 SPLITS = ("train", "validation", "test")
 #: Rows of a table that a member is shown together.

@@ -1,7 +1,7 @@
-"""What a model of tables must beat: logistic regression and gradient-boosted trees on its columns.
+"""What a model of tables must beat: linear models and gradient-boosted trees on its columns.
 
 - ``logistic``: logistic regression on standardised numbers, one-hot categories and signs of what is
-  missing.
+  missing; of a number, ``linear``: ridge regression on the same.
 - ``boosting``: gradient-boosted trees [0] on the numbers and the codes of the categories, with
   scikit-learn's defaults but for early stopping on a tenth of the training rows.
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from training.data.table_features import Features
 from training.evaluation.classification import Labels, Probabilities
+from training.evaluation.regression import Numbers
 
 #: Training rows that baselines see at most, drawn from the seed: enough for both to be good.
 MOST_ROWS = 200_000
@@ -37,11 +38,7 @@ def table_baselines(
         classes: How many there are.
         seed: Of the rows that are drawn, and of the trees.
     """
-    rows = np.arange(len(labels))
-    if len(rows) > MOST_ROWS:
-        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST_ROWS])
-    seen = train.chosen(rows)
-    known = labels[rows]
+    seen, known = _drawn(train, labels, seed)
     return {
         "boosting": _of_all_classes(
             _trees(seen, seed), _plain(seen), known, _plain(scored), classes
@@ -50,6 +47,36 @@ def table_baselines(
             _logistic(seen), _standardised(seen), known, _standardised(scored), classes
         ),
     }
+
+
+def number_baselines(
+    train: Features, labels: Numbers, scored: Features, seed: int
+) -> dict[str, Numbers]:
+    """The same for a number: predictions of the scored rows in its own units, float64 [rows] each.
+
+    Args:
+        train: What is fitted on.
+        labels: Its numbers.
+        scored: What is predicted.
+        seed: Of the rows that are drawn, and of the trees.
+    """
+    from sklearn.linear_model import Ridge
+
+    seen, known = _drawn(train, labels, seed)
+    trees = _trees(seen, seed, number=True).fit(_plain(seen), known)
+    linear = _linear(seen, Ridge()).fit(_standardised(seen), known)
+    return {
+        "boosting": np.asarray(trees.predict(_plain(scored)), np.float64),
+        "linear": np.asarray(linear.predict(_standardised(scored)), np.float64),
+    }
+
+
+def _drawn(train: Features, labels: Any, seed: int) -> tuple[Features, Any]:
+    """As many of the training rows as are looked at."""
+    rows = np.arange(len(labels))
+    if len(rows) > MOST_ROWS:
+        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST_ROWS])
+    return train.chosen(rows), labels[rows]
 
 
 def _of_all_classes(
@@ -82,8 +109,14 @@ def _standardised(features: Features) -> np.ndarray:
 
 
 def _logistic(seen: Features) -> Any:
-    from sklearn.compose import ColumnTransformer
     from sklearn.linear_model import LogisticRegression
+
+    return _linear(seen, LogisticRegression(max_iter=300))
+
+
+def _linear(seen: Features, model: Any) -> Any:
+    """A linear model over one-hot categories and all else as it is."""
+    from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder
 
@@ -92,11 +125,11 @@ def _logistic(seen: Features) -> Any:
     one_hot = ColumnTransformer(
         [("codes", OneHotEncoder(handle_unknown="ignore"), codes)], remainder="passthrough"
     )
-    return make_pipeline(one_hot, LogisticRegression(max_iter=300))
+    return make_pipeline(one_hot, model)
 
 
-def _trees(seen: Features, seed: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier
+def _trees(seen: Features, seed: int, *, number: bool = False) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     first = seen.numbers.shape[1]
     sorted_in = [
@@ -104,7 +137,8 @@ def _trees(seen: Features, seed: int) -> Any:
         for column in range(seen.codes.shape[1])
         if seen.codes[:, column].max(initial=0) < MOST_CATEGORIES
     ]
-    return HistGradientBoostingClassifier(
+    kind = HistGradientBoostingRegressor if number else HistGradientBoostingClassifier
+    return kind(
         categorical_features=sorted_in or None,
         early_stopping=len(seen.codes) >= 1000,
         random_state=seed,

@@ -226,9 +226,12 @@ class LoopMethod(Method):
     Attributes:
         load: Reads data and configuration; of the splits named, or of all.
         twin: A transfer's spec and its source's configuration → the same run without the source.
-        estimate: A spec, and the configuration of its model or source → what it will take.
+        estimate: A spec, the configuration of its model or source, and of methods on examples how
+            many a second were measured → what it will take.
         judged: The curve by which a transfer and its twin are compared.
         any_kind: Those of :attr:`checkpoints` that may be of an architecture it does not train.
+        single: A spec → the same run without what it learns beside its main task; None where there
+            is nothing of the kind. The twin of a run without a source.
         model_of_data: A spec → the configuration of its model, where the data decide that; None:
             the spec or its source says it.
     """
@@ -238,6 +241,7 @@ class LoopMethod(Method):
     estimate: Callable[..., Estimate]
     judged: Measure = LOSS
     any_kind: frozenset[str] = frozenset()
+    single: Callable[[Any], Any | None] = lambda _spec: None
     model_of_data: Callable[[Any], BackboneConfig] | None = None
 
 

@@ -11,6 +11,7 @@ from training.methods.task_related import (
     classification,
     cvae,
     ensemble,
+    multi_task,
     simclr,
     simsiam,
     wide_deep,
@@ -25,7 +26,10 @@ GENERATIVE_METHODS: dict[str, LoopMethod] = {
     method.name: method for method in (cvae.METHOD, cgan.METHOD)
 }
 LOOP_METHODS: dict[str, LoopMethod] = (
-    {method.name: method for method in (causal_lm.METHOD, classification.METHOD, wide_deep.METHOD)}
+    {
+        method.name: method
+        for method in (causal_lm.METHOD, classification.METHOD, wide_deep.METHOD, multi_task.METHOD)
+    }
     | SIAMESE_METHODS
     | GENERATIVE_METHODS
 )

@@ -18,6 +18,7 @@ TASKS: dict[str, str] = {
     "image_classification": _("image classification"),
     "table_classification": _("classification of rows"),
     "image_generation": _("images of a class"),
+    "table_tasks": _("several targets of rows"),
 }
 
 #: (architecture, the configuration's ``head`` where the architecture has several) → task.
@@ -41,6 +42,7 @@ TASK_OF: dict[tuple[str, str | None], str] = {
     ("wide_deep", None): "table_classification",
     ("conditional_vae", None): "image_generation",
     ("conditional_gan", None): "image_generation",
+    ("multi_task", None): "table_tasks",
 }
 
 

@@ -215,6 +215,9 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
         context |= {
             "columns": columns,
             "targets": table_figures.targets(row, columns),
+            # Several targets, or a number; one with classes is Wide & Deep's.
+            "predicts": row.is_ready
+            and [one["type"] for one in row.summary.get("targets") or []] not in ([], ["category"]),
             "tells_classes": row.is_ready
             and any(one["type"] == "category" for one in row.summary.get("targets") or []),
         }

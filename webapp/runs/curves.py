@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.db.models import Q
@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from webapp.runs.jobs import MAX_TIER
 from webapp.runs.models import Point, Run
+from webapp.runs.task_curves import curves_of_tasks
 
 #: Most points a curve has on a chart.
 MOST_POINTS = 2000
@@ -45,8 +46,18 @@ TOGETHER: dict[str, str | Promise] = {
     "validation_generator_loss,validation_discriminator_loss": _("losses of the two networks"),
     "validation_real_score,validation_fake_score": _("the discriminator's scores"),
 }
+#: Method → the metrics that depend on a run's data: what each is called, and what those are that a
+#: chart draws together.
+OWN: dict[str, Callable[[Run], tuple[dict[str, str], dict[str, str]]]] = {
+    "multi_task": curves_of_tasks,
+}
 #: Metrics sent when none are asked for.
 DEFAULT_NAMES = ("loss", "validation_loss")
+
+
+def own_metrics(run: Run) -> tuple[dict[str, str], dict[str, str]]:
+    """Titles of the metrics that only this run's data give it, and of those drawn together."""
+    return OWN[run.method](run) if run.method in OWN else ({}, {})
 
 
 def tier_for(spec: Mapping[str, Any], name: str) -> int:

@@ -100,7 +100,7 @@ def start(checked: Draft, *, owner: User, team: Team) -> str:
         "spec": form.spec,
         "owner": owner,
         "team": team,
-        "twin": form.is_transfer and values["twin"],
+        "twin": form.wants_twin,
     }
     if form.members > 1:
         made = trained_together(count=form.members, combination=values["combination"], **asked)

@@ -19,7 +19,7 @@ from training.backbones.contract import BackboneConfig
 from training.backbones.generator_config import GeneratorConfig
 from training.backbones.gpt2.config import GPT2Config
 from training.backbones.registry import config_of
-from training.backbones.wide_deep.config import WideDeepConfig
+from training.backbones.table_trunk.config import TableTrunkConfig
 from training.estimate import (
     Estimate,
     assumed_speed,
@@ -27,9 +27,9 @@ from training.estimate import (
     flops_per_token,
 )
 from training.generative.settings import GenerativeSpec
-from training.methods.registry import GENERATIVE_METHODS, SIAMESE_METHODS
-from training.methods.task_related import wide_deep_spec
+from training.methods.registry import GENERATIVE_METHODS, LOOP_METHODS, SIAMESE_METHODS
 from training.methods.task_related.classification_spec import ClassificationSpec, estimate_run
+from training.methods.task_related.multi_task_spec import MultiTaskSpec
 from training.methods.task_related.wide_deep_spec import WideDeepSpec
 from training.siamese import settings as siamese
 from training.siamese.settings import SiameseSpec
@@ -123,12 +123,12 @@ def _two_views(spec: SiameseSpec, config: BackboneConfig, team: Team) -> Outlook
     )
 
 
-def _table(spec: WideDeepSpec, config: WideDeepConfig, team: Team) -> Outlook:
+def _table(spec: WideDeepSpec | MultiTaskSpec, config: TableTrunkConfig, team: Team) -> Outlook:
     # How many rows its tables have shows only when the data are read.
     alike = ("data.path", "features", "network", "training.batch_size")
     rate = measured_examples_per_s(spec, config, team, alike, same_size=False)
     return Outlook(
-        estimate=wide_deep_spec.estimate_run(spec, config, rate),
+        estimate=LOOP_METHODS[spec.method].estimate(spec, config, rate),
         measured=rate is not None,
         memory_available=memory_available(),
         at_least=True,
@@ -151,6 +151,7 @@ OUTLOOKS: dict[str, Callable[[Any, Any, Team], Outlook]] = {
     "causal_lm": _language_model,
     "classification": _classifier,
     "wide_deep": _table,
+    "multi_task": _table,
     **dict.fromkeys(SIAMESE_METHODS, _two_views),
     **dict.fromkeys(GENERATIVE_METHODS, _generator),
 }

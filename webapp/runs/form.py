@@ -67,6 +67,10 @@ class RunForm(ABC):
     TOGETHER: ClassVar[bool] = False
     #: Whether the page has an input for it.
     LIKE_SHOWN: ClassVar[bool] = False
+    #: What the page says of the data chosen, beside the settings; renewed with every check.
+    told_of_data: ClassVar[str] = ""
+    #: Whether a run from scratch can have a twin too; its template then has the input.
+    twin_from_scratch: ClassVar[bool] = False
     #: Inputs that are no setting of the spec: how the run begins, and what the portal adds.
     CHOICES: ClassVar[tuple[str, ...]] = ("name", "how", "data", "source")
     FLAGS: ClassVar[tuple[str, ...]] = ("twin",)
@@ -232,6 +236,11 @@ class RunForm(ABC):
         if not self.is_transfer or not self.values["source"]:
             return None
         return source_of(references.PREFIX + self.values["source"], self.team, self.method)
+
+    @property
+    def wants_twin(self) -> bool:
+        """Whether another run is made beside it, to compare with."""
+        return bool(self.is_transfer and self.values["twin"])
 
     def payload(self) -> dict[str, Any]:
         """The spec as typed, not yet validated."""

@@ -5,48 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.functional import cached_property
-from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from training.backbones.wide_deep.config import WideDeepConfig
 from training.methods.task_related.wide_deep_spec import WideDeepSpec
 from webapp.jobs.selectors import sentence
 from webapp.runs import tables
-from webapp.runs.form import RunForm
-from webapp.runs.sources import Source, source_of
-
-#: Sections that a source decides.
-OF_THE_SOURCE = ("features.", "network.")
+from webapp.runs.form_table import TableForm
+from webapp.runs.sources import Source
 
 
-class WideDeepForm(RunForm):
+class WideDeepForm(TableForm):
     """A linear part and a network over a table's columns."""
 
     method = "wide_deep"
     template = "runs/new_wide_deep.html"
-    data_template = "runs/data_wide_deep.html"
     TOGETHER = True
-    LIKE = "features.checkpoint"
-
-    def leaves_out(self, path: str) -> bool:
-        given = self.is_transfer or bool(self.values[self.LIKE])
-        decided = path.startswith(OF_THE_SOURCE) and path != self.LIKE
-        return super().leaves_out(path) or (given and decided)
-
-    def input_of(self, field: str) -> tuple[str, int | None]:
-        # A cross is a list of columns: its own parts have no input.
-        for path in ("features.crosses", "network.hidden"):
-            if field.startswith(f"{path}."):
-                number = field.removeprefix(f"{path}.").partition(".")[0]
-                return path, int(number) if number.isdecimal() else None
-        return super().input_of(field)
-
-    @cached_property
-    def like(self) -> Source | None:
-        """Whose columns, crosses and network are used: the source, or a twin's transfer's."""
-        if self.values[self.LIKE] and not self.is_transfer:
-            return source_of(self.values[self.LIKE], self.team, self.method)
-        return self.source
+    LINES = ("features.crosses", "network.hidden")
 
     @property
     def classes(self) -> list[str]:
@@ -85,24 +60,12 @@ class WideDeepForm(RunForm):
             return []
         return self.config.label_head
 
-    def too_few(self, devices: int) -> str:
-        return _("With %(count)s devices, at least %(count)s examples are needed.") % {
-            "count": devices
-        }
-
-    def check_whole(self, spec: WideDeepSpec) -> None:
-        """What only shows when the table is known."""
+    def check_table(self, spec: WideDeepSpec) -> None:
         version = self.version
-        if version is None:
-            return
-        if "validation" not in (version.summary.get("splits") or {}):
-            self.add("data", sentence("split_missing", {"split": "validation"}))
-        targets = tables.targets(version)
-        if spec.target and spec.target not in targets:
-            told = {"column": spec.target, "known": ", ".join(targets)}
-            self.add("target", sentence("table_target_unknown", told))
-        elif not self.classes:
-            named = {"column": spec.target or next(iter(targets), "")}
+        assert version is not None
+        wanted = [spec.target] if spec.target else []
+        if self.check_targets("target", wanted) and not self.classes:
+            named = {"column": spec.target or next(iter(tables.targets(version)), "")}
             self.add("target", sentence("table_target_number", named))
         self._check_crosses(spec, [str(one["name"]) for one in tables.inputs(version)])
 
@@ -111,9 +74,8 @@ class WideDeepForm(RunForm):
             for name in names:
                 if name not in known:
                     told = {"column": name, "known": ", ".join(known)}
-                    said = sentence("cross_column_unknown", told)
-                    line = {"number": number, "sentence": said}
-                    self.add("features.crosses", _("Line %(number)s: %(sentence)s") % line)
+                    said = self.in_line(number, sentence("cross_column_unknown", told))
+                    self.add("features.crosses", said)
 
     @classmethod
     def source_values(cls, source: Source) -> dict[str, Any]:

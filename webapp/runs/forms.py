@@ -6,6 +6,7 @@ from webapp.runs.form import RunForm
 from webapp.runs.form_causal_lm import CausalLMForm
 from webapp.runs.form_classification import ClassificationForm
 from webapp.runs.form_generative import CGANForm, CVAEForm
+from webapp.runs.form_multi_task import MultiTaskForm
 from webapp.runs.form_siamese import BYOLForm, MoCoForm, SimCLRForm, SimSiamForm
 from webapp.runs.form_wide_deep import WideDeepForm
 
@@ -21,6 +22,7 @@ FORMS: dict[str, type[RunForm]] = {
         WideDeepForm,
         CVAEForm,
         CGANForm,
+        MultiTaskForm,
     )
 }
 

@@ -13,6 +13,7 @@ from training.methods.task_related.byol import BYOLSpec
 from training.methods.task_related.cgan import CGANSpec
 from training.methods.task_related.classification_spec import ClassificationSpec
 from training.methods.task_related.cvae import CVAESpec
+from training.methods.task_related.multi_task_spec import MultiTaskSpec
 from training.methods.task_related.simclr import SimCLRSpec
 from training.methods.task_related.simsiam import SimSiamSpec
 from training.methods.task_related.wide_deep_spec import WideDeepSpec
@@ -376,10 +377,54 @@ def _generative(
     )
 
 
+MULTI_TASK = Layout(
+    spec=MultiTaskSpec,
+    groups=(
+        Section(
+            "tasks",
+            _("What is predicted"),
+            ("tasks", "training.weighting"),
+            ("training.main_share", "only_main"),
+        ),
+        Section(
+            "network",
+            _("Model"),
+            ("network.hidden",),
+            ("network.embedding", "features.pieces"),
+        ),
+        Section(
+            "training",
+            _("Training"),
+            _TRAINING_SECTION.paths,
+            ("training.dropout", *_OPTIMISER_PATHS),
+        ),
+        Section(
+            "evaluation",
+            _("Evaluation"),
+            ("evaluation.every",),
+            ("evaluation.batches", "evaluation.checkpoint_every"),
+        ),
+        _DEVICE_SECTION,
+    ),
+    apart=("source.reinitialise",),
+    lines=frozenset({"tasks", "network.hidden", "source.reinitialise"}),
+    choice_names={
+        "training.weighting": {
+            "fixed": _("fixed, as written beside the targets"),
+            "uncertainty": _("learned, by each target's uncertainty"),
+        },
+        "training.schedule": _SCHEDULES,
+        "training.precision": _PRECISIONS,
+        "devices.kind": _DEVICES,
+    },
+)
+
+
 LAYOUTS: dict[str, Layout] = {
     "causal_lm": CAUSAL_LM,
     "classification": CLASSIFICATION,
     "wide_deep": WIDE_DEEP,
+    "multi_task": MULTI_TASK,
     "simclr": _siamese(SimCLRSpec, ("temperature", "projection"), ("hidden",)),
     "byol": _siamese(
         BYOLSpec, ("momentum", "projection"), ("hidden", "predictor", "stop_gradient")

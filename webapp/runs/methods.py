@@ -227,6 +227,35 @@ METHODS: dict[str, Shown] = {
             "the weights as the run began. After: those of the best validation loss."
         ),
     ),
+    "multi_task": Shown(
+        name=_("multi-task learning"),
+        invitation=_("To predict several targets of a table at once: multi-task learning"),
+        about=_("One network, a head for each target: what one teaches may serve the main one."),
+        from_scratch=_("Random weights; the network learns everything from your table."),
+        no_data=_("There is no table yet with a target."),
+        get_data=_("Upload one, and say which columns are to be predicted"),
+        per_second=_("Rows per second"),
+        seen=_("Rows seen"),
+        splits={"validation": _("validation split"), "test": _("test split")},
+        scores=(
+            Score("loss", _("loss of the main target"), 3),
+            Score("accuracy", _("accuracy on the main target"), 3, rising=True),
+            Score("rmse", _("RMSE on the main target"), 3),
+        ),
+        measured=_(
+            "All of the main target: of classes, loss is measured in nats per row, and accuracy is "
+            "the share of rows told right; of a number, loss is the squared error in standard "
+            "deviations, and RMSE the error in the column's units. Before: the weights as the run "
+            "began. After: those of the main target's best validation loss."
+        ),
+        curves=(
+            "validation_loss",
+            "validation_accuracy",
+            "loss",
+            "learning_rate",
+            "gradient_norm",
+        ),
+    ),
     "simclr": _siamese(
         "SimCLR",
         _("Features without labels: SimCLR"),

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from training.backbones.registry import BACKBONES
-from webapp import classifiers
+from webapp import classifiers, regressions
 from webapp.accounts import selectors as accounts
 from webapp.accounts.models import Membership, Team
 from webapp.checkpoints.lineage import Lineage, lineage
@@ -22,13 +22,14 @@ from webapp.ensembles import selectors as ensembles
 from webapp.jobs.models import State
 from webapp.jobs.selectors import error_sentence
 from webapp.runs import pictures, selectors
-from webapp.runs.curves import METRICS, TOGETHER
+from webapp.runs.curves import METRICS, TOGETHER, own_metrics
 from webapp.runs.forms import form_class
 from webapp.runs.methods import METHODS, Score
 from webapp.runs.models import Run
 from webapp.runs.selectors import DEFAULT_SORT, SORTS, Filters
 from webapp.runs.settings_diff import changed, side_by_side
 from webapp.runs.spec_yaml import to_yaml
+from webapp.runs.twins import pair_of
 from webapp.runs.verdicts import verdict
 
 #: Runs side by side: as many as there are colours to tell them apart, and two.
@@ -151,7 +152,8 @@ def outcome_context(run: Run, user: Any) -> dict[str, Any]:
         "run": run,
         "transfer": transfer,
         "twin": selectors.twin_of(run),
-        "verdict": verdict(transfer.comparison),
+        "pair": pair_of(run),
+        "verdict": verdict(transfer.comparison, pair_of(run)),
         "scores": score_rows(run),
         "weights": selectors.weights_event(run),
     }
@@ -185,6 +187,8 @@ def score_rows(run: Run) -> list[ScoreRow]:
             old, new, other = (
                 (one.get(split) or {}).get(score.key) for one in (before, after, of_twin)
             )
+            if old is None and new is None:
+                continue
             better = None
             if old is not None and new is not None and old != new:
                 better = (new > old) == score.rising
@@ -253,10 +257,11 @@ def chart(runs: list[Run | None], *, pair: bool = False) -> str:
     for run in there:
         name = run.name
         if pair and len(there) > 1:
-            name = _("scratch twin") if run.twin_of_id else _("transfer")
+            words = pair_of(run)
+            name = str(words.twin if run.twin_of_id else words.run)
         url = reverse("runs:curves", args=[run.pk])
         dashed = bool(pair and run.twin_of_id and len(there) > 1)
-        curves.append({"url": url, "name": name, "dashed": dashed})
+        curves.append({"url": url, "name": name, "dashed": dashed, "titles": own_metrics(run)[0]})
     return json.dumps(curves)
 
 
@@ -273,6 +278,12 @@ def metric_choices(runs: list[Run | None], *, pair: bool) -> list[tuple[str, str
         # What is measured on validation stands last in a chart of several, and comes first here.
         offered = [name for names in offered for name in reversed(names.split(","))]
     titles = METRICS | TOGETHER
+    for run in runs:
+        if run is not None:
+            alone, together = own_metrics(run)
+            titles |= alone | together
+            # Several in one chart where that is readable, else each by itself.
+            offered += together if pair else alone
     return [(names, str(titles[names])) for names in dict.fromkeys(offered)]
 
 
@@ -325,6 +336,7 @@ def report_context(run: Run, user: Any) -> dict[str, Any]:
         "shown": METHODS[shown.method],
         **_classified(shown, twin),
         **_generated(shown),
+        "tasks": _tasks(shown, twin),
         "chart": chart([shown, twin], pair=True),
         "metrics": metric_choices([shown], pair=True),
         "alarm": selectors.collapse_of(shown),
@@ -341,7 +353,10 @@ def _classified(run: Run, twin: Run | None) -> dict[str, Any]:
     report = run.job.report or {}
     if not (report.get("scores") or {}).get("model"):
         return {}
-    report = classifiers.with_twin(report, twin.job.report if twin else None)
+    return _of_classes(run, classifiers.with_twin(report, twin.job.report if twin else None))
+
+
+def _of_classes(run: Run, report: dict[str, Any]) -> dict[str, Any]:
     return {
         "report": report,
         "mine": report["scores"]["model"],
@@ -365,6 +380,32 @@ def _generated(run: Run) -> dict[str, Any]:
         "picture_sets": pictures.of_report(run),
         "generated_split": METHODS[run.method].splits.get(generated["split"], ""),
     }
+
+
+def _tasks(run: Run, twin: Run | None) -> list[dict[str, Any]]:
+    """What the report of a run on several targets shows of each; nothing for another's."""
+    of_twin = {
+        one["target"]: one for one in ((twin.job.report or {}).get("tasks") or [] if twin else [])
+    }
+    key = "twin" if pair_of(run).key == "scratch" else "single"
+    found = []
+    for number, one in enumerate((run.job.report or {}).get("tasks") or []):
+        told: dict[str, Any] = {"about": one, "number": f"-{number}", "mine": None}
+        if one.get("scores"):
+            other = of_twin.get(one["target"])
+            if one["type"] == "category":
+                told |= _of_classes(run, classifiers.with_twin(one, other, key))
+            else:
+                report = regressions.with_twin(one, other, key)
+                told |= {
+                    "report": report,
+                    "mine": report["scores"]["model"],
+                    "worth": regressions.verdict(report),
+                    "sides": regressions.sides(report),
+                    "scored_split": METHODS[run.method].splits.get(one["split"], one["split"]),
+                }
+        found.append(told)
+    return found
 
 
 def _plan(run: Run) -> CopyPreview | None:

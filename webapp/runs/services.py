@@ -25,6 +25,7 @@ from webapp.runs.data import learnable
 from webapp.runs.dotted import at
 from webapp.runs.models import Run
 from webapp.runs.sources import Source, source_of
+from webapp.runs.twins import pair_of
 
 #: Names of the sample runs; they are how a second call finds the first one's.
 SAMPLE_PRETRAINING, SAMPLE_TRANSFER = "Brown, from scratch", "Brown → Moby Dick"
@@ -45,7 +46,7 @@ def run_create(
     tags: Iterable[str] = (),
     notes: str = "",
 ) -> Run:
-    """Make a run and its job, and beside a transfer its scratch twin when that is wanted.
+    """Make a run and its job, and its twin when that is wanted (:mod:`webapp.runs.twins`).
 
     It waits for its data to be prepared and for its source to be trained where they are not yet.
 
@@ -55,8 +56,8 @@ def run_create(
             references of the same team.
         owner: Who asked.
         team: Whose it is.
-        twin: Also make the twin: same data, tokens, seed and steps, no source. Ignored for a run
-            from scratch, which has nothing to be compared with.
+        twin: Also make the twin: same data, tokens, seed and steps, no source; of a run from
+            scratch the same run on its main task alone. Ignored where that is all it has.
         tags: Words of the team's vocabulary.
         notes: Free text.
 
@@ -75,18 +76,20 @@ def run_create(
     run.notes = notes
     run.save(update_fields=["notes"])
     run.tags.set([tag_named(team, word) for word in dict.fromkeys(tags)])
-    audit.record(
-        "run.create", actor=owner, instance=run, twin=bool(twin and source), seed=spec.seed
-    )
-    if twin and source is not None:
-        _make_twin(run, spec, version, source)
+    method = LOOP_METHODS[spec.method]
+    other = None
+    if twin:
+        other = method.single(spec) if source is None else method.twin(spec, source.config)
+    audit.record("run.create", actor=owner, instance=run, twin=other is not None, seed=spec.seed)
+    if other is not None:
+        _make_twin(run, other, version, source)
     return run
 
 
-def _make_twin(run: Run, spec: Any, version: DatasetVersion, source: Source) -> Run:
+def _make_twin(run: Run, spec: Any, version: DatasetVersion, source: Source | None) -> Run:
     twin = _make(
-        gettext("%(run)s · scratch twin") % {"run": run.name[:140]},
-        LOOP_METHODS[spec.method].twin(spec, source.config),
+        str(pair_of(run).suffix) % {"run": run.name[:130]},
+        spec,
         version,
         None,
         # The source as well: its tokenizer (or its normalisation) is the twin's.
@@ -197,9 +200,9 @@ def run_describe(*, run: Run, actor: User, name: str, notes: str, tags: Iterable
 
 
 def comparison_update(run: Run) -> None:
-    """Once a transfer and its twin have both ended, write down how they compare.
+    """Once a run and its twin have both ended, write down how they compare.
 
-    Called in the transaction that ends either; the transfer's row carries the outcome.
+    Called in the transaction that ends either; the run's row carries the outcome.
     """
     transfer = run.twin_of or run
     twin = Run.objects.filter(twin_of=transfer).select_related("job").first()

@@ -14,6 +14,7 @@ from training.backbones.registry import BACKBONES, config_of
 from training.generative.settings import rows_of, with_rows
 from training.methods.registry import GENERATIVE_METHODS, LOOP_METHODS, SIAMESE_METHODS
 from training.methods.task_related.classification_spec import with_classes
+from training.methods.task_related.multi_task_spec import MultiTaskSpec
 from training.methods.task_related.wide_deep_spec import WideDeepSpec
 from training.siamese.settings import pooled_config
 from webapp.accounts.models import Team
@@ -174,8 +175,28 @@ def _planned_for_table(run: Run) -> BackboneConfig:
     return planned
 
 
+def _of_tasks(run: Run, config: BackboneConfig | None) -> BackboneConfig:
+    """On the source's network, or on one that the data decide, with a head for each target."""
+    spec = MultiTaskSpec.model_validate(run.job.spec)
+    planned = tables.planned_tasks(run.dataset_version, spec, config)
+    if planned is None:
+        raise ValueError("nothing to predict")
+    return planned
+
+
+def _planned_for_tasks(run: Run) -> BackboneConfig:
+    like = run.job.spec["features"]["checkpoint"]
+    known = source_of(like, run.team, run.method) if like else None
+    if like and known is None:
+        raise ValueError("the model that it is like is gone")
+    return _of_tasks(run, known.config if known else None)
+
+
 #: Method → the model of a run that names none and has no source: what its data decide.
-PLANNED: dict[str, Callable[[Run], BackboneConfig]] = {"wide_deep": _planned_for_table}
+PLANNED: dict[str, Callable[[Run], BackboneConfig]] = {
+    "wide_deep": _planned_for_table,
+    "multi_task": _planned_for_tasks,
+}
 
 
 def classes_of(source: Source | None) -> list[str]:
@@ -206,6 +227,7 @@ MODELS = {
     "causal_lm": _language_model,
     "classification": _classifier,
     "wide_deep": _of_table,
+    "multi_task": _of_tasks,
     **dict.fromkeys(SIAMESE_METHODS, _backbone),
     **dict.fromkeys(GENERATIVE_METHODS, _generator),
 }

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from training.backbones.contract import BackboneConfig
+from training.backbones.multi_task.config import MultiTaskConfig
+from training.backbones.table_trunk.config import TableTrunkConfig
 from training.backbones.wide_deep.config import WideDeepConfig
+from training.data.table_tasks import task_key
 from training.data.tables import FIRST
+from training.methods.task_related.multi_task_spec import MultiTaskSpec, config_of_tasks
 from training.methods.task_related.wide_deep_spec import (
     WideDeepSpec,
     config_of_sizes,
@@ -58,6 +64,47 @@ def classes(version: DatasetVersion, wanted: str) -> list[str]:
     return []
 
 
+def with_targets(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
+    """Tables with a target of any type, checked and ready."""
+    found = Q(summary__targets__0__type__in=["category", "number"])
+    return rows.filter(found, summary__kind="table").exclude(sha256="")
+
+
+def chosen(version: DatasetVersion, wanted: Sequence[str], *, only_main: bool = False) -> list[str]:
+    """Names of the targets that a run learns, the main one first.
+
+    Args:
+        version: A table.
+        wanted: Their names; empty: all, in the table's order.
+        only_main: Whether the others are left out.
+    """
+    names = list(wanted) or list(targets(version))
+    return names[:1] if only_main else names
+
+
+def outputs(version: DatasetVersion, name: str) -> int:
+    """Of a target's head: the classes among the training rows, 1 for a number; 0: there is none."""
+    found = targets(version).get(name)
+    if found is None:
+        return 0
+    return 1 if found["type"] == "number" else len(classes(version, name))
+
+
+def trunk_sizes(version: DatasetVersion, pieces: int) -> dict[str, list[int]]:
+    """Rows of each column that the network over a table has, none too few."""
+    columns = inputs(version)
+    return {
+        "pieces": [
+            max(0, min(pieces, int(one["distinct"]) - 1))
+            for one in columns
+            if one["type"] == "number"
+        ],
+        "categories": [
+            int(one["categories"]) + FIRST for one in columns if one["type"] == "category"
+        ],
+    }
+
+
 def planned(version: DatasetVersion, spec: WideDeepSpec) -> WideDeepConfig | None:
     """The model that a run without a source makes of a table, no row of it too few.
 
@@ -66,6 +113,7 @@ def planned(version: DatasetVersion, spec: WideDeepSpec) -> WideDeepConfig | Non
     found, columns = classes(version, spec.target), inputs(version)
     if len(found) < 2 or not columns:
         return None
+    trunk = trunk_sizes(version, spec.features.pieces)
     numbers = [one for one in columns if one["type"] == "number"]
     categories = [one for one in columns if one["type"] == "category"]
     sizes = {
@@ -76,8 +124,34 @@ def planned(version: DatasetVersion, spec: WideDeepSpec) -> WideDeepConfig | Non
     return config_of_sizes(
         spec.network,
         [sizes[str(one["name"])] for one in numbers],
-        [max(0, min(spec.features.pieces, int(one["distinct"]) - 1)) for one in numbers],
-        [sizes[str(one["name"])] for one in categories],
+        trunk["pieces"],
+        trunk["categories"],
         planned_rows(spec.features, sizes),
         len(found),
     )
+
+
+def planned_tasks(
+    version: DatasetVersion, spec: MultiTaskSpec, like: BackboneConfig | None
+) -> MultiTaskConfig | None:
+    """The model of a run on several targets, no row of it too few; None while it makes no sense.
+
+    Args:
+        version: The table.
+        spec: The run.
+        like: The model whose columns and network it has, if that is another's.
+    """
+    names = chosen(version, spec.targets, only_main=spec.only_main)
+    tasks = [(task_key(name), outputs(version, name)) for name in names]
+    if not tasks or not all(count for _key, count in tasks):
+        return None
+    trunk: TableTrunkConfig | dict[str, Any]
+    if isinstance(like, TableTrunkConfig):
+        trunk = like
+    elif inputs(version):
+        sizes = trunk_sizes(version, spec.features.pieces)
+        embeddings = spec.network.widths(sizes["categories"])
+        trunk = sizes | {"embeddings": embeddings, "hidden": spec.network.hidden}
+    else:
+        return None
+    return config_of_tasks(trunk, tasks, learned=spec.training.weighting == "uncertainty")

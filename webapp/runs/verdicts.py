@@ -1,4 +1,4 @@
-"""Whether a transfer was worth it, in a plain sentence."""
+"""Whether a transfer was worth it, or learning several targets, in a plain sentence."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from webapp.runs.twins import SCRATCH, Pair
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """Transfer against scratch twin.
+    """A run against its twin: a transfer and the same from scratch, unless something else is said.
 
     Attributes:
         kind: ``helped``, ``hurt`` or ``same``.
@@ -41,8 +43,8 @@ class Verdict:
         return None if self.share is None else round(100 * self.share)
 
 
-def verdict(comparison: Mapping[str, Any]) -> Verdict | None:
-    """The outcome written on a transfer's row; None while there is none."""
+def verdict(comparison: Mapping[str, Any], pair: Pair = SCRATCH) -> Verdict | None:
+    """The outcome written on a run's row; None while there is none."""
     if not comparison:
         return None
     transfer, twin = comparison["transfer"], comparison["twin"]
@@ -50,7 +52,7 @@ def verdict(comparison: Mapping[str, Any]) -> Verdict | None:
     measure = comparison.get("measure", "validation_loss")
     return Verdict(
         kind=comparison["verdict"],
-        sentence=_sentence(comparison, measure),
+        sentence=_sentence(comparison, SENTENCES[pair.key][measure], measure),
         measure=measure,
         transfer_best=transfer[measure],
         transfer_step=transfer["step"],
@@ -61,7 +63,7 @@ def verdict(comparison: Mapping[str, Any]) -> Verdict | None:
     )
 
 
-def _sentence(comparison: Mapping[str, Any], measure: str) -> str:
+def _sentence(comparison: Mapping[str, Any], sentences: Mapping[str, str], measure: str) -> str:
     reached, share = comparison["reached_step"], comparison["share"]
     values = {
         "twin_best": f"{comparison['twin'][measure]:.3f}",
@@ -79,11 +81,11 @@ def _sentence(comparison: Mapping[str, Any], measure: str) -> str:
             outcome = "hurt"
         case _:
             outcome = "same"
-    return _(SENTENCES[measure][outcome]) % values
+    return _(sentences[outcome]) % values
 
 
 #: Measure → outcome → the sentence.
-SENTENCES: dict[str, dict[str, str]] = {
+_SCRATCH: dict[str, dict[str, str]] = {
     "validation_loss": {
         "helped_at_once": gettext_noop(
             "The transfer helped: before its first step it was already better than the best "
@@ -145,3 +147,28 @@ SENTENCES: dict[str, dict[str, str]] = {
         ),
     },
 }
+_SINGLE: dict[str, dict[str, str]] = {
+    "validation_loss": {
+        "helped_at_once": gettext_noop(
+            "The other targets helped: before its first step the run was already better on the "
+            "main target than training on that alone came to (%(twin_best)s), and at best it came "
+            "to %(best)s."
+        ),
+        "helped": gettext_noop(
+            "The other targets helped: on the main target the run reached the single-task twin's "
+            "best validation loss (%(twin_best)s) at step %(reached)s, where training on that "
+            "target alone needed %(twin_step)s steps. Its own best is %(best)s."
+        ),
+        "hurt": gettext_noop(
+            "The other targets hurt: on the main target the best validation loss is %(best)s, and "
+            "the single-task twin, with the same network, data and steps, came to %(twin_best)s. "
+            "Leave them out, or give them smaller weights."
+        ),
+        "same": gettext_noop(
+            "The other targets made no difference worth naming: on the main target the best "
+            "validation loss is %(best)s, the single-task twin's %(twin_best)s."
+        ),
+    },
+}
+#: Kind of twin → measure → outcome → the sentence.
+SENTENCES = {"scratch": _SCRATCH, "single": _SINGLE}

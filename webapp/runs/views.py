@@ -233,7 +233,8 @@ def curves(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     """The curves as JSON (``?since=``, ``?names=``) or, for people and spreadsheets, as CSV."""
     run = permissions.get_for_user(Run.objects.select_related("job"), request.user, pk=pk)
     asked = [name for name in request.GET.get("names", "").split(",") if name]
-    names = [name for name in asked if name in run_curves.METRICS] or run_curves.DEFAULT_NAMES
+    known = {*run_curves.METRICS, *run_curves.own_metrics(run)[0]}
+    names = [name for name in asked if name in known] or run_curves.DEFAULT_NAMES
     since = request.GET.get("since", "")
     found = run_curves.curves(run, names=names, since=int(since) if since.isdecimal() else -1)
     if request.GET.get("format") == "csv":

@@ -43,6 +43,7 @@ WHOLE: dict[str, dict[str, Any]] = {
         "training": {"lora": {}},
     },
     "wide_deep": {"data": {"path": "d"}, "source": {"checkpoint": "c"}},
+    "multi_task": {"data": {"path": "d"}, "source": {"checkpoint": "c"}},
     **{
         method: {"data": {"path": "d"}, "source": {"checkpoint": "c"}} for method in SIAMESE_METHODS
     },

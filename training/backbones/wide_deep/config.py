@@ -14,21 +14,19 @@ by themselves, and what the wide part is there for is to remember the exceptions
 
 from __future__ import annotations
 
-from math import sqrt
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from training.backbones.contract import BackboneConfig, TensorSpec
+from training.backbones.contract import TensorSpec
+from training.backbones.table_trunk.config import Rows, TableTrunkConfig
 from training.errors import gettext_noop as _
 from training.settings import field_error
 
-Rows = list[Annotated[int, Field(ge=1, le=10_000_000)]]
-Widths = list[Annotated[int, Field(ge=1, le=4096)]]
 Parts = Literal["both", "wide", "deep"]
 
 
-class WideDeepConfig(BackboneConfig):
+class WideDeepConfig(TableTrunkConfig):
     """Rows of each column's tables, and the widths of the network.
 
     Which column a table belongs to, and what its rows mean, stands in the checkpoint's
@@ -46,30 +44,10 @@ class WideDeepConfig(BackboneConfig):
         title=_("Rows of numbers"),
         description=_("Of each column of numbers: its buckets, and one for a missing value."),
     )
-    pieces: list[Annotated[int, Field(ge=0, le=10_000)]] = Field(
-        default_factory=list,
-        title=_("Pieces of numbers"),
-        description=_("Of each column of numbers, in the deep part."),
-    )
-    categories: Rows = Field(
-        default_factory=list,
-        title=_("Rows of categories"),
-        description=_("Of each column of categories: those, and one each for missing and unseen."),
-    )
     crosses: Rows = Field(
         default_factory=list,
         title=_("Rows of crosses"),
         description=_("Of each cross: its combinations, and one for all others."),
-    )
-    embeddings: Widths = Field(
-        default_factory=list,
-        title=_("Widths of embeddings"),
-        description=_("Of each column of categories, in the deep part."),
-    )
-    hidden: Widths = Field(
-        default_factory=lambda: [64, 32],
-        title=_("Hidden widths"),
-        description=_("Of the deep part's layers, from the inputs to the head."),
     )
     num_classes: int = Field(
         2, ge=2, le=100_000, title=_("Classes"), description=_("Outputs of both parts.")
@@ -77,8 +55,6 @@ class WideDeepConfig(BackboneConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> WideDeepConfig:
-        if len(self.embeddings) != len(self.categories):
-            raise field_error("one_width_a_column", "embeddings", columns=len(self.categories))
         if len(self.pieces) != len(self.numbers):
             raise field_error("one_width_a_column", "pieces", columns=len(self.numbers))
         return self
@@ -94,11 +70,6 @@ class WideDeepConfig(BackboneConfig):
     @property
     def has_deep(self) -> bool:
         return self.parts != "wide"
-
-    @property
-    def deep_inputs(self) -> int:
-        """Numbers, a sign of each of whether it is missing, pieces, and embeddings."""
-        return 2 * len(self.numbers) + sum(self.pieces) + sum(self.embeddings)
 
     def tensors(self) -> list[TensorSpec]:
         return [
@@ -123,51 +94,7 @@ class WideDeepConfig(BackboneConfig):
         ]
 
     def _deep(self) -> list[TensorSpec]:
-        found = [
-            TensorSpec(
-                f"deep.embedding.{number}.weight",
-                (rows, width),
-                "normal",
-                1 / sqrt(width),
-                block="embeddings",
-                axes=("vocabulary", "column"),
-            )
-            for number, (rows, width) in enumerate(
-                zip(self.categories, self.embeddings, strict=True)
-            )
-        ]
-        before = self.deep_inputs
-        for number, width in enumerate(self.hidden):
-            # He et al., 2015: half of what comes in is cut off by each ReLU.
-            found += [
-                TensorSpec(
-                    f"deep.hidden.{number}.weight",
-                    (width, before),
-                    "normal",
-                    sqrt(2 / max(1, before)),
-                    block=f"layer.{number}",
-                    axes=("unit", "input"),
-                    inputs=(1,),
-                ),
-                TensorSpec(
-                    f"deep.hidden.{number}.bias",
-                    (width,),
-                    "zeros",
-                    block=f"layer.{number}",
-                    axes=("unit",),
-                ),
-            ]
-            before = width
-        head = TensorSpec(
-            "deep.head.weight",
-            (self.num_classes, before),
-            "normal",
-            sqrt(1 / max(1, before)),
-            block="head",
-            axes=("label", "unit"),
-            inputs=(1,),
-        )
-        return [*found, head]
+        return [*self.trunk(), self.head("deep.head.weight", self.num_classes)]
 
     @property
     def label_head(self) -> list[str]:

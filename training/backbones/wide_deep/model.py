@@ -6,13 +6,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from training.backbones.layers import dropped, embed
-from training.backbones.named import NamedModel
+from training.backbones.layers import embed
+from training.backbones.table_trunk.model import TableTrunk
 from training.backbones.wide_deep.config import WideDeepConfig
 from training.sums import sum_in_order
 
 
-class WideDeep(NamedModel):
+class WideDeep(TableTrunk):
     """A linear part over codes beside a network over embeddings and numbers.
 
     Args:
@@ -21,13 +21,12 @@ class WideDeep(NamedModel):
         dropout: Share of the hidden layers' outputs dropped in training.
     """
 
+    config: WideDeepConfig
+
     def __init__(
         self, config: WideDeepConfig, compute_dtype: str = "float32", dropout: float = 0.0
     ) -> None:
-        super().__init__(name="wide_deep")
-        self.config, self.dropout = config, dropout
-        self._computes_in = tf.as_dtype(compute_dtype)
-        self.add_tensors(config.tensors())
+        super().__init__(config, "wide_deep", compute_dtype, dropout)
 
     def call(self, rows: Any, training: bool = False, seed: Any = None) -> Any:
         """Logits of the classes, float32 [batch, classes].
@@ -61,14 +60,5 @@ class WideDeep(NamedModel):
         return sum_in_order(found) if found else 0.0
 
     def _deep(self, numbers: Any, codes: Any, training: bool, seed: Any) -> Any:
-        looked_up = [
-            embed(self.value(f"deep.embedding.{column}.weight"), codes[:, column])
-            for column in range(len(self.config.categories))
-        ]
-        x = tf.cast(tf.concat([numbers, *looked_up], 1), self._computes_in)
-        for layer in range(len(self.config.hidden)):
-            bias = tf.cast(self.value(f"deep.hidden.{layer}.bias"), x.dtype)
-            x = tf.nn.relu(self.times(x, f"deep.hidden.{layer}.weight") + bias)
-            if training:
-                x = dropped(x, self.dropout, seed, layer)
+        x = self.hidden(numbers, codes, training, seed)
         return tf.cast(self.times(x, "deep.head.weight"), tf.float32)

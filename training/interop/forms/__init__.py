@@ -8,6 +8,7 @@ from typing import Any
 from training.backbones.conditional_gan.config import ConditionalGANConfig
 from training.backbones.conditional_vae.config import ConditionalVAEConfig
 from training.backbones.contract import BackboneConfig
+from training.backbones.multi_task.config import MultiTaskConfig
 from training.backbones.wide_deep.config import WideDeepConfig
 from training.errors import TrainingError
 from training.interop.forms.bert import FORM as BERT
@@ -27,6 +28,7 @@ _ALL: tuple[Form | OwnForm, ...] = (
     OwnForm(WideDeepConfig),
     OwnForm(ConditionalVAEConfig),
     OwnForm(ConditionalGANConfig),
+    OwnForm(MultiTaskConfig),
 )
 #: By ``model_type``, which is the architecture's name in the registry too.
 FORMS: dict[str, Form | OwnForm] = {form.model_type: form for form in _ALL}

@@ -22,19 +22,17 @@ meets both later; rows of a source's weights belong to names, and not to places.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from training.backbones.wide_deep.config import WideDeepConfig
-from training.data.table_features import Features, TableFeatures, find_features, read_features
+from training.data.table_features import TableFeatures, find_features, read_features
+from training.data.table_rows import Rows
 from training.data.tables import (
-    FIRST,
     NO_CLASS,
-    UNSEEN,
     Table,
     TableColumn,
     read_columns,
@@ -55,53 +53,6 @@ from training.methods.task_related.wide_deep_spec import (
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 
 SPLITS = ("train", "validation", "test")
-#: What a report shows of a category that no training row has.
-UNSEEN_NAME = "…"
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A split: its rows with a class.
-
-    Attributes:
-        table: As it was read.
-        places: Of those rows in the table, int64 [rows].
-        features: What the model is shown of them.
-        labels: Their classes, indices into the model's, int64 [rows].
-    """
-
-    table: Table
-    places: npt.NDArray[np.int64]
-    features: Features
-    labels: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def rows(self) -> Sequence[dict[str, Any]]:
-        """``{id, values}`` of each, made when looked at: its place in the upload, its inputs."""
-        return _Told(self)
-
-
-class _Told(Sequence[dict[str, Any]]):
-    def __init__(self, split: Rows) -> None:
-        self._split = split
-
-    def __len__(self) -> int:
-        return len(self._split)
-
-    def __getitem__(self, place: Any) -> Any:
-        table, row = self._split.table, int(self._split.places[place])
-        values: list[tuple[str, str | None]] = []
-        for number, one in enumerate(table.number_columns):
-            value = float(table.numbers[row, number])
-            values.append((one.name, None if np.isnan(value) else f"{value:.7g}"))
-        for number, one in enumerate(table.category_columns):
-            code = int(table.categories[row, number])
-            known = one.categories[code - FIRST] if code >= FIRST else None
-            values.append((one.name, UNSEEN_NAME if code == UNSEEN else known))
-        return {"id": int(table.rows[row]), "values": values}
 
 
 class LoadedTable:

@@ -17,6 +17,13 @@ from training.data.crosses import MOST_COLUMNS
 from training.data.table_features import TableFeatures
 from training.errors import gettext_noop as _
 from training.estimate import Estimate, estimate_examples
+from training.methods.task_related.table_spec import (
+    TableColumnsSpec,
+    TrunkSpec,
+    require_source_s_own,
+    trunk_sizes,
+    without_source,
+)
 from training.settings import Settings, field_error
 from training.spec import (
     SPEC_VERSION,
@@ -44,7 +51,7 @@ def _columns(value: Any) -> Any:
 CrossColumns = Annotated[list[str], BeforeValidator(_columns)]
 
 
-class TableInputSpec(Settings):
+class TableInputSpec(TableColumnsSpec):
     """What of a row the model is shown."""
 
     crosses: list[CrossColumns] = Field(
@@ -65,15 +72,6 @@ class TableInputSpec(Settings):
             "Most ranges that the wide part tells apart, about equally many training rows in each."
         ),
     )
-    pieces: int = Field(
-        128,
-        ge=1,
-        le=1000,
-        title=_("Pieces of a number"),
-        description=_(
-            "Most stretches between which the deep part may bend what it makes of a number."
-        ),
-    )
     cross_rows: int = Field(
         10_000,
         ge=1,
@@ -88,35 +86,15 @@ class TableInputSpec(Settings):
         title=_("Rows of a combination"),
         description=_("Training rows that a combination needs for a weight of its own."),
     )
-    #: A checkpoint whose columns, crosses and network are used, and none of its weights. A scratch
-    #: twin takes its transfer's source here, so that both are the same model.
-    checkpoint: str = ""
 
 
-class WideDeepNetworkSpec(Settings):
+class WideDeepNetworkSpec(TrunkSpec):
     """The model's two parts."""
 
     parts: Parts = Field(
         "both",
         title=_("Parts"),
         description=_("Both together, as in the paper, or one of them alone to compare with."),
-    )
-    hidden: list[Annotated[int, Field(ge=1, le=4096)]] = Field(
-        default_factory=lambda: [64, 32],
-        min_length=1,
-        max_length=20,
-        title=_("Hidden widths"),
-        description=_("Of the deep part's layers, one a line, from the inputs to the head."),
-    )
-    embedding: int | None = Field(
-        None,
-        ge=1,
-        le=1024,
-        title=_("Width of embeddings"),
-        description=_(
-            "Numbers that stand for a category in the deep part; empty: 1.6 times the number of "
-            "categories to the power of 0.56, at most 32."
-        ),
     )
 
 
@@ -197,13 +175,7 @@ class WideDeepSpec(Settings):
                 raise field_error("cross_columns", f"features.crosses.{number}", most=MOST_COLUMNS)
         if self.features.crosses and self.network.parts == "deep":
             raise field_error("crosses_without_wide", "features.crosses")
-        given = self.source is not None or self.features.checkpoint
-        if given and (
-            self.features.model_dump(exclude={"checkpoint"})
-            != TableInputSpec().model_dump(exclude={"checkpoint"})
-            or self.network != WideDeepNetworkSpec()
-        ):
-            raise field_error("network_is_the_source_s", "source")
+        require_source_s_own(self.features, self.network, self.source is not None)
         return self
 
 
@@ -213,22 +185,7 @@ def scratch_twin(spec: WideDeepSpec, source: WideDeepConfig) -> WideDeepSpec:
     Raises:
         ValueError: When the spec has no source.
     """
-    if spec.source is None:
-        raise ValueError("only a transfer has a scratch twin")
-    shown_by = spec.features.checkpoint or spec.source.checkpoint
-    return WideDeepSpec.model_validate(
-        spec.model_copy(
-            update={
-                "source": None,
-                "features": spec.features.model_copy(update={"checkpoint": shown_by}),
-            }
-        ).model_dump()
-    )
-
-
-def embedding_width(categories: int, wanted: int | None) -> int:
-    """Numbers that stand for a category: 1.6 n^0.56, at most 32, unless a person says otherwise."""
-    return wanted or min(32, max(1, round(1.6 * categories**0.56)))
+    return WideDeepSpec.model_validate(without_source(spec))
 
 
 def config_of_sizes(
@@ -246,7 +203,7 @@ def config_of_sizes(
         pieces=list(pieces),
         categories=list(categories),
         crosses=list(crosses),
-        embeddings=[embedding_width(rows, network.embedding) for rows in categories],
+        embeddings=network.widths(categories),
         hidden=network.hidden,
         num_classes=classes,
     )
@@ -260,9 +217,8 @@ def config_like(source: WideDeepConfig, features: TableFeatures) -> WideDeepConf
 def sizes_of(features: TableFeatures) -> dict[str, Any]:
     """Rows of each column, and classes: the fields of a configuration that data decide."""
     return {
+        **trunk_sizes(features),
         "numbers": [one.rows for one in features.numbers],
-        "pieces": [one.pieces for one in features.numbers],
-        "categories": [one.rows for one in features.categories],
         "crosses": [one.rows for one in features.crosses],
         "num_classes": len(features.classes),
     }

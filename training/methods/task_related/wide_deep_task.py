@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from training.backbones.wide_deep.config import WideDeepConfig
 from training.backbones.wide_deep.model import WideDeep
-from training.data.order import rows_of_batch, spread_batches
+from training.data.order import rows_of_batch
 from training.data.table_features import Features, read_features
 from training.data.tables import FIRST, Table
 from training.engine.ftrl import AdaGrad, Ftrl, Together
@@ -21,6 +21,7 @@ from training.evaluation import baselines
 from training.evaluation.classification import Probabilities
 from training.evaluation.classification_report import classification_report
 from training.evaluation.table_baselines import table_baselines
+from training.evaluation.table_outputs import outputs_of, softmax
 from training.events import EventLog
 from training.methods.contract import Batch
 from training.methods.examples_task import ClassesTask
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 #: β of FTRL [0], and what AdaGrad's sums of squares begin at: gradients of a batch's mean loss are
 #: small beside Keras's 0.1, which would hold the first thousand steps back.
 BETA, START = 1.0, 1e-4
-#: Rows that are predicted at a time.
-PREDICTED = 4096
 
 
 class WideDeepTask(ClassesTask):
@@ -213,14 +212,5 @@ def predict(checkpoint: Checkpoint, table: Table) -> tuple[tuple[str, ...], Prob
 def probabilities(model: WideDeep, features: Features) -> Probabilities:
     """Probabilities of the classes, float64 [rows, classes]."""
 
-    def logits(rows: Any) -> Any:
-        return model(rows, training=False)
-
-    compute = tf.function(logits, autograph=False)
-    count, found = len(features), []
-    for rows, real in spread_batches(count, min(count, PREDICTED)):
-        arrays = tuple(tf.constant(array) for array in features.take(rows))
-        found.append(compute(arrays).numpy()[:real].astype(np.float64))
-    told = np.concatenate(found)
-    shares = np.exp(told - told.max(1, keepdims=True))
-    return np.asarray(shares / shares.sum(1, keepdims=True))
+    (told,) = outputs_of(lambda rows: [model(rows, training=False)], features)
+    return softmax(told)

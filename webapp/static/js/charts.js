@@ -1,5 +1,5 @@
 // Curves with uPlot. An element with data-chart names, as JSON, where each run's curves come from:
-// [{url, name, dashed}], or what is drawn itself: [{series: {metric: {steps, values}}, name}], of
+// [{url, name, dashed, titles}] (of metrics that only it has), or what is drawn itself: [{series: {metric: {steps, values}}, name}], of
 // the metrics in data-chart-names and over what data-chart-x calls it. Curves are asked for again, from the last step on, while a run is live.
 (() => {
   "use strict";
@@ -147,7 +147,7 @@
           const dash = run.dashed || index >= 6 ? [6, 4] : place && several && !alike ? [2, 4] : [];
           const series = run.series[name];
           if (!series?.steps.length) continue;
-          const title = TITLES[name] || name;
+          const title = TITLES[name] || run.titles?.[name] || name;
           const both = this.names.length > 1;
           const label = !several && run.url ? title : both ? `${run.name} · ${title}` : run.name;
           const noisy = noise(name);

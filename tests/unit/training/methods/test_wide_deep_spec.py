@@ -8,12 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from training.backbones.wide_deep.config import WideDeepConfig
+from training.methods.task_related.table_spec import embedding_width
 from training.methods.task_related.wide_deep import METHOD
 from training.methods.task_related.wide_deep_spec import (
     WideDeepNetworkSpec,
     WideDeepSpec,
     config_of_sizes,
-    embedding_width,
     scratch_twin,
 )
 from training.settings import problems
