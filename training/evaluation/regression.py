@@ -79,10 +79,12 @@ def _errors(predicted: Numbers, labels: Numbers) -> dict[str, float | None]:
     missed = predicted - labels
     spread = float(np.square(labels - labels.mean()).sum())
     squares = float(np.square(missed).sum())
+    # Not by the spread: the mean of equal labels may differ from them by rounding.
+    differ = labels.min() < labels.max()
     return {
         "rmse": float(np.sqrt(squares / len(labels))),
         "mae": float(np.abs(missed).mean()),
-        "r2": 1 - squares / spread if spread > 0 else None,
+        "r2": 1 - squares / spread if differ else None,
     }
 
 

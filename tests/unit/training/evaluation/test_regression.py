@@ -44,6 +44,9 @@ def test_labels_that_are_all_equal_have_no_share_of_variance() -> None:
     found = regression_scores(np.array([1.0, 3.0]), np.array([2.0, 2.0]))
     assert (found["r2"], found["intervals"]["r2"]) == (None, None)
     assert found["rmse"] == 1
+    # Three times a tenth has a mean that is not a tenth.
+    found = regression_scores(np.array([0.2, 0.3, 0.1]), np.full(3, 0.1))
+    assert (found["r2"], found["intervals"]["r2"]) == (None, None)
     with pytest.raises(ValueError, match="no examples"):
         regression_scores(np.zeros(0), np.zeros(0))
 
