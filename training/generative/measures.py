@@ -114,15 +114,29 @@ def nearest(images: Images, known: Images, count: int = 1) -> tuple[Labels, npt.
     return np.concatenate(places), np.concatenate(distances)
 
 
+def spread(count: int, most: int) -> Labels:
+    """At most so many places of a split, evenly over all of it: images often stand class by
+    class."""
+    taken = min(count, most)
+    return np.arange(taken, dtype=np.int64) * count // max(1, taken)
+
+
 def copying(made: Images, real: Images, known: Images) -> dict[str, Any]:
     """Whether made images lie nearer to training images than real, unseen ones do.
+
+    Args:
+        made: Images, in whatever order.
+        real: Those that training never saw.
+        known: Training images.
 
     Returns:
         ``made`` and ``real``: median distance to the nearest training image, pixels in 0..1;
         ``copies``: whether the first is below :data:`COPIED` of the second; ``images``: how many
         were compared.
     """
-    medians = [float(np.median(nearest(one[:TRIED], known)[1])) for one in (made, real)]
+    medians = [
+        float(np.median(nearest(one[spread(len(one), TRIED)], known)[1])) for one in (made, real)
+    ]
     copies = medians[0] < COPIED * medians[1]
     return {
         "made": medians[0],

@@ -33,6 +33,7 @@ from training.generative.measures import (
     nearest,
     noise,
     real_ones,
+    spread,
 )
 from training.generative.pictures import Pixels, as_event, as_pixels, in_rows, write_rows
 from training.generative.settings import MOST_SHOWN
@@ -182,8 +183,7 @@ class GenerativeTask(ExamplesTask):
     def _wanted(self, split: str, most: int) -> tuple[Any, Labels]:
         """Places and classes of images of a split, spread over it."""
         labels = self.loaded.splits[split].labels
-        count = min(len(labels), most)
-        places = np.arange(count) * len(labels) // max(1, count)
+        places = spread(len(labels), most)
         return places, labels[places]
 
     def _reference(self, split: str, most: int) -> Reference:
@@ -244,7 +244,7 @@ class GenerativeTask(ExamplesTask):
         events.emit("phase", name="evaluating", fraction=None, detail="baselines")
         train = loaded.splits["train"]
         images = self.make(self.latents("measures", len(wanted)), wanted)
-        known = self.real("train", np.arange(len(train))[: self._most(COMPARED)])
+        known = self.real("train", spread(len(train), self._most(COMPARED)))
         sides = {
             "model": images,
             "real": self.real("train", real_ones(train.labels, wanted, seed)),

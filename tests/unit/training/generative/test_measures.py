@@ -18,6 +18,7 @@ from training.generative.measures import (
     nearest,
     noise,
     real_ones,
+    spread,
 )
 
 
@@ -112,3 +113,15 @@ def test_copies_lie_nearer_to_training_images_than_real_ones_do() -> None:
     assert copied["copies"]
     assert copied["images"] == 20
     assert not copying(random.random((20, 6, 6, 1)).astype(np.float32), real, known)["copies"]
+
+
+def test_what_is_looked_at_is_spread_over_a_split_that_stands_class_by_class() -> None:
+    assert list(spread(10, 4)) == [0, 2, 5, 7]
+    assert list(spread(3, 9)) == [0, 1, 2]
+    assert len(spread(0, 9)) == 0
+    # One class is made afresh, the other is copied: half of what is tried is of each.
+    random = np.random.default_rng(2)
+    known = random.random((300, 4, 4, 1)).astype(np.float32)
+    fresh = random.random((500, 4, 4, 1)).astype(np.float32)
+    found = copying(np.concatenate([fresh[:200], known + 0.001]), fresh[200:], known)
+    assert found["copies"]
