@@ -10,6 +10,7 @@ images that it never saw stands beside them. A classifier of the library may jud
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -88,9 +89,14 @@ class Judge(ABC):
             classes.append(told.numpy()[: len(part)])
         return np.concatenate(features), np.concatenate(classes)
 
-    def try_on(self, images: Images, labels: Classes) -> None:
-        """Find its accuracy."""
-        _features, told = self.look(images)
+    def try_on(self, parts: Iterable[Images], labels: Classes) -> None:
+        """Find its accuracy.
+
+        Args:
+            parts: Images, some at a time: a split may be larger than the memory.
+            labels: The class of each.
+        """
+        told = np.concatenate([self.look(images)[1] for images in parts])
         self.accuracy, self.examples = float((told == labels).mean()), len(labels)
 
 
@@ -203,7 +209,10 @@ class CheckpointJudge(Judge):
         self._places = [known.index(name) for name in names]
         statistics = statistics_of("auto", checkpoint.card, config.in_channels)
         self._mean, self._deviation = (np.array(one, np.float32) for one in statistics)
-        self._px, self._channels = config.fixed_px, config.in_channels
+        # At the size that it learned from, where its card says it: what is small looks like
+        # nothing that it knows.
+        told = (checkpoint.card.get("inputs") or {}).get("image_px")
+        self._px, self._channels = config.fixed_px or told, config.in_channels
         self._network = model_class(config.architecture)(config)
         self._network.load_named(checkpoint.tensors())
         empty = np.zeros([1, self._px or 64, self._px or 64, config.in_channels], np.float32)

@@ -19,7 +19,7 @@ from training.backbones.generator_model import GeneratorModel
 from training.data.order import rows_of_batch
 from training.engine.phases import one_phase
 from training.events import EventLog
-from training.generative.judge import Judge, judge_of
+from training.generative.judge import LOOKED_AT, Judge, judge_of
 from training.generative.loaded import LoadedClasses
 from training.generative.measures import (
     COMPARED,
@@ -89,7 +89,7 @@ class GenerativeTask(ExamplesTask):
         self._made = tf.function(self.made, autograph=False)
         self.judge = judge_of(loaded, events)
         split = "test" if "test" in loaded.splits else "validation"
-        self.judge.try_on(self.real(split), loaded.splits[split].labels)
+        self.judge.try_on(self._in_parts(split), loaded.splits[split].labels)
 
     # --- what a method says --------------------------------------------------------------------
 
@@ -133,6 +133,12 @@ class GenerativeTask(ExamplesTask):
         examples = self.loaded.splits[split]
         rows = np.arange(len(examples)) if places is None else places
         return np.asarray(self.loaded.inputs.take(examples, rows)[0] / np.float32(255))
+
+    def _in_parts(self, split: str) -> Iterator[Images]:
+        """The same of all of a split, some at a time."""
+        count = len(self.loaded.splits[split])
+        for start in range(0, count, LOOKED_AT):
+            yield self.real(split, np.arange(start, min(start + LOOKED_AT, count)))
 
     def latents(self, name: str, count: int) -> npt.NDArray[np.float32]:
         """The same numbers whenever they are asked for, float32 [count, latent]."""

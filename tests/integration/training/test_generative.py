@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tests.integration.training.generative import METHODS, built, loaded, named, run, spec_of
@@ -23,6 +24,7 @@ from tests.integration.training.tiny import curve
 from training.backbones.resnet.config import ResNetConfig
 from training.errors import TrainingError
 from training.events import read_events
+from training.methods.task_related.cvae_task import CVAETask
 from training.weights.checkpoint import read_checkpoint
 
 STEPS, KEPT = 5, 3
@@ -240,6 +242,34 @@ def test_a_classifier_of_the_library_judges(dataset: Path, tmp_path: Path) -> No
     assert features.shape == (len(images), found.width)
     labels = task.loaded.splits["test"].labels
     assert found.accuracy == pytest.approx((told == labels).mean())
+
+
+def test_a_classifier_judges_at_the_size_that_it_learned_from(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = ResNetConfig(depths=[1], group_width=8, num_classes=3)
+    names = ["blue", "red", "green"]
+    judge = checkpoint(tmp_path / "judge", config, classes=names, inputs={"image_px": 40})
+    loads: list[int] = []
+    real = CVAETask.real
+
+    def watched(self: CVAETask, split: str, places: Any = None) -> Any:
+        found = real(self, split, places)
+        loads.append(len(found))
+        return found
+
+    monkeypatch.setattr(CVAETask, "real", watched)
+    monkeypatch.setattr("training.generative.task.LOOKED_AT", 5)
+    task = built(spec_of("cvae", dataset, judge={"checkpoint": str(judge)}), tmp_path / "run")
+    found, images = task.judge, real(task, "test")
+    # Its accuracy needs all images of the split, and no more than some of them at once.
+    assert max(loads) == 5
+    assert sum(loads) == len(images)
+    large = tf.image.resize(images, [40, 40], antialias=True)
+    seen = found._network.pooled((large - found._mean) / found._deviation, False).numpy()
+    features, told = found.look(images)
+    assert np.allclose(features, seen, rtol=1e-4, atol=1e-4)
+    assert found.accuracy == pytest.approx((told == task.loaded.splits["test"].labels).mean())
 
 
 def test_a_judge_that_lacks_a_class_is_refused_by_name(dataset: Path, tmp_path: Path) -> None:
