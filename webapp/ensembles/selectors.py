@@ -168,6 +168,15 @@ def learned_from(checkpoints: Iterable[Checkpoint]) -> set[Any]:
     return found
 
 
+def learned_before(run: Run) -> set[Any]:
+    """The same of what a run begins with: a checkpoint, or other runs, done or not."""
+    found: set[Any] = set()
+    while run.source_run is not None:
+        run = run.source_run
+        found.add(run.dataset_version_id)
+    return found | (learned_from([run.source_checkpoint]) if run.source_checkpoint else set())
+
+
 def snapshots_of(run: Run) -> list[Checkpoint]:
     """What a run was at the end of each of its cycles, in their order; none without cycles."""
     if run.job.state != State.SUCCEEDED:

@@ -48,7 +48,7 @@ def ensemble_create(
     named = [
         _member(
             references.write("checkpoint", one.pk),
-            [one],
+            selectors.learned_from([one]),
             version,
             on_the_same=one.dataset_version_id == version.pk,
         )
@@ -73,9 +73,8 @@ def ensemble_of_runs(
     version = runs[0].dataset_version
     named = []
     for run in runs:
-        before = [run.source_checkpoint] if run.source_checkpoint else []
         reference = references.write("run", run.pk)
-        named.append(_member(reference, before, version, on_the_same=True))
+        named.append(_member(reference, selectors.learned_before(run), version, on_the_same=True))
     spec = _spec(version, settings | {"members": named})
     after = [run.job for run in runs]
     row = _make(name or default_name(version), version, spec, after, owner, team)
@@ -157,7 +156,7 @@ def snapshots_name(run: Run) -> str:
 
 def _member(
     reference: str,
-    came_from: Sequence[Checkpoint],
+    keys: set[Any],
     version: DatasetVersion,
     *,
     on_the_same: bool,
@@ -166,14 +165,13 @@ def _member(
 
     Args:
         reference: As in the spec.
-        came_from: Itself where it is there, else its source.
+        keys: Of all data that it and its ancestors learned from.
         version: What it is judged on.
         on_the_same: Whether it learned from that very version itself.
     """
-    keys = selectors.learned_from(came_from)
     if on_the_same:
         # Its training split has no example of the others; the engine sees that it is the same.
-        keys -= {version.pk}
+        keys = keys - {version.pk}
     rows = DatasetVersion.objects.filter(pk__in=keys, team=version.team).exclude(sha256="")
     rows = rows.defer("preview", "manifest").order_by("pk")
     return {

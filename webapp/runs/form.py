@@ -261,10 +261,8 @@ class RunForm(ABC):
     @property
     def members(self) -> int:
         """How many runs are asked for; 1 where only one can be, or what is typed is no number."""
-        try:
-            return int(self.values.get("members") or 1)
-        except ValueError:
-            return 1
+        typed = str(self.values.get("members", "")).strip()
+        return int(typed) if typed in map(str, range(1, MOST_TOGETHER + 1)) else 1
 
     @property
     def combinations(self) -> list[tuple[str, Any]]:
@@ -274,7 +272,7 @@ class RunForm(ABC):
     def _check_together(self) -> None:
         """Find what is wrong with the ensemble that is asked for."""
         typed = str(self.values["members"]).strip() or "1"
-        if not typed.isdecimal() or not 1 <= int(typed) <= MOST_TOGETHER:
+        if typed not in map(str, range(1, MOST_TOGETHER + 1)):
             self.add("members", _("Write a number from 1 to %(most)s.") % {"most": MOST_TOGETHER})
         if self.values["combination"] not in COMBINATIONS:
             self.add("members", _("Choose how the members are combined."))

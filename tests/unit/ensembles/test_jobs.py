@@ -10,9 +10,9 @@ import pytest
 from django.test import Client
 
 from tests.factories import Cast
-from tests.factories.datasets import make_images, make_labelled
+from tests.factories.datasets import make_images, make_labelled, make_version
 from tests.factories.ensembles import make_classifier, make_ensemble, make_report
-from tests.factories.runs import make_source, set_state
+from tests.factories.runs import make_run, make_source, set_state
 from tests.unit.heads.test_jobs import entry, names
 from tests.unit.runs.test_form_classification import form_of, posted, transfer
 from training.backbones.resnet.config import PRESETS as RESNETS
@@ -23,7 +23,7 @@ from training.ensembles.spec import EnsembleSpec
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
 from training.weights.initial import initial_weights
 from webapp.checkpoints.models import Checkpoint
-from webapp.ensembles import jobs, selectors
+from webapp.ensembles import jobs, selectors, services
 from webapp.ensembles.models import Ensemble
 from webapp.heads import feature_cache
 from webapp.jobs.models import State
@@ -139,6 +139,20 @@ def test_members_from_one_specification_and_their_ensemble_after_them(
     assert jobs.members(row.job) == [run.checkpoint for run in runs]
 
 
+def test_what_the_source_of_a_member_learned_from_goes_along(cast: Cast) -> None:
+    """Also where the source is a run that is not done, and has a source of its own."""
+    oldest, older, version = (make_version(cast, name=name) for name in ("Oldest", "Older", "New"))
+    begun = make_source(cast, dataset_version=oldest)
+    first = make_run(cast, version=older, source=begun)
+    runs = [make_run(cast, version=version, source=first, spec={"seed": n}) for n in (0, 1)]
+    row = services.ensemble_of_runs(
+        name="", runs=runs, settings={}, owner=cast.alice, team=cast.team
+    )
+    wanted = {f"store:dataset/{one.pk}" for one in (oldest, older)}
+    for one in EnsembleSpec.model_validate(row.job.spec).members:
+        assert set(one.trained_on) == wanted
+
+
 def test_one_member_is_a_run_as_ever(alice: Client, cast: Cast, images: Any) -> None:
     form = form_of(cast, how="scratch", data=str(images.pk))
     form.values |= {"action": "start"}
@@ -148,7 +162,7 @@ def test_one_member_is_a_run_as_ever(alice: Client, cast: Cast, images: Any) -> 
     assert not Ensemble.objects.exists()
 
 
-@pytest.mark.parametrize("typed", ["0", "6", "two", "2.5"])
+@pytest.mark.parametrize("typed", ["0", "6", "two", "2.5", "3" * 5000])
 def test_a_number_of_members_that_makes_no_sense_is_refused(
     cast: Cast, images: Any, typed: str
 ) -> None:
