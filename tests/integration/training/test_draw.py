@@ -13,6 +13,7 @@ from PIL import Image
 from tests.integration.training.labelled import checkpoint
 from training.backbones.conditional_gan.config import PRESETS as GANS
 from training.backbones.conditional_vae.config import PRESETS as VAES
+from training.backbones.conditional_vae.model import ConditionalVAE
 from training.backbones.resnet.config import ResNetConfig
 from training.command_specs import DrawSpec
 from training.errors import TrainingError
@@ -38,6 +39,21 @@ def draw(out: Path, source: Path, **values: Any) -> dict[str, Any]:
         log.close()
     found: dict[str, Any] = json.loads((out / "report.json").read_text())
     return found
+
+
+def test_many_are_made_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    whole = ConditionalVAE.images
+
+    def watched(self: ConditionalVAE, latents: Any, labels: Any) -> Any:
+        sizes.append(len(latents))
+        return whole(self, latents, labels)
+
+    monkeypatch.setattr(ConditionalVAE, "images", watched)
+    told = draw(tmp_path / "out", maker(tmp_path / "maker", "vae"), count=230, classes=["dog"])
+    assert sizes == [100, 100, 30]
+    assert len(list((tmp_path / "out/images").iterdir())) == 230
+    assert len(told["images"][0]["files"]) == 230
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
