@@ -15,7 +15,7 @@ from training.backbones.image_config import ImageConfig
 from training.backbones.registry import BACKBONES
 from training.data.pixels import ANY_PX
 from training.ensembles.folder import MemberConfig, MemberInputs, is_ensemble
-from training.ensembles.spec import EnsembleSpec
+from training.ensembles.spec import MEMBERS, EnsembleSpec
 from training.errors import TrainingError
 from training.methods.task_related.classification_spec import classes_of
 from training.weights.checkpoint import Checkpoint, read_checkpoint
@@ -100,7 +100,7 @@ def as_member(checkpoint: Checkpoint, number: int, inputs: MemberInputs) -> Memb
     member = Member(number, checkpoint, classes_of(config, checkpoint.card), inputs)
     told = len(member.classes)
     scores = getattr(config, "num_classes", told)
-    if told < 2 or scores != told or BACKBONES[config.architecture].writes:
+    if told < 2 or scores != told or config.architecture not in MEMBERS:
         raise TrainingError(
             "member_without_classes",
             field=f"members.{number - 1}.checkpoint",

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from training.backbones.registry import BACKBONES
 from training.data.pixels import ImagePx
 from training.errors import gettext_noop as _
 from training.settings import Settings, field_error
@@ -18,6 +19,11 @@ Combination = Literal["mean", "logits", "weights", "stacking"]
 #: What is fitted, and so needs a test split to be judged on.
 FITTED: frozenset[Combination] = frozenset({"weights", "stacking"})
 MOST_MEMBERS = 16
+#: Architectures that tell classes apart; others may have names of classes on their cards too.
+MEMBERS = (
+    *(name for name, one in BACKBONES.items() if one.kind in ("text", "image") and not one.writes),
+    "wide_deep",
+)
 
 
 class MemberSpec(Settings):

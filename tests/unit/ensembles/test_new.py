@@ -11,10 +11,13 @@ from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
 from tests.factories.datasets import make_labelled, make_version
 from tests.factories.ensembles import NAMES, make_classifier, make_ensemble
+from training.backbones.conditional_vae.config import PRESETS as MAKERS
 from training.backbones.resnet.config import PRESETS as RESNETS
 from training.ensembles.spec import EnsembleSpec
+from training.methods.task_related.ensemble import METHOD
 from webapp.accounts.models import AuditEvent
 from webapp.checkpoints.models import Checkpoint
+from webapp.ensembles import selectors
 from webapp.ensembles.models import Ensemble
 
 URL = "/ensembles/new"
@@ -254,6 +257,19 @@ def test_the_checkpoint_says_what_can_be_done_with_it(alice: Client, cast: Cast)
         f"/ensembles/new?members={member.pk}"
         in alice.get(f"/checkpoints/{member.pk}").content.decode()
     )
+
+
+def test_what_makes_images_of_classes_is_no_classifier(alice: Client, cast: Cast) -> None:
+    """Its card has as many names of classes as its model has rows."""
+    config = MAKERS["nano"].model_copy(update={"num_classes": 2})
+    maker = make_checkpoint(cast, name="Maker", config=config)
+    Checkpoint.objects.filter(pk=maker.pk).update(card=maker.card | {"classes": NAMES})
+    page = alice.get(f"/checkpoints/{maker.pk}").content.decode()
+    assert "Ensemble with…" not in page
+    maker.refresh_from_db()
+    assert selectors.as_classifier(maker) is None
+    assert "conditional_gan" not in METHOD.backbones
+    assert "multi_task" not in METHOD.backbones
 
 
 def test_an_ensemble_is_compared_with_others_without_its_tensors(alice: Client, cast: Cast) -> None:

@@ -31,7 +31,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from training.backbones.registry import BACKBONES
 from training.durable import sweep
 from training.ensembles.combining import Combined, combine
 from training.ensembles.examples import Shown, read_shown
@@ -39,7 +38,7 @@ from training.ensembles.folder import EnsembleConfig, read_ensemble, write_ensem
 from training.ensembles.judging import judge
 from training.ensembles.members import Member, as_member, open_member
 from training.ensembles.overlap import overlap
-from training.ensembles.spec import FITTED, Combination, EnsembleSpec
+from training.ensembles.spec import FITTED, MEMBERS, Combination, EnsembleSpec
 from training.errors import TrainingError
 from training.errors import gettext_noop as _
 from training.evaluation.classification import Probabilities
@@ -350,7 +349,7 @@ METHOD: Final = WorkMethod(
         "small model on top of them (stacking)."
     ),
     data=("labelled_text", "labelled_image", "table"),
-    backbones=tuple(name for name, backbone in BACKBONES.items() if not backbone.writes),
+    backbones=MEMBERS,
     settings=EnsembleSpec,
     example={
         "data": {"path": "DATASET"},
