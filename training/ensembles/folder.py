@@ -58,7 +58,8 @@ class MemberConfig(Settings):
         inputs: What it is shown.
     """
 
-    folder: str
+    #: Never out of the ensemble's own folder, whoever wrote the file.
+    folder: str = Field(pattern=r"^members/[0-9]{1,3}$")
     architecture: str
     parameters: int
     weights_sha256: str

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from training.ensembles.folder import MemberConfig
 from training.ensembles.spec import MOST_MEMBERS, EnsembleSpec
 from training.settings import problems
 
@@ -41,3 +42,11 @@ def test_so_many_members_and_no_more() -> None:
     EnsembleSpec.model_validate({"data": DATA, "members": members(*names[1:])})
     with pytest.raises(ValidationError):
         EnsembleSpec.model_validate({"data": DATA, "members": members(*names)})
+
+
+@pytest.mark.parametrize("folder", ["../other", "/etc", "members/../../other", "members/0\n", ""])
+def test_members_lie_in_the_ensemble_s_own_folder(folder: str) -> None:
+    about = {"architecture": "bert", "parameters": 1, "weights_sha256": "ab", "inputs": {}}
+    assert MemberConfig.model_validate(about | {"folder": "members/0"}).folder == "members/0"
+    with pytest.raises(ValidationError):
+        MemberConfig.model_validate(about | {"folder": folder})
