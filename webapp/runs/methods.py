@@ -19,13 +19,13 @@ class Score:
         key: In the report.
         title: For people.
         places: After the point.
-        rising: Whether a larger one is better.
+        rising: Whether a larger one is better; None: neither is.
     """
 
     key: str
     title: Words
     places: int
-    rising: bool = False
+    rising: bool | None = False
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,7 @@ METHODS: dict[str, Shown] = {
         scores=(
             Score("loss", _("loss per image"), 1),
             Score("reconstruction", _("reconstruction"), 1),
-            Score("divergence", _("divergence of the latents"), 1),
+            Score("divergence", _("divergence of the latents"), 1, rising=None),
         ),
         measured=_(
             "A classifier tells how many made images are of the class that was meant, and how far "
@@ -298,8 +298,8 @@ METHODS: dict[str, Shown] = {
         _("To make images of a class: conditional GAN"),
         _("Sharper images; two networks learn from each other, which takes more steps."),
         scores=(
-            Score("generator_loss", _("loss of the generator"), 3),
-            Score("discriminator_loss", _("loss of the discriminator"), 3),
+            Score("generator_loss", _("loss of the generator"), 3, rising=None),
+            Score("discriminator_loss", _("loss of the discriminator"), 3, rising=None),
         ),
         measured=_(
             "A classifier tells how many made images are of the class that was meant, and how far "

@@ -190,7 +190,7 @@ def score_rows(run: Run) -> list[ScoreRow]:
             if old is None and new is None:
                 continue
             better = None
-            if old is not None and new is not None and old != new:
+            if old is not None and new is not None and old != new and score.rising is not None:
                 better = (new > old) == score.rising
             title = str(score.title)
             rows.append(ScoreRow(str(name), title, score.places, old, new, other, better))

@@ -24,6 +24,7 @@ from webapp.runs import services
 from webapp.runs.drafts import draft
 from webapp.runs.form_generative import CGANForm, CVAEForm, GenerativeForm
 from webapp.runs.models import Run
+from webapp.runs.pages import score_rows
 from webapp.runs.sources import run_config
 
 FORMS = (CVAEForm, CGANForm)
@@ -360,6 +361,34 @@ def test_the_report_puts_it_beside_real_images_and_noise(
     # A run that was taken up again told its pictures twice: the newest counts.
     assert "/pictures/4" in page
     assert "/pictures/1" not in page
+
+
+def test_a_divergence_that_rises_is_no_worse(cast: Cast, images: Any) -> None:
+    """Near 0 it says that the latents are ignored; and of a GAN's losses neither way is better."""
+    run = started(cast, images)
+    for method, keys in (
+        ("cvae", {"frechet": True, "divergence": None}),
+        ("cgan", {"generator_loss": None, "discriminator_loss": None}),
+    ):
+        Run.objects.filter(pk=run.pk).update(method=method)
+        run.refresh_from_db()
+        scores = {
+            "before": {"test": dict.fromkeys(keys, 9)},
+            "after": {"test": dict.fromkeys(keys, 2)},
+        }
+        set_state(run, State.SUCCEEDED, report=report_of() | scores)
+        assert [row.better for row in score_rows(run)] == list(keys.values())
+
+
+def test_of_a_judge_that_was_chosen_nothing_is_said_that_nobody_knows(
+    alice: Client, cast: Cast, images: Any
+) -> None:
+    run = started(cast, images)
+    judge = {"kind": "checkpoint", "accuracy": 0.97, "examples": 50}
+    set_state(run, State.SUCCEEDED, report=report_of(judge=judge))
+    page = alice.get(reverse("runs:report", args=[run.pk])).text
+    assert "whether it learned from these very images is not looked at" in page
+    assert "that it never saw. The" not in page
 
 
 @pytest.mark.parametrize(
