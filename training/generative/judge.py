@@ -29,6 +29,7 @@ from training.data.order import rows_of_batch
 from training.data.pixels import GREY, statistics_of
 from training.errors import TrainingError
 from training.events import EventLog
+from training.settings import spec_sha256
 from training.weights.checkpoint import read_checkpoint
 from training.weights.initial import initial_tensors
 from training.weights.tensors import open_tensors, write_tensors
@@ -48,7 +49,8 @@ LEAST_STEPS, MOST_STEPS = 100, 3000
 WIDTH, CHANNELS = 64, 16
 #: Images that are looked at together.
 LOOKED_AT = 100
-FILE = "judge.safetensors"
+#: Where a run keeps it; the name says of which spec, since a folder may be used for another.
+FILE = "judge-{spec}.safetensors"
 
 
 class Judge(ABC):
@@ -236,7 +238,8 @@ def judge_of(loaded: LoadedClasses, events: EventLog) -> Judge:
     if spec.checkpoint:
         return CheckpointJudge(Path(spec.checkpoint), loaded.names)
     found = TrainedJudge(loaded.config, len(loaded.names))
-    file = None if loaded.cache is None else loaded.cache / FILE
+    name = FILE.format(spec=spec_sha256(loaded.spec)[:16])
+    file = None if loaded.cache is None else loaded.cache / name
     if file is not None and file.is_file():
         found.network.load_named(open_tensors(file))
         return found

@@ -12,7 +12,15 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.integration.training.generative import METHODS, built, loaded, named, run, spec_of
+from tests.integration.training.generative import (
+    METHODS,
+    MODELS,
+    built,
+    loaded,
+    named,
+    run,
+    spec_of,
+)
 from tests.integration.training.labelled import (
     checkpoint,
     image_dataset,
@@ -242,6 +250,14 @@ def test_a_classifier_of_the_library_judges(dataset: Path, tmp_path: Path) -> No
     assert features.shape == (len(images), found.width)
     labels = task.loaded.splits["test"].labels
     assert found.accuracy == pytest.approx((told == labels).mean())
+
+
+def test_a_judge_of_another_spec_is_not_taken_for_this_one_s(dataset: Path, tmp_path: Path) -> None:
+    """The folder of a run that was stopped before its first state is used for another."""
+    out = tmp_path / "run"
+    for image_px in (28, 32, 28):
+        built(spec_of("cvae", dataset, model=MODELS["cvae"] | {"image_px": image_px}), out)
+    assert len(list((out / "cache").iterdir())) == 2
 
 
 def test_a_classifier_judges_at_the_size_that_it_learned_from(
