@@ -37,6 +37,10 @@ def test_images_of_a_class_are_made_and_the_model_carried_over(page: Page) -> No
     wait_state(page, "#version", "succeeded")
     page.get_by_role("link", name="Make images like these").click()
     expect(page.locator("#data option:checked")).to_contain_text("images, 3 classes")
+    # Images in colour are learned in colour, also where they are chosen on the form itself.
+    page.goto("/runs/new?method=cvae")
+    page.locator("#data").select_option(label="Paints v1 · images, 3 classes")
+    expect(page.get_by_label("Channels")).to_have_value("3")
     fill_run(page, **SHORT | {"name": "Painter", "model.image_px": "128"})
     expect(page.locator("#model-image_px-error")).to_contain_text("64 or less")
     fill_run(page, **{"model.image_px": "28", "model.width": "4", "model.hidden": "16"})

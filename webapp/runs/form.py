@@ -197,6 +197,11 @@ class RunForm(ABC):
         """Learn from this data."""
         self.values["data"] = str(pk)
 
+    @classmethod
+    def data_values(cls, version: DatasetVersion) -> dict[str, Any]:
+        """What choosing data writes into the form, from what a list of them knows."""
+        return {}
+
     def choose_source(self, source: Source, key: str, *, keep: bool) -> None:
         """Begin from this source.
 

@@ -21,6 +21,7 @@ from training.backbones.registry import BACKBONES
 from training.generative.loaded import LEAST_IMAGES
 from training.generative.settings import GenerativeSpec, rows_of, with_rows
 from webapp.checkpoints.models import Checkpoint
+from webapp.datasets.models import DatasetVersion
 from webapp.jobs.selectors import sentence
 from webapp.runs import references
 from webapp.runs.form import RunForm
@@ -86,8 +87,12 @@ class GenerativeForm(RunForm):
         if sides:
             wanted = round(median(sides) / PX_STEP) * PX_STEP
             self.values["model.image_px"] = str(min(max(wanted, LEAST_PX), MOST_PX))
-        modes = set(self.version.summary.get("modes") or {})
-        self.values["model.in_channels"] = "1" if modes == {"L"} else "3"
+        self.values |= self.data_values(self.version)
+
+    @classmethod
+    def data_values(cls, version: DatasetVersion) -> dict[str, Any]:
+        modes = set(version.summary.get("modes") or {})
+        return {"model.in_channels": "1" if modes == {"L"} else "3"} if modes else {}
 
     @cached_property
     def judges(self) -> list[tuple[str, str]]:

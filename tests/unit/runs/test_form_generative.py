@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,14 @@ def test_images_are_made_at_about_their_size_and_in_their_colours(cast: Cast, im
     form.choose_data(images.pk)
     assert form.values["model.in_channels"] == "1"
     assert form.validate() is not None, form.errors
+
+
+def test_data_that_are_chosen_on_the_form_bring_their_colours(
+    alice: Client, cast: Cast, images: Any
+) -> None:
+    page = alice.get(reverse("runs:new"), {"method": "cgan"}).text
+    told = html.escape(json.dumps({"model.in_channels": "3"}))
+    assert f'<option value="{images.pk}" data-fills="{told}"' in page
 
 
 @pytest.mark.parametrize(

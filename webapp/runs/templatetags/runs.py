@@ -8,6 +8,8 @@ from typing import Any
 from django import template
 from django.utils.translation import gettext
 
+from webapp.datasets.models import DatasetVersion
+from webapp.runs.form import RunForm
 from webapp.runs.forms import form_class
 from webapp.runs.sources import Source
 
@@ -34,6 +36,12 @@ def setting_value(value: Any) -> str:
 def at(mapping: Any, key: str) -> Any:
     """An entry of a dictionary by a variable's value; None when it is not there."""
     return mapping.get(key)
+
+
+@register.filter
+def data_fills(version: DatasetVersion, form: RunForm) -> str:
+    """What choosing this data writes into a form, as JSON for the script."""
+    return json.dumps(form.data_values(version))
 
 
 @register.filter

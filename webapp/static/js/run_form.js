@@ -1,4 +1,4 @@
-// The form of a new run: presets fill fields, and pressing Start is never mistaken for a check.
+// The form of a new run: presets and data fill fields, and pressing Start is never mistaken for a check.
 (() => {
   "use strict";
 
@@ -33,8 +33,10 @@
   const fills = (option) => JSON.parse(option.dataset.fills || "{}");
 
   form.addEventListener("change", (event) => {
-    if (event.target === preset) {
-      for (const [name, value] of Object.entries(fills(preset.selectedOptions[0]))) set(name, value);
+    if (event.target === preset || event.target.id === "data") {
+      for (const [name, value] of Object.entries(fills(event.target.selectedOptions[0]))) {
+        set(name, value);
+      }
     }
     if (event.target.dataset.sets) {
       for (const [name, value] of Object.entries(JSON.parse(event.target.dataset.sets))) {
