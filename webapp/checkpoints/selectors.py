@@ -397,6 +397,8 @@ def settings_of(checkpoint: Checkpoint) -> list[tuple[str, Any]]:
             value = gettext("yes") if value else gettext("no")
         elif value is None:
             value = gettext("4 × width") if name == "n_inner" else "–"
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value)) or "–"
         rows.append((title, value))
     return rows
 

@@ -15,6 +15,7 @@ from tests.factories.runs import make_curve, make_source, set_state
 from tests.unit.runs.test_form_classification import posted
 from training.backbones.registry import BACKBONES
 from training.backbones.wide_deep.config import WideDeepConfig
+from webapp.checkpoints.selectors import settings_of
 from webapp.jobs.models import State
 from webapp.runs import services
 from webapp.runs.drafts import draft, start
@@ -46,7 +47,8 @@ def form_of(cast: Cast, **values: Any) -> MultiTaskForm:
 def started(cast: Cast, form: MultiTaskForm) -> Run:
     checked = draft(form)
     assert form.errors == {}
-    return start(checked, owner=cast.alice, team=cast.team)
+    address = start(checked, owner=cast.alice, team=cast.team)
+    return Run.objects.get(pk=address.rpartition("/")[2])
 
 
 def test_a_blank_form_with_a_table_learns_all_its_targets(cast: Cast, table: Any) -> None:
@@ -304,3 +306,12 @@ def test_curves_of_targets_are_sent_by_their_names(alice: Client, cast: Cast, ta
     url = reverse("runs:curves", args=[run.pk])
     told = alice.get(f"{url}?names=validation_noise.income,validation_noise.other").json()
     assert told["series"] == {"validation_noise.income": {"steps": [0, 20], "values": [0.0, -0.5]}}
+
+
+def test_its_checkpoint_says_tasks_and_widths_in_words(alice: Client, cast: Cast) -> None:
+    config = BACKBONES["multi_task"].presets["nano"]
+    made = make_source(cast, config=config, architecture="multi_task", card={})
+    told = dict(settings_of(made))
+    assert told["Tasks"] == "class, amount"
+    assert told["Hidden widths"] == "16, 8"
+    assert "[&#x27;" not in alice.get(reverse("checkpoints:detail", args=[made.pk])).text
