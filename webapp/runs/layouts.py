@@ -410,8 +410,8 @@ MULTI_TASK = Layout(
     lines=frozenset({"tasks", "network.hidden", "source.reinitialise"}),
     choice_names={
         "training.weighting": {
-            "fixed": _("fixed, as written beside the targets"),
-            "uncertainty": _("learned, by each target's uncertainty"),
+            "fixed": _("fixed, as written above"),
+            "uncertainty": _("learned, by uncertainty"),
         },
         "training.schedule": _SCHEDULES,
         "training.precision": _PRECISIONS,
