@@ -143,6 +143,8 @@ def detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         "detail": figures.detail(str((job.live or {}).get("detail") or "")),
         "percent": None if job.fraction is None else int(100 * job.fraction),
         "sentence": error_sentence(job),
+        # Then trying the ensemble again is refused, until they have been.
+        "waits_in_vain": job.after.filter(state__in=[State.FAILED, State.CANCELLED]).exists(),
         "runs": row.runs.select_related("job").order_by("created_at"),
         "there": row.members.order_by("created_at"),
     }

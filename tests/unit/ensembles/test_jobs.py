@@ -195,6 +195,13 @@ def test_when_a_member_fails_the_ensemble_fails_with_it(
     end(first.job, State.FAILED)
     row = Ensemble.objects.get()
     assert (row.job.state, row.job.error_code) == (State.FAILED, "predecessor_failed")
+    # What is offered is what helps: the ensemble itself cannot be tried again now.
+    page = alice.get(f"/ensembles/{row.pk}").content.decode()
+    assert "Open the member that did not succeed and try it again" in page
+    assert f"/ensembles/{row.pk}/retry" not in page
+    alice.post(f"/runs/{first.pk}/retry")
+    row.job.refresh_from_db()
+    assert row.job.state == State.WAITING
 
 
 # --- snapshots ------------------------------------------------------------------------------------
