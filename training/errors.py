@@ -392,6 +392,17 @@ MESSAGES: dict[str, str] = {
         "%(column)s holds the text, so it cannot hold the label too. Choose another column for one "
         "of the two."
     ),
+    "pair_column_missing": _(
+        "There is no column %(column)s to take second texts from. The columns are: %(columns)s."
+    ),
+    "pair_column_taken": _(
+        "%(column)s is read as the text or as the label already, so it cannot hold the second text "
+        "too. Choose another column for one of them."
+    ),
+    "pairs_none": _(
+        "No row has a second text in the column %(column)s. Choose another column, or leave it "
+        "empty: each text then stands alone."
+    ),
     "json_label_not_simple": _(
         "In line %(line)d, the label %(column)s is a JSON %(type)s. A label is a string, a number, "
         "true or false."
@@ -712,6 +723,7 @@ MESSAGES: dict[str, str] = {
         "%(duplicates)d of %(documents)d documents (%(percent)d%%) repeat an earlier one."
     ),
     "warning_empty": _("%(empty)d documents are empty and were left out."),
+    "warning_unpaired": _("%(unpaired)d rows without a second text were left out."),
     "warning_mixed_languages": _(
         "%(han_percent)d%% of the documents are mostly in Chinese characters, the others are not. "
         "A model of one language learns faster."

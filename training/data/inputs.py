@@ -8,7 +8,7 @@ same.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -57,41 +57,69 @@ class Inputs(ABC):
 
 
 class TextInputs(Inputs):
-    """Tokens int32 [batch, time] and their mask, 1 at real ones.
+    """Tokens int32 [batch, time], their mask, 1 at real ones, and the token types.
 
     Every batch is as long as the longest text of the data, or as the limit: a network is compiled
     for one length.
 
     Args:
         tokenizer: The network's.
-        texts: All that will be asked for.
-        most_tokens: Longer texts are cut.
+        rows: All that will be asked for, as prepared: texts or pairs.
+        most_tokens: Longer texts are cut, of a pair the longer one first.
     """
 
-    def __init__(self, tokenizer: TextTokenizer, texts: Iterable[str], most_tokens: int) -> None:
+    def __init__(
+        self, tokenizer: TextTokenizer, rows: Iterable[Mapping[str, Any]], most_tokens: int
+    ) -> None:
         self._tokenizer, self._most = tokenizer, most_tokens
-        self._padding = tokenizer.special_ids.get("pad_token_id", tokenizer.end_of_text)
-        longest = max(len(self._ids(text)) for text in texts)
+        self._padding = padding_of(tokenizer)
+        longest = max(len(encoded(tokenizer, row, most_tokens)[0]) for row in rows)
         self.length = min(most_tokens, -(-longest // LENGTH_STEP) * LENGTH_STEP)
-
-    def _ids(self, text: str) -> list[int]:
-        # A text without a token is its padding, seen.
-        return self._tokenizer.encode_input(text, self._most) or [self._padding]
 
     def take(
         self, examples: Labelled, rows: Rows, random: np.random.Generator | None = None
     ) -> Arrays:
-        tokens = np.full([len(rows), self.length], self._padding, np.int32)
-        mask = np.zeros([len(rows), self.length], np.int32)
-        for place, row in enumerate(rows):
-            ids = self._ids(examples.rows[row]["text"])
-            tokens[place, : len(ids)] = ids
-            mask[place, : len(ids)] = 1
-        return tokens, mask
+        found = [encoded(self._tokenizer, examples.rows[row], self._most) for row in rows]
+        return padded(found, self._padding, self.length)
 
     def call(self, model: Any, arrays: Sequence[Any], *, training: bool, seed: Any = None) -> Any:
-        tokens, mask = arrays
-        return model(tokens, mask, training=training, seed=seed)
+        tokens, mask, types = arrays
+        return model(tokens, mask, types, training=training, seed=seed)
+
+
+#: Ids, and the type of each.
+Encoded = tuple[list[int], list[int]]
+
+
+def padding_of(tokenizer: TextTokenizer) -> int:
+    """The id that fills up a text."""
+    return tokenizer.special_ids.get("pad_token_id", tokenizer.end_of_text)
+
+
+def encoded(tokenizer: TextTokenizer, row: Mapping[str, Any], most: int | None = None) -> Encoded:
+    """A text or a pair as a model is shown it.
+
+    Args:
+        tokenizer: The model's.
+        row: Its ``text`` and, of a pair, ``text_pair``.
+        most: Ids at most; None: all.
+    """
+    if "text_pair" in row:
+        return tokenizer.encode_pair(row["text"], row["text_pair"], most)
+    # A text without a token is its padding, seen.
+    ids = tokenizer.encode_input(row["text"], most) or [padding_of(tokenizer)]
+    return ids, [0] * len(ids)
+
+
+def padded(found: Sequence[Encoded], padding: int, length: int) -> Arrays:
+    """Texts of one length: ids, their mask, 1 at real ones, and types, int32 [texts, length]."""
+    tokens = np.full([len(found), length], padding, np.int32)
+    mask, types = np.zeros_like(tokens), np.zeros_like(tokens)
+    for place, (ids, kinds) in enumerate(found):
+        tokens[place, : len(ids)] = ids
+        mask[place, : len(ids)] = 1
+        types[place, : len(ids)] = kinds
+    return tokens, mask, types
 
 
 class ImageInputs(Inputs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,7 +33,8 @@ class Labelled:
     """A split.
 
     Attributes:
-        rows: Its lines, as prepared: ``id`` and, of texts, ``text``; of images, where they lie.
+        rows: Its lines, as prepared: ``id`` and, of texts, ``text``, and of pairs ``text_pair``; of
+            images, where they lie.
         labels: Class of each, an index into the data set's names, int64 [examples]; -1: none.
         content: The file that the examples' content is in.
     """
@@ -46,8 +48,8 @@ class Labelled:
 
     @property
     def texts(self) -> list[str]:
-        """The texts."""
-        return [row["text"] for row in self.rows]
+        """The texts; the two of a pair one after the other."""
+        return [whole_text(row) for row in self.rows]
 
     def pixels(self, row: dict[str, Any]) -> npt.NDArray[np.uint8]:
         """An image, uint8 [height, width, 1 or 3]."""
@@ -60,6 +62,11 @@ class Labelled:
     def chosen(self, places: Places) -> Labelled:
         """Some of them."""
         return Labelled([self.rows[place] for place in places], self.labels[places], self.content)
+
+
+def whole_text(row: Mapping[str, Any]) -> str:
+    """A text, or the two of a pair on lines of their own, for what knows no pairs."""
+    return f"{row['text']}\n{row['text_pair']}" if "text_pair" in row else str(row["text"])
 
 
 def read_about(dataset: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from training.data.labelled import whole_text
 from training.data.order import rows_of_batch, spread_batches
 from training.data.tokenizer import Tokenizer
 from training.durable import durable_folder, json_bytes
@@ -161,7 +162,7 @@ def documents(source: Path) -> Iterator[tuple[str, int]]:
             row = json.loads(line)
             if "text" not in row:
                 raise TrainingError("dataset_not_text", field="data.path")
-            yield row["text"], offset
+            yield whole_text(row), offset
 
 
 def _require_no_table(source: Path) -> None:

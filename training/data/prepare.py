@@ -69,7 +69,8 @@ def _kind(spec: PrepareSpec) -> str:
         raise TrainingError("file_missing", field="path") from error
     if spec.targets or spec.columns:
         return "table"
-    is_table = not spec.text_field and looks_like_table(path, spec.filename or path.name)
+    named = spec.text_field or spec.pair_field
+    is_table = not named and looks_like_table(path, spec.filename or path.name)
     return "table" if is_table else "text"
 
 

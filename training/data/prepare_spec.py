@@ -30,6 +30,15 @@ class PrepareSpec(Settings):
         title=_("Text column"),
         description=_("Column or key that holds the text; empty: found by its name and content."),
     )
+    pair_field: str = Field(
+        "",
+        max_length=200,
+        title=_("Second text column"),
+        description=_(
+            "Column or key that holds the second text of a pair, such as a hypothesis beside its "
+            "premise or an answer beside its question; empty: each text stands alone."
+        ),
+    )
     label_field: str = Field(
         "",
         max_length=200,

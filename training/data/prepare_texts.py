@@ -91,13 +91,21 @@ def _read(spec: PrepareSpec, folder: Path, events: EventLog) -> _Found:
     name = spec.filename or path.name
     needed = len(splits_of(spec))
     format = detect_format(path, name) if spec.format == "auto" else spec.format
-    reader = open_reader(path, format, spec.text_field, label_field=spec.label_field)
+    reader = open_reader(
+        path,
+        format,
+        spec.text_field,
+        label_field=spec.label_field,
+        pair_field=spec.pair_field,
+    )
     found = _read_once(reader, path, folder, events)
     for enough in FINER_CHARACTERS if format == "text" else ():
         if found.distinct < needed:
             found = _read_once(TextReader(path, enough=enough), path, folder, events)
     if not found.ids and found.labels is not None and found.labels.unlabelled:
         raise TrainingError("labels_none", field="label_field", column=found.labels.column)
+    if not found.ids and found.statistics.unpaired:
+        raise TrainingError("pairs_none", field="pair_field", column=reader.pair_field)
     if not found.ids:
         raise TrainingError("documents_all_empty", field="path", empty=found.statistics.empty)
     if found.distinct < needed:
@@ -115,15 +123,19 @@ def _read_once(reader: Reader, path: Path, folder: Path, events: EventLog) -> _F
     told = time.monotonic()
     with (folder / "documents.jsonl").open("w", encoding="utf-8", newline="\n") as copy:
         for batch in _batches(reader, found):
-            texts = [document.text for document in batch]
-            for document, tokens in zip(batch, tokenizer.count_batch(texts), strict=True):
-                normalised = normalise(document.text)
+            parts = [_parts(document) for document in batch]
+            tokens = iter(tokenizer.count_batch([text for texts in parts for text in texts]))
+            for document, texts in zip(batch, parts, strict=True):
+                # No text has the separator: pairs that are cut elsewhere are not the same.
+                normalised = "\x1f".join(map(normalise, texts))
                 found.digests += hashlib.sha256(normalised.encode()).digest()[:16]
                 found.ids.append(document.id)
-                found.characters.append(len(document.text))
-                found.tokens.append(tokens)
+                found.characters.append(sum(map(len, texts)))
+                found.tokens.append(sum(next(tokens) for _text in texts))
                 found.statistics.add(normalised)
                 content: dict[str, Any] = {"id": document.id, "text": document.text}
+                if document.text_pair is not None:
+                    content["text_pair"] = document.text_pair
                 if found.labels is not None and document.label is not None:
                     found.labels.add(document.label)
                     content["label"] = document.label
@@ -139,30 +151,45 @@ def _read_once(reader: Reader, path: Path, folder: Path, events: EventLog) -> _F
     return found
 
 
+def _parts(document: Document) -> list[str]:
+    """A document's texts: one, or the two of a pair."""
+    return [document.text] if document.text_pair is None else [document.text, document.text_pair]
+
+
 def _batches(reader: Reader, found: _Found) -> Iterator[list[Document]]:
-    """Documents with text in them (and a label, where labels are read), a million characters or so
-    at a time."""
+    """Documents with text in them (and a partner and a label, where these are read), a million
+    characters or so at a time."""
     statistics, labels = found.statistics, found.labels
     waiting: list[Document] = []
     characters = 0
     for document in reader:
-        text = document.text.strip("\n\r\t \ufeff")
-        if not text.strip():
+        text = _stripped(document.text)
+        if not text:
             statistics.empty += 1
+            continue
+        second = _stripped(document.text_pair or "") if reader.pair_field else None
+        if second == "":
+            statistics.unpaired += 1
             continue
         if labels is not None and document.label is None:
             labels.unlabelled += 1
             continue
         written = writable(text)
-        statistics.replaced += written != text
+        partner = None if second is None else writable(second)
+        statistics.replaced += (written, partner) != (text, second)
         label = None if document.label is None else writable(document.label)[:MAX_LABEL]
-        waiting.append(Document(document.id, written, label))
-        characters += len(text) + 100
+        waiting.append(Document(document.id, written, label, partner))
+        characters += len(text) + len(second or "") + 100
         if characters >= BATCH_CHARACTERS:
             yield waiting
             waiting, characters = [], 0
     if waiting:
         yield waiting
+
+
+def _stripped(text: str) -> str:
+    """Without the space around; empty where there is nothing but space."""
+    return text.strip("\n\r\t \ufeff") if text.strip() else ""
 
 
 def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
@@ -177,6 +204,7 @@ def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
         "tokens": int(tokens.sum()),
         "duplicates": divided.duplicates,
         "empty": found.statistics.empty,
+        **({"unpaired": found.statistics.unpaired} if found.reader.pair_field else {}),
     }
     in_splits = {
         name: {
@@ -193,6 +221,7 @@ def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
         "format": found.reader.format,
         "encoding": found.reader.encoding,
         "text_field": found.reader.text_field,
+        "pair_field": found.reader.pair_field,
         "columns": found.reader.columns,
         "labels": divided.labels,
         "seed": spec.seed,
@@ -225,7 +254,7 @@ def _write_splits(folder: Path, found: _Found, divided: Division) -> None:
                         {
                             "id": document["id"],
                             "split": names[splits[place]],
-                            "text": document["text"][:PREVIEW_CHARACTERS],
+                            **_shown(document),
                             **({"label": document["label"]} if "label" in document else {}),
                             "characters": found.characters[place],
                             "tokens": found.tokens[place],
@@ -236,6 +265,15 @@ def _write_splits(folder: Path, found: _Found, divided: Division) -> None:
             file.close()
     (folder / "documents.jsonl").unlink()
     (folder / "preview.json").write_bytes(json_bytes({"documents": preview}))
+
+
+def _shown(document: dict[str, Any]) -> dict[str, str]:
+    """The beginning of a document's texts."""
+    return {
+        name: document[name][:PREVIEW_CHARACTERS]
+        for name in ("text", "text_pair")
+        if name in document
+    }
 
 
 def _line(content: dict[str, Any]) -> str:

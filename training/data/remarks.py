@@ -23,6 +23,7 @@ class DocumentStatistics:
     """Numbers gathered while documents pass by."""
 
     empty: int = 0
+    unpaired: int = 0
     replaced: int = 0
     documents: int = 0
     mostly_han: int = 0
@@ -92,6 +93,8 @@ def remarks(
         )
     if statistics.empty:
         say("warning_empty", empty=statistics.empty)
+    if statistics.unpaired:
+        say("warning_unpaired", unpaired=statistics.unpaired)
     mixed = min(statistics.mostly_han, statistics.hardly_han)
     if mixed >= 0.1 * statistics.documents:
         say(

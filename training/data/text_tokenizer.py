@@ -44,11 +44,16 @@ class TextTokenizer:
         size: One more than the largest id.
         before: Ids that stand before every input of the model.
         after: Ids that stand after it.
+        between: Ids between the two texts of a pair.
+        types_differ: Whether the second text of a pair, and what stands after it, has the token
+            type 1; otherwise all have the type 0.
         end_of_text: Id of the token that ends a text.
     """
 
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
+    between: tuple[int, ...] = ()
+    types_differ: bool = False
     end_of_text: int
 
     def __init__(self, vocabulary: Mapping[str, int], added: Sequence[Mapping[str, Any]]) -> None:
@@ -129,6 +134,24 @@ class TextTokenizer:
             ids = ids[: max(0, most - len(self.before) - len(self.after))]
         return [*self.before, *ids, *self.after]
 
+    def encode_pair(
+        self, first: str, second: str, most: int | None = None
+    ) -> tuple[list[int], list[int]]:
+        """Ids of two texts as the model wants them, and the token type of each.
+
+        Args:
+            first: What stands first.
+            second: What stands second.
+            most: Ids at most; see :func:`shortened`. None: all.
+        """
+        one, two = self.encode_batch([first, second])
+        if most is not None:
+            around = len(self.before) + len(self.between) + len(self.after)
+            kept = shortened(len(one), len(two), max(0, most - around))
+            one, two = one[: kept[0]], two[: kept[1]]
+        head, tail = [*self.before, *one, *self.between], [*two, *self.after]
+        return head + tail, [0] * len(head) + [int(self.types_differ)] * len(tail)
+
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, on all cores. Lone surrogates count as U+FFFD."""
         found: list[list[int]] = [[] for _ in texts]
@@ -195,6 +218,27 @@ def pieces_of(
         start = end
     if start < len(text) or not text:
         yield text[start:]
+
+
+def shortened(first: int, second: int, most: int) -> tuple[int, int]:
+    """How many tokens of each text are kept, so that both fit: the longer one gives first.
+
+    As ``tokenizers`` has it (``longest_first``): where half of the room is enough for the shorter
+    one it stays whole; otherwise each has half of it, the longer one the odd token.
+
+    Args:
+        first: Tokens of the first text.
+        second: Tokens of the second.
+        most: Tokens at most.
+    """
+    if first + second <= most:
+        return first, second
+    half = most // 2
+    if first <= half:
+        return first, most - first
+    if second <= half:
+        return most - second, second
+    return (half + most % 2, half) if first > second else (half, half + most % 2)
 
 
 def special_token(content: str, number: int) -> dict[str, Any]:

@@ -81,6 +81,8 @@ class Tokenizer(TextTokenizer):
         self.end_of_text = self._vocabulary[end_of_text]
         self._whole = {token["id"] for token in self._added}
         self._start(self._as_json())
+        # Such models know no pairs; a line's end parts texts in what they have read.
+        self.between = tuple(self.encode("\n"))
 
     @classmethod
     def gpt2(cls) -> Tokenizer:

@@ -121,8 +121,8 @@ def most_wrong(
 
     Returns:
         See :func:`training.evaluation.classification.worst_predictions`; instead of its ``place``,
-        of texts ``id`` and ``text``, of images ``id``, ``split`` and where the image lies, of
-        tables ``id`` and ``values``.
+        of texts ``id``, ``text`` and of pairs ``text_pair``, of images ``id``, ``split`` and where
+        the image lies, of tables ``id`` and ``values``.
     """
     found = []
     for one in worst_predictions(probabilities, scored.labels, names, SHOWN):
@@ -136,6 +136,7 @@ def shown(kind: str, split: str, row: dict[str, Any]) -> dict[str, Any]:
     if kind == "table":
         return row
     if kind == "text":
-        return {"id": row["id"], "text": row["text"][:SHOWN_CHARACTERS]}
+        texts = {name: row[name] for name in ("text", "text_pair") if name in row}
+        return {"id": row["id"]} | {name: text[:SHOWN_CHARACTERS] for name, text in texts.items()}
     wanted = ("id", "name", "width", "height", "offset", "size")
     return {"split": split, **{key: row[key] for key in wanted}}

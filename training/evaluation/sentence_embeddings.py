@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from training.data.inputs import padding_of
 from training.data.text_tokenizer import TextTokenizer
 from training.features.texts import hidden_states, pool
 
@@ -42,14 +43,11 @@ def sentence_embeddings(
         float32 [texts, width], each row of Euclidean length 1.
     """
     found = np.zeros([len(texts), model.blocks.width], np.float32)
-    for rows, hidden, mask in hidden_states(
-        model,
-        tokenizer,
-        texts,
-        most_tokens=most_tokens,
-        batch_size=batch_size,
-        as_tokens=as_tokens,
-    ):
+    most = min(most_tokens or model.config.context, model.config.context)
+    padding = padding_of(tokenizer)
+    ids = [tokenizer.encode_input(text, most, as_tokens=as_tokens) or [padding] for text in texts]
+    inputs = [(one, [0] * len(one)) for one in ids]
+    for rows, hidden, mask in hidden_states(model, inputs, padding, batch_size=batch_size):
         mean = pool(hidden, mask, "mean")
         found[rows] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
     return found

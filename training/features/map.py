@@ -112,8 +112,8 @@ def feature_map(
         for place in places.tolist():
             point = len(points)
             example = shown(material.kind, split, material.splits[split].rows[place])
-            if "text" in example:
-                example["text"] = example["text"][:SHOWN_CHARACTERS]
+            for name in {"text", "text_pair"} & set(example):
+                example[name] = example[name][:SHOWN_CHARACTERS]
             told = {
                 "split": split,
                 "label": material.names[labels[point]],

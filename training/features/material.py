@@ -98,7 +98,7 @@ class Texts(Material):
         return text_features(
             model,
             self.tokenizer,
-            examples.texts,
+            examples.rows,
             cast(TextPooling, self.settings.pooling),
             most_tokens=self.settings.most_tokens,
             batch_size=self.settings.batch_size,

@@ -13,12 +13,13 @@ text do):
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from training.data.inputs import Encoded, encoded, padded, padding_of
 from training.data.text_tokenizer import TextTokenizer
 from training.features.settings import TextPooling
 
@@ -53,81 +54,78 @@ def pool(hidden: np.ndarray, mask: np.ndarray, pooling: TextPooling) -> Features
 
 
 def hidden_states(
-    model: Any,
-    tokenizer: TextTokenizer,
-    texts: Sequence[str],
-    *,
-    most_tokens: int | None = None,
-    batch_size: int = 32,
-    as_tokens: bool = False,
+    model: Any, inputs: Sequence[Encoded], padding: int, *, batch_size: int = 32
 ) -> Iterator[tuple[npt.NDArray[np.int64], np.ndarray, np.ndarray]]:
     """What the model's last block gives, batch by batch; texts of like length go together.
 
     Args:
         model: A text model with ``hidden``.
-        tokenizer: Its tokenizer.
-        texts: Any number.
-        most_tokens: Longer texts are cut to so many tokens; None: to the model's context.
+        inputs: Ids and token types of each text; see :func:`training.data.inputs.encoded`.
+        padding: The id that fills up a text.
         batch_size: Texts computed together.
-        as_tokens: See :meth:`TextTokenizer.encode_input`.
 
     Yields:
         Places of the texts, hidden states float32 [batch, time, width], mask int32 [batch, time].
     """
     import tensorflow as tf
 
-    config = model.config
-    most = min(most_tokens or config.context, config.context)
-    # Ids of a text without a token would be empty: such a text is its padding, seen.
-    padding = tokenizer.special_ids.get("pad_token_id", tokenizer.end_of_text)
-    ids = [tokenizer.encode_input(text, most, as_tokens=as_tokens) or [padding] for text in texts]
-    masked = "attention_mask" in inspect.signature(model.hidden).parameters
+    # A model without a mask looks back only, and padding stands behind the text.
+    takes = inspect.signature(model.hidden).parameters
+    further = sum(name in takes for name in ("attention_mask", "token_types"))
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2)
-    def compute(tokens: Any, mask: Any) -> Any:
-        # A model without a mask looks back only, and padding stands behind the text.
-        states = model.hidden(tokens, mask) if masked else model.hidden(tokens)
-        shape = tf.shape(tokens)
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3)
+    def compute(*arrays: Any) -> Any:
+        states = model.hidden(*arrays[: 1 + further])
+        shape = tf.shape(arrays[0])
         return tf.reshape(states, [shape[0], shape[1], states.shape[-1]])
 
-    order = np.argsort([len(one) for one in ids], kind="stable")
+    lengths = np.array([len(ids) for ids, _types in inputs], np.int64)
+    order = np.argsort(lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        longest = max(len(ids[row]) for row in rows)
-        tokens = np.full([len(rows), longest], padding, np.int32)
-        mask = np.zeros([len(rows), longest], np.int32)
-        for place, row in enumerate(rows):
-            tokens[place, : len(ids[row])] = ids[row]
-            mask[place, : len(ids[row])] = 1
-        yield rows, compute(tokens, mask).numpy(), mask
+        tokens, mask, types = padded(
+            [inputs[row] for row in rows], padding, int(lengths[rows].max())
+        )
+        yield rows, compute(tokens, mask, types).numpy(), mask
 
 
 def text_features(
     model: Any,
     tokenizer: TextTokenizer,
-    texts: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
     pooling: TextPooling,
     *,
     most_tokens: int | None = None,
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> Features:
-    """A vector for each text, in the order of the texts; see :func:`hidden_states`.
+    """A vector for each text or pair, in their order; see :func:`hidden_states`.
+
+    Args:
+        model: A text model with ``hidden``.
+        tokenizer: Its tokenizer.
+        rows: As prepared; see :func:`training.data.inputs.encoded`.
+        pooling: See the module.
+        most_tokens: Longer ones are cut to so many tokens; None: to the model's context.
+        batch_size: Texts computed together.
+        progress: Told the share that is done.
 
     Returns:
         float32 [texts, width], of ``mean_max`` [texts, 2 · width].
     """
     found: Features | None = None
     done = 0
-    for rows, hidden, mask in hidden_states(
-        model, tokenizer, texts, most_tokens=most_tokens, batch_size=batch_size
+    most = min(most_tokens or model.config.context, model.config.context)
+    inputs = [encoded(tokenizer, row, most) for row in rows]
+    for places, hidden, mask in hidden_states(
+        model, inputs, padding_of(tokenizer), batch_size=batch_size
     ):
         vectors = pool(hidden, mask, pooling)
         if found is None:
-            found = np.empty([len(texts), vectors.shape[1]], np.float32)
-        found[rows] = vectors
-        done += len(rows)
+            found = np.empty([len(rows), vectors.shape[1]], np.float32)
+        found[places] = vectors
+        done += len(places)
         if progress is not None:
-            progress(done / len(texts))
+            progress(done / len(rows))
     assert found is not None, "no texts"
     return found

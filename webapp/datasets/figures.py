@@ -218,7 +218,7 @@ def settings_used(version: DatasetVersion) -> list[tuple[Any, Any]]:
             types = [f"{column}: {TYPES[type]}" for column, type in value.items()]
             shown = ", ".join(types) or gettext("as found")
         elif value == "":
-            none = name == "label_field" and kind == "text"
+            none = name in ("label_field", "pair_field") and kind == "text"
             shown = gettext("none") if none else gettext("automatic")
         else:
             shown = choices.get(value, f"{value:g}" if isinstance(value, float) else value)

@@ -21,7 +21,7 @@ from webapp.spec_fields import field_of, show_problems, told
 
 #: Settings that only this kind of data has.
 KIND_SETTINGS = {
-    "text": ("text_field",),
+    "text": ("text_field", "pair_field"),
     "image": ("folders_are_classes", "longest_px"),
     "table": ("targets", "columns", "leave_out_unlabelled"),
 }
@@ -65,6 +65,12 @@ class SettingsForm(forms.Form):
         max_length=200,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         **told(PrepareSpec, "text_field"),
+    )
+    pair_field = forms.CharField(
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        **told(PrepareSpec, "pair_field"),
     )
     label_field = forms.CharField(
         required=False,

@@ -11,7 +11,7 @@ from django.forms.boundfield import BoundField
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from webapp.datasets.forms import SettingsForm
+from webapp.datasets.forms import KIND_SETTINGS, SettingsForm
 from webapp.datasets.table_figures import Column, column_of
 
 #: What a column can be used as: its type, and whether it is a target.
@@ -51,8 +51,10 @@ class TableForm(SettingsForm):
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
-        for name in ("format", "text_field", "label_field", "folders_are_classes", "longest_px"):
-            del self.fields[name]
+        for kind in ("text", "image"):
+            for name in KIND_SETTINGS[kind]:
+                del self.fields[name]
+        del self.fields["format"], self.fields["label_field"]
         del self.fields["targets"], self.fields["columns"]
         self._columns, self._targets = columns, list(targets)
         for place, column in enumerate(columns):

@@ -44,6 +44,18 @@ def text_dataset(folder: Path, words: Mapping[str, list[str]], count: int) -> Pa
     return _prepared(folder, "upload.jsonl", "".join(lines).encode(), label_field="label")
 
 
+def pair_dataset(folder: Path, words: Mapping[str, list[str]], count: int) -> Path:
+    """So many pairs, prepared: only the second text is of the class's phrases."""
+    random, names = np.random.default_rng(4), list(words)
+    lines = []
+    for number in range(count):
+        name = names[number % len(names)]
+        pair = {"text": f"and {number}", "reply": " ".join(random.choice(words[name], 2))}
+        lines.append(json.dumps(pair | {"label": name}) + "\n")
+    content = "".join(lines).encode()
+    return _prepared(folder, "upload.jsonl", content, label_field="label", pair_field="reply")
+
+
 def _prepared(folder: Path, name: str, content: bytes, **settings: Any) -> Path:
     folder.mkdir()
     (folder / name).write_bytes(content)

@@ -12,6 +12,7 @@ from tests.integration.training.labelled import (
     changed,
     checkpoint,
     loaded,
+    pair_dataset,
     report,
     spec_of,
     tensors,
@@ -131,6 +132,42 @@ def test_all_but_the_labels_comes_from_the_source(fine_tuned: Path) -> None:
     assert new == 2 * BERT.hidden_size + 2
 
 
+def test_pairs_are_told_apart_by_their_second_text(bert: Path, tmp_path: Path) -> None:
+    pairs = pair_dataset(tmp_path / "d", WORDS, 80)
+    spec = spec_of(
+        pairs,
+        source={"checkpoint": str(bert)},
+        inputs={"image_px": None, "most_tokens": 16},
+        training={"steps": 25, "head_rate": 3},
+    )
+    command_line(spec, tmp_path / "run")
+    found = report(tmp_path / "run")
+    assert found["scores"]["model"]["accuracy"] >= 0.9
+    assert found["scores"]["tfidf"]["accuracy"] >= 0.9
+    for one in found["predictions"]:
+        assert one["text"].startswith("and ")
+        assert any(phrase in one["text_pair"] for phrase in WORDS[one["label"]])
+
+
+def test_a_pair_s_second_text_has_the_second_token_type(bert: Path, tmp_path: Path) -> None:
+    pairs = pair_dataset(tmp_path / "d", WORDS, 40)
+    task = built(
+        spec_of(
+            pairs, source={"checkpoint": str(bert)}, inputs={"image_px": None, "most_tokens": 16}
+        ),
+        tmp_path,
+    )
+    tokens, mask, types, _labels, _mask = task.arrays("test", np.arange(4))
+    after = tokens == PIECES.after[0]
+    assert (after.sum(1) == 2).all()
+    expected = (np.cumsum(after, 1) - after) * mask
+    assert np.array_equal(types, expected)
+    model = task.model
+    hidden = np.asarray(model.hidden(tokens, mask, types))
+    assert np.abs(np.asarray(task.logits((tokens, mask, types)))).max() > 0
+    assert np.abs(hidden - np.asarray(model.hidden(tokens, mask))).max() > 0.01
+
+
 def test_a_pooler_that_the_source_lacks_learns_with_the_head(
     dataset: Path, masked: Path, tmp_path: Path
 ) -> None:
@@ -190,7 +227,7 @@ def test_a_text_is_scored_alike_whatever_stands_beside_it(
     task = built(spec_of(dataset, source={"checkpoint": str(bert)}), tmp_path)
     task.model.load_named(loud(task.loaded.config))
     split, inputs = task.loaded.splits["train"], task.loaded.inputs
-    tokens, mask = inputs.take(split, np.arange(8))
+    tokens, mask, _types = inputs.take(split, np.arange(8))
     assert not mask.all()
     together = inputs.call(task.model, (tokens, mask), training=False).numpy()
     for row, real in enumerate(mask.sum(1)):

@@ -106,7 +106,12 @@ def test_a_text_has_the_same_features_alone_and_among_longer_ones(
 ) -> None:
     model = model_class(config.architecture)(config)
     model.load_named(loud(config))
-    texts = ["so", "so it goes, and so it went", "it goes", ""]
+    texts = [
+        {"text": "so"},
+        {"text": "so it goes, and so it went"},
+        {"text": "it goes", "text_pair": "and went"},
+        {"text": ""},
+    ]
     for pooling in ("mean", "last", "max"):
         together = text_features(model, tokenizer, texts, pooling, batch_size=4)
         alone = [text_features(model, tokenizer, [text], pooling)[0] for text in texts]
@@ -120,11 +125,11 @@ def test_features_are_the_model_s_own_hidden_states() -> None:
     text = "so it goes"
     ids = TOKENIZER.encode_input(text)
     expected = np.asarray(model.hidden(np.array([ids], np.int32)))
-    ((places, hidden, mask),) = hidden_states(model, TOKENIZER, [text])
+    ((places, hidden, mask),) = hidden_states(model, [(ids, [0] * len(ids))], 0)
     assert places.tolist() == [0]
     assert mask.tolist() == [[1] * len(ids)]
     assert np.abs(hidden[0] - expected).max() < 1e-5
-    cut = text_features(model, TOKENIZER, [text], "last", most_tokens=2)
+    cut = text_features(model, TOKENIZER, [{"text": text}], "last", most_tokens=2)
     assert np.abs(cut[0] - expected[1]).max() < 1e-5
 
 
@@ -186,8 +191,7 @@ def test_from_the_command_line_to_the_report(dataset: Path, bert: Path, tmp_path
     assert about["weights_sha256"] == first["parents"][0]
     model = model_class(BERT.architecture)(BERT)
     model.load_named(read_checkpoint(bert).tensors())
-    texts = [one["text"] for one in shown]
-    predicted = head.predict(text_features(model, PIECES, texts, "mean")).argmax(1)
+    predicted = head.predict(text_features(model, PIECES, shown, "mean")).argmax(1)
     assert [about["classes"][place] for place in predicted] == [one["predicted"] for one in shown]
 
 

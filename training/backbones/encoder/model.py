@@ -86,7 +86,9 @@ class Encoder(Transformer):
         batch, time = tf.shape(tokens)[0], tokens.shape[1] or tf.shape(tokens)[1]
         x = embed(self.value(names.tokens), tokens)
         if self.config.types:
-            types = tf.zeros_like(tokens) if token_types is None else token_types
+            # One trained without pairs has a single type.
+            alike = token_types is None or self.config.types == 1
+            types = tf.zeros_like(tokens) if alike else token_types
             x += embed(self.value(names.types), types)
         x += embed(self.value(names.positions), self.positions(tokens))
         x = self.norm(tf.reshape(x, [-1, self.blocks.width]), names.embeddings_norm)

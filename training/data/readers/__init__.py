@@ -33,6 +33,7 @@ def open_reader(
     text_field: str = "",
     filename: str = "",
     label_field: str = "",
+    pair_field: str = "",
 ) -> Reader:
     """The reader for a file; its first rows are read already, so its columns are known.
 
@@ -41,13 +42,14 @@ def open_reader(
         text_field: Column that holds the text; empty: found by name and content.
         filename: The name the file had, a hint for ``auto``.
         label_field: Column that holds the label; empty: none is read.
+        pair_field: Column that holds the second text of a pair; empty: none is read.
 
     Raises:
         TrainingError: The file is not text, or its beginning is at fault.
     """
     if format == "auto":
         format = detect_format(path, filename or path.name)
-    return READERS[format](path, text_field, label_field)
+    return READERS[format](path, text_field, label_field, pair_field)
 
 
 def iter_documents(path: Path, format: str = "auto", text_field: str = "") -> Iterator[Document]:

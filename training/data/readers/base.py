@@ -26,14 +26,15 @@ TEXT_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text, its place in the upload (from 0; rows without text count), and its label.
+    """A text, its place in the upload (from 0; rows without text count), its label and its partner.
 
-    The label is None where none is read, or the row has none.
+    The label is None where none is read, or the row has none; so is the second text of a pair.
     """
 
     id: int
     text: str
     label: str | None = None
+    text_pair: str | None = None
 
 
 class Reader(ABC):
@@ -45,6 +46,7 @@ class Reader(ABC):
         columns: Names of a table's columns, in order; empty for plain text.
         text_field: The column that holds the text; empty for plain text.
         label_field: The column that holds the label; empty where none is read.
+        pair_field: The column that holds the second text of a pair; empty where none is read.
     """
 
     format: str
@@ -52,9 +54,12 @@ class Reader(ABC):
     columns: list[str]
     text_field: str
     label_field: str = ""
+    pair_field: str = ""
 
     @abstractmethod
-    def __init__(self, path: Path, text_field: str = "", label_field: str = "") -> None: ...
+    def __init__(
+        self, path: Path, text_field: str = "", label_field: str = "", pair_field: str = ""
+    ) -> None: ...
 
     @abstractmethod
     def __iter__(self) -> Iterator[Document]:
@@ -76,30 +81,42 @@ def names(columns: Sequence[str]) -> str:
     return ", ".join(shown) + (" …" if len(columns) > 20 else "") if shown else "–"
 
 
-def require_label_field(columns: Sequence[str], text_field: str, wanted: str) -> None:
-    """Refuse a label's column that is not there, or is the text's.
+def require_other_fields(
+    columns: Sequence[str], text_field: str, label_field: str, pair_field: str
+) -> None:
+    """Refuse columns of labels and second texts that are not there, or are read as something else.
 
     Raises:
-        TrainingError: ``label_column_missing``, ``label_column_is_text``.
+        TrainingError: ``label_column_missing``, ``label_column_is_text``, ``pair_column_missing``,
+            ``pair_column_taken``.
     """
-    if wanted and wanted == text_field:
-        raise TrainingError("label_column_is_text", field="label_field", column=wanted[:MAX_NAME])
-    if wanted and wanted not in columns:
+    if label_field and label_field == text_field:
         raise TrainingError(
-            "label_column_missing",
-            field="label_field",
-            column=wanted[:MAX_NAME],
-            columns=names(columns),
+            "label_column_is_text", field="label_field", column=label_field[:MAX_NAME]
         )
+    if pair_field and pair_field in (text_field, label_field):
+        raise TrainingError("pair_column_taken", field="pair_field", column=pair_field[:MAX_NAME])
+    for code, field, wanted in (
+        ("label_column_missing", "label_field", label_field),
+        ("pair_column_missing", "pair_field", pair_field),
+    ):
+        if wanted and wanted not in columns:
+            raise TrainingError(code, field=field, column=wanted[:MAX_NAME], columns=names(columns))
 
 
-def find_text_field(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], wanted: str) -> str:
+def find_text_field(
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    wanted: str,
+    pair_field: str = "",
+) -> str:
     """The column that holds the text: the wanted one, a usual name, or the one with most text.
 
     Args:
         columns: All names, in order.
         rows: A table's first rows.
         wanted: A name chosen by a person, or empty.
+        pair_field: The column of second texts, which is not looked at; or empty.
 
     Raises:
         TrainingError: ``text_column_missing`` when the wanted one is not there,
@@ -117,8 +134,9 @@ def find_text_field(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], w
     texts = {
         column: [row[column] for row in rows if isinstance(row.get(column), str)]
         for column in columns
+        if column != pair_field
     }
-    by_name = {column.strip().casefold(): column for column in reversed(columns)}
+    by_name = {column.strip().casefold(): column for column in reversed(texts)}
     for name in TEXT_NAMES:
         column = by_name.get(name)
         if column is not None and (texts[column] or not rows):

@@ -15,7 +15,7 @@ from training.data.readers.base import (
     Document,
     Reader,
     find_text_field,
-    require_label_field,
+    require_other_fields,
 )
 from training.data.readers.lines import MAX_LINE_CHARACTERS, Lines
 from training.errors import TrainingError
@@ -83,7 +83,9 @@ class CsvReader(Reader):
 
     format = "csv"
 
-    def __init__(self, path: Path, text_field: str = "", label_field: str = "") -> None:
+    def __init__(
+        self, path: Path, text_field: str = "", label_field: str = "", pair_field: str = ""
+    ) -> None:
         self._records = Records(path)
         self.encoding = self._records.encoding
         self.delimiter = self._records.delimiter
@@ -100,9 +102,9 @@ class CsvReader(Reader):
             if len(self._sample) >= SAMPLE_ROWS or size >= SAMPLE_CHARACTERS:
                 break
         rows = [dict(zip(self._names, row, strict=False)) for _, row in self._sample]
-        self.text_field = find_text_field(self._names, rows, text_field)
-        require_label_field(self._names, self.text_field, label_field)
-        self.label_field = label_field
+        self.text_field = find_text_field(self._names, rows, text_field, pair_field)
+        require_other_fields(self._names, self.text_field, label_field, pair_field)
+        self.label_field, self.pair_field = label_field, pair_field
         self.columns = [name[:MAX_NAME] for name in self._names][:MAX_COLUMNS]
 
     @property
@@ -112,10 +114,12 @@ class CsvReader(Reader):
     def __iter__(self) -> Iterator[Document]:
         place, width = self._names.index(self.text_field), len(self._names)
         label = self._names.index(self.label_field) if self.label_field else None
+        pair = self._names.index(self.pair_field) if self.pair_field else None
         for number, (line, row) in enumerate(chain(self._sample, self._rows)):
             require_width(row, width, number + 1, line)
             found = row[label].strip() if label is not None else ""
-            yield Document(number, row[place], found or None)
+            second = row[pair] if pair is not None else None
+            yield Document(number, row[place], found or None, second)
 
 
 def sniff_delimiter(path: Path) -> str:

@@ -17,7 +17,7 @@ from training.data.readers.base import (
     Reader,
     find_text_field,
     names,
-    require_label_field,
+    require_other_fields,
 )
 from training.data.readers.lines import Lines
 from training.errors import TrainingError
@@ -30,7 +30,9 @@ class JsonlReader(Reader):
 
     format = "jsonl"
 
-    def __init__(self, path: Path, text_field: str = "", label_field: str = "") -> None:
+    def __init__(
+        self, path: Path, text_field: str = "", label_field: str = "", pair_field: str = ""
+    ) -> None:
         self._lines = Lines(path)
         self.encoding = self._lines.encoding
         self._rows = objects(self._lines)
@@ -46,11 +48,11 @@ class JsonlReader(Reader):
         if text_field and text_field in found:
             self.text_field = text_field
         elif rows:
-            self.text_field = find_text_field(list(found), rows, text_field)
+            self.text_field = find_text_field(list(found), rows, text_field, pair_field)
         else:
             self.text_field = text_field
-        require_label_field(list(found), self.text_field, label_field)
-        self.label_field = label_field
+        require_other_fields(list(found), self.text_field, label_field, pair_field)
+        self.label_field, self.pair_field = label_field, pair_field
         self.columns = [key[:MAX_NAME] for key in found][:MAX_COLUMNS]
 
     @property
@@ -59,7 +61,9 @@ class JsonlReader(Reader):
 
     def __iter__(self) -> Iterator[Document]:
         for number, (line, row) in enumerate(chain(self._sample, self._rows)):
-            yield Document(number, self._text(line, row), self._label(line, row))
+            yield Document(
+                number, self._text(line, row), self._label(line, row), self._pair(line, row)
+            )
 
     def _label(self, line: int, row: dict[str, Any]) -> str | None:
         value = row.get(self.label_field) if self.label_field else None
@@ -89,15 +93,11 @@ class JsonlReader(Reader):
         value = row[self.text_field]
         if value is None:
             raise TrainingError("json_text_null", field="path", line=line, column=column)
-        if not isinstance(value, str):
-            raise TrainingError(
-                "json_text_not_string",
-                field="path",
-                line=line,
-                column=column,
-                type=_type_name(value),
-            )
-        return value
+        return _string(value, line, column)
+
+    def _pair(self, line: int, row: dict[str, Any]) -> str | None:
+        value = row.get(self.pair_field) if self.pair_field else None
+        return None if value is None else _string(value, line, self.pair_field[:MAX_NAME])
 
 
 def objects(lines: Lines) -> Iterator[Row]:
@@ -139,6 +139,18 @@ def objects(lines: Lines) -> Iterator[Row]:
             )
         good += 1
         yield number, row
+
+
+def _string(value: Any, line: int, column: str) -> str:
+    if not isinstance(value, str):
+        raise TrainingError(
+            "json_text_not_string",
+            field="path",
+            line=line,
+            column=column,
+            type=_type_name(value),
+        )
+    return value
 
 
 def _type_name(value: Any) -> str:

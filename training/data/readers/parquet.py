@@ -20,7 +20,7 @@ from training.data.readers.base import (
     Document,
     Reader,
     find_text_field,
-    require_label_field,
+    require_other_fields,
 )
 from training.errors import TrainingError
 
@@ -34,7 +34,9 @@ class ParquetReader(Reader):
     format = "parquet"
     encoding = "utf-8"
 
-    def __init__(self, path: Path, text_field: str = "", label_field: str = "") -> None:
+    def __init__(
+        self, path: Path, text_field: str = "", label_field: str = "", pair_field: str = ""
+    ) -> None:
         import pyarrow.parquet as pq
 
         if not path.is_file():
@@ -44,18 +46,19 @@ class ParquetReader(Reader):
         schema = self._file.schema_arrow
         self._strings = [field.name for field in schema if _holds_text(field.type)]
         names = list(schema.names)
-        if text_field in names and text_field not in self._strings:
-            raise TrainingError(
-                "parquet_text_not_string",
-                field="text_field",
-                column=text_field[:MAX_NAME],
-                type=str(schema.field(text_field).type)[:MAX_NAME],
-            )
+        for field, wanted in (("text_field", text_field), ("pair_field", pair_field)):
+            if wanted in names and wanted not in self._strings:
+                raise TrainingError(
+                    "parquet_text_not_string",
+                    field=field,
+                    column=wanted[:MAX_NAME],
+                    type=str(schema.field(wanted).type)[:MAX_NAME],
+                )
         # Of a file with numbers alone there is nothing to sample, and nothing to find.
         rows = self._sample() if self._strings else []
-        self.text_field = find_text_field(names, rows, text_field)
-        require_label_field(names, self.text_field, label_field)
-        self.label_field = label_field
+        self.text_field = find_text_field(names, rows, text_field, pair_field)
+        require_other_fields(names, self.text_field, label_field, pair_field)
+        self.label_field, self.pair_field = label_field, pair_field
         if label_field and is_nested(schema.field(label_field).type):
             raise TrainingError(
                 "parquet_label_not_simple",
@@ -73,10 +76,15 @@ class ParquetReader(Reader):
         return round(self._size * self._seen / max(1, self._file.metadata.num_rows))
 
     def __iter__(self) -> Iterator[Document]:
-        wanted = [self.text_field, *([self.label_field] if self.label_field else [])]
+        wanted = [one for one in (self.text_field, self.label_field, self.pair_field) if one]
         for number, row in enumerate(self._rows(wanted)):
             self._seen = number + 1
-            yield Document(number, row[self.text_field] or "", _label(row.get(self.label_field)))
+            yield Document(
+                number,
+                row[self.text_field] or "",
+                _label(row.get(self.label_field)),
+                row.get(self.pair_field),
+            )
 
     def _sample(self) -> list[dict[str, Any]]:
         found, size = [], 0

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.data.readers.base import Document, Reader, require_label_field
+from training.data.readers.base import Document, Reader, require_other_fields
 from training.data.readers.lines import Lines
 
 #: A document ends at the first blank line after so many characters …
@@ -32,9 +32,10 @@ class TextReader(Reader):
         path: Path,
         text_field: str = "",
         label_field: str = "",
+        pair_field: str = "",
         enough: int = ENOUGH_CHARACTERS,
     ) -> None:
-        require_label_field([], "", label_field)
+        require_other_fields([], "", label_field, pair_field)
         self._lines = Lines(path)
         self._enough = enough
         self.encoding = self._lines.encoding

@@ -115,6 +115,9 @@ class FramedTokenizer(Tokenizer):
             self.before = tuple(self._places[key] for key in style.before)
             self.after = tuple(self._places[key] for key in style.after)
         super().__init__(vocabulary, merges, list(listed.values()), self.names["eos_token"])
+        if self.after:
+            # RoBERTa's ends twice between two texts, and has one token type.
+            self.between = self.after * 2
 
     @classmethod
     def load_as(cls, folder: Path, style: Style) -> FramedTokenizer:

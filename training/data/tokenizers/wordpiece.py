@@ -86,7 +86,8 @@ class WordPieceTokenizer(TextTokenizer):
         self._pieces_known = dict(sorted(vocabulary.items(), key=lambda item: item[1]))
         super().__init__(vocabulary, list(listed.values()))
         self.before = (vocabulary[self.names["cls_token"]],)
-        self.after = (vocabulary[self.names["sep_token"]],)
+        self.after = self.between = (vocabulary[self.names["sep_token"]],)
+        self.types_differ = True
         self.end_of_text = self.after[0]
         self._start(self._as_json())
 

@@ -115,9 +115,9 @@ class LoadedExamples:
                 raise TrainingError("text_needs_tokenizer", field="inputs.checkpoint")
             self.tokenizer = tokenizer_of(like)
             self.config = with_rows(self.config, like.config.vocabulary, self.tokenizer.size)
-            texts = (text for split in self.splits.values() for text in split.texts)
+            rows = (row for split in self.splits.values() for row in split.rows)
             most = min(spec.inputs.most_tokens, self.config.context or spec.inputs.most_tokens)
-            self.inputs = TextInputs(self.tokenizer, texts, most)
+            self.inputs = TextInputs(self.tokenizer, rows, most)
             self.shown = {"most_tokens": most}
         else:
             self.inputs = self._image_inputs(like)

@@ -36,9 +36,10 @@ def images(folder: Path, *found: Any) -> Labelled:
 
 def taken(tokenizer: TextTokenizer, most: int, *found: str) -> tuple[np.ndarray, np.ndarray]:
     split = texts(*found)
-    tokens, mask = TextInputs(tokenizer, split.texts, most).take(split, np.arange(len(split)))
-    assert tokens.dtype == mask.dtype == np.int32
-    assert tokens.shape == mask.shape
+    found = TextInputs(tokenizer, split.rows, most).take(split, np.arange(len(split)))
+    tokens, mask, types = found
+    assert all(array.dtype == np.int32 and array.shape == tokens.shape for array in found)
+    assert not types.any()
     return tokens, mask
 
 
@@ -81,11 +82,28 @@ def test_a_text_without_a_token_is_one_padding_that_is_seen() -> None:
 
 def test_rows_come_in_the_order_asked_for_and_as_often() -> None:
     split = texts("a", "b c", "d")
-    inputs = TextInputs(PIECES, split.texts, 16)
-    every, mask = inputs.take(split, np.arange(3))
-    some, some_mask = inputs.take(split, np.array([2, 0, 2]))
+    inputs = TextInputs(PIECES, split.rows, 16)
+    every, mask, _types = inputs.take(split, np.arange(3))
+    some, some_mask, _types = inputs.take(split, np.array([2, 0, 2]))
     assert np.array_equal(some, every[[2, 0, 2]])
     assert np.array_equal(some_mask, mask[[2, 0, 2]])
+
+
+@pytest.mark.parametrize("most", [128, 12, 9])
+def test_a_pair_is_both_texts_with_their_types(most: int) -> None:
+    rows = [
+        {"id": 0, "text": "so it goes", "text_pair": "a b c d e f g"},
+        {"id": 1, "text": "a", "text_pair": "b"},
+    ]
+    split = Labelled(rows, np.zeros(2, np.int64), Path())
+    tokens, mask, types = TextInputs(PIECES, rows, most).take(split, np.arange(2))
+    for place, row in enumerate(rows):
+        ids, kinds = PIECES.encode_pair(row["text"], row["text_pair"], most)
+        rest = tokens.shape[1] - len(ids)
+        assert tokens[place].tolist() == ids + [PADDING] * rest
+        assert mask[place].tolist() == [1] * len(ids) + [0] * rest
+        assert types[place].tolist() == kinds + [0] * rest
+    assert types.any(1).all()
 
 
 # --- images ---------------------------------------------------------------------------------------

@@ -300,6 +300,8 @@ def test_every_code_of_the_readers_is_tested_here():
     elsewhere = {"text_column_missing", "file_missing", "line_too_long"}
     # By tests/unit/training/data/test_labels.py.
     elsewhere |= {"label_column_missing", "label_column_is_text", "json_label_not_simple"}
+    # By tests/unit/training/data/test_pairs.py.
+    elsewhere |= {"pair_column_missing", "pair_column_taken"}
     # By tests/unit/training/data/test_parquet.py.
     elsewhere |= {"parquet_broken", "parquet_text_not_string", "parquet_label_not_simple"}
     # By tests/unit/training/data/test_tables.py.
