@@ -723,6 +723,10 @@ MESSAGES: dict[str, str] = {
         "%(duplicates)d of %(documents)d documents (%(percent)d%%) repeat an earlier one."
     ),
     "warning_empty": _("%(empty)d documents are empty and were left out."),
+    "warning_maybe_pairs": _(
+        "%(column)s is read as the text, and %(partner)s is not read. If each row is a pair of "
+        "texts, choose %(partner)s as the second text column."
+    ),
     "warning_unpaired": _("%(unpaired)d rows without a second text were left out."),
     "warning_mixed_languages": _(
         "%(han_percent)d%% of the documents are mostly in Chinese characters, the others are not. "

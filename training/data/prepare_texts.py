@@ -23,8 +23,9 @@ from training.data.labels import MAX_LABEL, Labels
 from training.data.labels import remarks as label_remarks
 from training.data.prepare_spec import PrepareSpec
 from training.data.readers import Document, Reader, detect_format, open_reader
+from training.data.readers.base import MAX_NAME, likely_pair
 from training.data.readers.text import TextReader
-from training.data.remarks import DocumentStatistics, remarks
+from training.data.remarks import DocumentStatistics, remark, remarks
 from training.data.splits import Division, divide, histogram, splits_of, spread
 from training.data.tokenizer import Tokenizer
 from training.durable import json_bytes
@@ -232,9 +233,16 @@ def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
         "script": found.statistics.han_share,
         "warnings": [
             *remarks(found.statistics, counts, tokens[kept], ids, in_splits["train"]),
+            *_pair_remarks(found.reader),
             *(label_remarks(divided.labels) if divided.labels is not None else ()),
         ],
     }
+
+
+def _pair_remarks(reader: Reader) -> list[dict[str, Any]]:
+    partner = likely_pair(reader)
+    read = {"column": reader.text_field[:MAX_NAME], "partner": partner[:MAX_NAME]}
+    return [remark("warning_maybe_pairs", **read)] if partner else []
 
 
 def _write_splits(folder: Path, found: _Found, divided: Division) -> None:

@@ -133,7 +133,7 @@ class Labels(Shown):
         if self.kind == "text":
             tokenizer, most = tokenizer_of(member.checkpoint), member.inputs.most_tokens
             assert most is not None
-            return TextInputs(tokenizer, examples.texts, most)
+            return TextInputs(tokenizer, examples.rows, most)
         config = member.checkpoint.config
         assert isinstance(config, ImageConfig)
         if config.in_channels not in (1, 3):

@@ -227,9 +227,9 @@ def test_a_text_is_scored_alike_whatever_stands_beside_it(
     task = built(spec_of(dataset, source={"checkpoint": str(bert)}), tmp_path)
     task.model.load_named(loud(task.loaded.config))
     split, inputs = task.loaded.splits["train"], task.loaded.inputs
-    tokens, mask, _types = inputs.take(split, np.arange(8))
+    tokens, mask, types = inputs.take(split, np.arange(8))
     assert not mask.all()
-    together = inputs.call(task.model, (tokens, mask), training=False).numpy()
+    together = inputs.call(task.model, (tokens, mask, types), training=False).numpy()
     for row, real in enumerate(mask.sum(1)):
         alone = task.model(tokens[[row], :real]).numpy()[0]
         assert np.abs(alone - together[row]).max() < 1e-4

@@ -23,6 +23,13 @@ TEXT_NAMES = (
     "story", "sentence", "review", "message", "description", "文本", "正文", "内容", "文章", "句子",
 )  # fmt: skip
 
+#: Names of a column with the second text of a pair, the likeliest first.
+PAIR_NAMES = (
+    "text_pair", "text2", "text_2", "text_b", "sentence2", "sentence_2", "sentence_b",
+    "hypothesis", "question2", "answer", "response", "reply", "passage", "document",
+    "句子2", "文本2", "假设", "回答", "答案",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -147,3 +154,11 @@ def find_text_field(
     if not best or lengths[best] < 3 * len(texts[best]) or not lengths[best]:
         raise TrainingError("text_column_not_found", field="text_field", columns=names(columns))
     return best
+
+
+def likely_pair(reader: Reader) -> str:
+    """A column that looks, by its name, as if it held second texts, and is read as nothing."""
+    by_name = {column.strip().casefold(): column for column in reversed(reader.columns)}
+    taken = {reader.text_field, reader.label_field}
+    found = (by_name[name] for name in PAIR_NAMES if name in by_name)
+    return "" if reader.pair_field else next((one for one in found if one not in taken), "")

@@ -143,6 +143,16 @@ def test_a_column_without_any_second_text_is_refused(prepared: Any) -> None:
     assert (caught.value.code, caught.value.field) == ("pairs_none", "pair_field")
 
 
+def test_a_column_that_looks_like_the_second_text_is_named_and_left_alone(prepared: Any) -> None:
+    about = prepared(as_jsonl(ROWS), text_field="premise", label_field="label")
+    assert about["pair_field"] == ""
+    said = [one for one in about["warnings"] if one["code"] == "warning_maybe_pairs"]
+    assert [one["params"] for one in said] == [{"column": "premise", "partner": "hypothesis"}]
+    for fields in (FIELDS, {"text_field": "hypothesis"}):
+        other = prepared(as_jsonl(ROWS), **fields)
+        assert "warning_maybe_pairs" not in [one["code"] for one in other["warnings"]]
+
+
 def test_a_language_model_reads_both(prepared: Any) -> None:
     prepared(as_jsonl(ROWS), **FIELDS)
     first, _offset = next(documents(prepared.out / "dataset" / "train.jsonl"))
