@@ -366,6 +366,11 @@ MESSAGES: dict[str, str] = {
     "pooling_of_the_other_kind": _(
         "%(architecture)s has nothing to pool that way. Choose the mean or the maximum."
     ),
+    "attention_too_large": _(
+        "Attention needs what the model sees in each of %(places)s places of every example at "
+        "hand, here %(size)s GiB, and takes %(most)s GiB at most. Use less data, smaller images or "
+        "shorter texts, or another pooling."
+    ),
     "pooling_needs_token": _(
         "%(architecture)s has no class token. Choose the mean or the maximum of its map."
     ),

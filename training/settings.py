@@ -52,6 +52,10 @@ PROBLEMS: dict[str, str] = {
     "head_unknown": _("This architecture has these heads: %(known)s."),
     "pooler_needed": _("The head %(head)s reads the pooler."),
     "labels_without_head": _("Labels belong to the classification head, which needs them."),
+    "attention_needs_logistic": _(
+        "Attention is learned together with logistic regression: choose that head, or another "
+        "pooling."
+    ),
     "labels_twice": _("Two labels have the same name."),
     "padding_outside": _("The padding token is not in the vocabulary, or leaves no position."),
     "patches_do_not_divide": _("The image size must be a multiple of the patch size (%(patch)s)."),

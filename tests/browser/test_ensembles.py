@@ -25,7 +25,7 @@ def test_members_are_trained_together_and_answer_as_one(page: Page) -> None:
     page.get_by_label("Pretrain from scratch").check()
     page.locator("#model").select_option(label="ResNet and ResNeXt · nano")
     section(page, "Training").get_by_text("More settings").click()
-    learn(page, name="Colours", members="9", **{"training.cycles": "2", "training.steps": "6"})
+    learn(page, name="Hues", members="9", **{"training.cycles": "2", "training.steps": "6"})
     expect(page.locator("#members-error")).to_contain_text("from 1 to 5")
     page.locator("#members").fill("2")
     expect(page.locator("#members-error")).to_be_empty()
@@ -36,13 +36,11 @@ def test_members_are_trained_together_and_answer_as_one(page: Page) -> None:
     # The ensemble waits for both.
     page.wait_for_url(ENSEMBLE)
     members = page.get_by_role("region", name="Members", exact=True)
-    expect(members).to_contain_text("Colours · seed 1")
+    expect(members).to_contain_text("Hues · seed 1")
     wait_state(page, "#ensemble", "succeeded", timeout_s=3 * JOB_S)
     verdict = page.get_by_role("region", name="Is it better than its members?").first
     expect(verdict.get_by_role("row")).to_have_count(5)
-    expect(verdict.get_by_role("row", name=re.compile("Colours · seed 1"))).to_contain_text(
-        "computed"
-    )
+    expect(verdict.get_by_role("row", name=re.compile("Hues · seed 1"))).to_contain_text("computed")
     expect(section(page, "Was it worth it?")).to_contain_text("raw pixels")
     expect(section(page, "Where it is most wrong").locator("img").first).to_be_visible()
     assert violations(page) == []
@@ -52,8 +50,8 @@ def test_members_are_trained_together_and_answer_as_one(page: Page) -> None:
     ensemble = page.url
 
     # A run of cycles has left snapshots, which would be an ensemble at one click.
-    verdict.get_by_role("link", name="Colours · seed 0").click()
-    page.get_by_role("link", name="Colours · seed 0").first.click()
+    verdict.get_by_role("link", name="Hues · seed 0").click()
+    page.get_by_role("link", name="Hues · seed 0").first.click()
     page.wait_for_url(RUN)
     expect(page.locator("#where")).to_contain_text("cycle 2")
     expect(page.get_by_role("button", name="Ensemble of its snapshots")).to_be_visible()
@@ -81,7 +79,7 @@ def test_members_are_trained_together_and_answer_as_one(page: Page) -> None:
     # Its checkpoint holds its members, and is judged on data again.
     page.get_by_role("link", name="Its checkpoint").click()
     members = page.get_by_role("region", name="Members", exact=True)
-    expect(members).to_contain_text("Colours · seed 1")
+    expect(members).to_contain_text("Hues · seed 1")
     expect(page.get_by_role("region", name="Files")).to_contain_text("members/1/model.safetensors")
     assert violations(page) == []
     page.get_by_role("link", name="Judge on other data").click()

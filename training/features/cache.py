@@ -29,7 +29,7 @@ class Cached:
     """Features, and whether they had to be computed.
 
     Attributes:
-        values: float32 [rows, width], mapped from the file.
+        values: float32 [rows, width] or [rows, places, channels], mapped from the file.
         hit: Found from before.
         seconds: What computing them took, now or then.
     """
@@ -47,7 +47,7 @@ def cached_features(
     Args:
         root: The cache.
         parts: All that the values depend on, as JSON.
-        compute: Computes them, float32 [rows, width].
+        compute: Computes them, float32 [rows, …].
 
     Raises:
         TrainingError: ``disk_full_writing``; nothing is left behind.

@@ -10,12 +10,15 @@
 Details people get wrong: the scale of the features comes from the training split alone; what is
 chosen (strength of the regularisation, number of neighbours) is chosen by cross-validation there,
 never on what the report scores.
+
+Features of every place, [rows, places, channels], are pooled by attention that is learned with a
+logistic regression: :mod:`training.features.attention`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -27,6 +30,13 @@ from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
 from training.evaluation.choosing import Places, choose, fit, logistic_path
 from training.evaluation.classification import Labels, Probabilities
+from training.features.attention import (
+    CHOOSING_ITERATIONS,
+    ITERATIONS,
+    PENALTIES,
+    attended,
+    attention_path,
+)
 from training.weights.tensors import open_tensors, write_tensors
 
 HeadKind = Literal["logistic", "mlp", "knn", "prototype"]
@@ -63,13 +73,18 @@ class Head:
     chosen: float
     arrays: Mapping[str, np.ndarray]
 
-    def predict(self, features: Matrix) -> Probabilities:
+    def pooled(self, features: np.ndarray) -> Matrix:
+        """What the classifier reads, float32 [rows, width]; arguments as :meth:`predict`."""
+        return features if features.ndim == 2 else attended(features, self.arrays["query"])
+
+    def predict(self, features: np.ndarray) -> Probabilities:
         """Probability of each class, float64 [rows, classes].
 
         Args:
-            features: float32 [rows, width], as those that it was fitted on.
+            features: float32 [rows, width], or [rows, places, channels], as those that it was
+                fitted on.
         """
-        arrays = self.arrays
+        arrays, features = self.arrays, self.pooled(features)
         match self.kind:
             case "logistic":
                 return _softmax(_standardised(features, arrays) @ arrays["kernel"] + arrays["bias"])
@@ -120,17 +135,18 @@ def load_head(folder: Path) -> tuple[Head, dict[str, Any]]:
     return Head(kind, chosen, {name: np.array(tensors[name]) for name in tensors}), about
 
 
-def fit_head(kind: HeadKind, features: Matrix, labels: Labels, classes: int, seed: int) -> Head:
+def fit_head(kind: HeadKind, features: np.ndarray, labels: Labels, classes: int, seed: int) -> Head:
     """Fit a head, its setting chosen from :data:`GRID` by cross-validation.
 
     Args:
         kind: See the module.
-        features: float32 [rows, width].
+        features: float32 [rows, width]; for ``logistic`` [rows, places, channels] too.
         labels: Class of each row; every class is there.
         classes: How many there are.
         seed: Of what is random: the folds, and the MLP's start and order.
     """
-
+    if features.ndim == 3:
+        return _attentive(features, labels, classes, seed)
     values = GRID[kind]
     if kind == "knn":  # a fold leaves out a fifth, or a half where examples are few
         values = tuple(value for value in values if value <= len(labels) // 2) or values[:1]
@@ -147,6 +163,28 @@ def fit_head(kind: HeadKind, features: Matrix, labels: Labels, classes: int, see
 
     chosen = choose(values, labels, seed, predict)
     return Head(kind, chosen, _fit(kind, chosen, features, labels, classes, seed))
+
+
+def _attentive(values: np.ndarray, labels: Labels, classes: int, seed: int) -> Head:
+    """Logistic regression with attention pooling, its penalty chosen like the strength."""
+    alike = attended(values, np.zeros(values.shape[2]))
+    strength = fit_head("logistic", alike, labels, classes, seed).chosen
+
+    def path(penalties: Sequence[float], rows: Places, iterations: int) -> Iterator[Head]:
+        start = _fit("logistic", strength, alike[rows], labels[rows], classes, seed)
+        for arrays in attention_path(
+            penalties, values[rows], labels[rows], start, strength, iterations
+        ):
+            yield Head("logistic", strength, arrays)
+
+    def predict(fitted: Places, held_out: Places) -> Iterator[Probabilities]:
+        for head in path(PENALTIES, fitted, CHOOSING_ITERATIONS):
+            yield head.predict(values[held_out])
+
+    penalty = choose(PENALTIES, labels, seed, predict)
+    tried = PENALTIES[: PENALTIES.index(penalty) + 1]
+    *_others, head = path(tried, np.arange(len(labels)), ITERATIONS)
+    return head
 
 
 def neighbours_classes(known: Matrix, labels: Labels, features: Matrix, count: int) -> Labels:

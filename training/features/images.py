@@ -7,6 +7,7 @@ Poolings over the places (i, j) of a map of C channels:
 - ``mean_max``: both side by side, 2 C values
 - ``adaptive_max``: the largest value of each channel in each of 2 × 2 parts, 4 C values
 - ``first``: the class token of a vision transformer
+- ``attention``: none yet; all m_ij are kept for :mod:`training.features.attention`
 
 Details people get wrong: a part of adaptive pooling begins at ⌊i H / n⌋ and ends at
 ⌈(i + 1) H / n⌉, so that parts overlap where n does not divide H. What a network is shown of an
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.pixels import Pixels, Statistics, fitted
+from training.features.attention import room_for
 from training.features.settings import ImagePooling
 
 #: The parts of a side in ``adaptive_max``.
@@ -40,7 +42,7 @@ def pool_map(maps: np.ndarray, pooling: ImagePooling) -> Features:
 
     Returns:
         float32 [batch, channels], twice or four times as many for ``mean_max`` and
-        ``adaptive_max``.
+        ``adaptive_max``; of ``attention`` [batch, height · width, channels].
     """
     match pooling:
         case "mean":
@@ -49,6 +51,8 @@ def pool_map(maps: np.ndarray, pooling: ImagePooling) -> Features:
             found = maps.max((1, 2))
         case "mean_max":
             found = np.concatenate([maps.mean((1, 2)), maps.max((1, 2))], 1)
+        case "attention":
+            found = maps.reshape(len(maps), -1, maps.shape[3])
         case _:
             found = adaptive_max(maps, PARTS).reshape(len(maps), -1)
     return np.asarray(found, np.float32)
@@ -99,7 +103,10 @@ def image_features(
         progress: Told the share that is done.
 
     Returns:
-        float32 [images, width].
+        float32 [images, width]; of ``attention`` [images, places, channels].
+
+    Raises:
+        TrainingError: ``attention_too_large``.
     """
     import tensorflow as tf
 
@@ -118,7 +125,11 @@ def image_features(
         outcome = compute(pixels).numpy()
         vectors = outcome if pooling == "first" else pool_map(outcome, pooling)
         if found is None:
-            found = np.empty([len(images), vectors.shape[1]], np.float32)
+            found = (
+                room_for(len(images), *vectors.shape[1:])
+                if vectors.ndim == 3
+                else np.empty([len(images), vectors.shape[1]], np.float32)
+            )
         found[start : start + len(some)] = vectors
         if progress is not None:
             progress((start + len(some)) / len(images))

@@ -79,7 +79,8 @@ class Material(ABC):
 
     @abstractmethod
     def features(self, model: Any, examples: Labelled, progress: Progress) -> np.ndarray:
-        """Features of a split, float32 [examples, width]; TensorFlow is running."""
+        """Features of a split, float32 [examples, width], or, where attention is to pool them,
+        [examples, places, channels]; TensorFlow is running."""
 
 
 class Texts(Material):

@@ -15,9 +15,9 @@ from training.errors import gettext_noop as _
 from training.settings import Settings
 
 Kind = Literal["text", "image"]
-TextPooling = Literal["mean", "max", "mean_max", "first", "last"]
-ImagePooling = Literal["mean", "max", "mean_max", "adaptive_max", "first"]
-Pooling = Literal["mean", "max", "mean_max", "adaptive_max", "first", "last"]
+TextPooling = Literal["mean", "max", "mean_max", "first", "last", "attention"]
+ImagePooling = Literal["mean", "max", "mean_max", "adaptive_max", "first", "attention"]
+Pooling = Literal["mean", "max", "mean_max", "adaptive_max", "first", "last", "attention"]
 
 #: What may be asked of a model that reads this kind of data.
 POOLINGS: dict[Kind, tuple[str, ...]] = {
@@ -35,8 +35,9 @@ class FeatureSettings(Settings):
         description=_(
             "How what the model sees in each place of a text or an image becomes one vector: the "
             "mean (of images: global average), the maximum, both, the maxima of the four quarters "
-            "of an image, the first token (BERT's [CLS], a vision transformer's class token) or "
-            "the last one (models that write)."
+            "of an image, the first token (BERT's [CLS], a vision transformer's class token), "
+            "the last one (models that write), or a mean in which each place counts as much as "
+            "attention gives it, learned with the head."
         ),
     )
     most_tokens: int | None = Field(

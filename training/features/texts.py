@@ -8,6 +8,7 @@ text do):
 - ``first``: h_1, what BERT's ``[CLS]`` stands for
 - ``last``: h_T, the only one that has seen the whole text in a model that looks back only
 - ``mean_max``: mean and max side by side
+- ``attention``: none yet; all h_t are kept for :mod:`training.features.attention`
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from training.data.inputs import Encoded, encoded, padded, padding_of
 from training.data.text_tokenizer import TextTokenizer
+from training.features.attention import room_for
 from training.features.settings import TextPooling
 
 Progress = Callable[[float], None]
@@ -36,7 +38,8 @@ def pool(hidden: np.ndarray, mask: np.ndarray, pooling: TextPooling) -> Features
         pooling: See the module.
 
     Returns:
-        float32 [batch, width], of ``mean_max`` [batch, 2 · width].
+        float32 [batch, width], of ``mean_max`` [batch, 2 · width], of ``attention``
+        [batch, time, width], NaN at padding.
     """
     real = mask.astype(bool)[..., None]
     mean = np.where(real, hidden, 0).sum(1) / real.sum(1)
@@ -47,6 +50,8 @@ def pool(hidden: np.ndarray, mask: np.ndarray, pooling: TextPooling) -> Features
             found = hidden[:, 0]
         case "last":
             found = hidden[np.arange(len(hidden)), real[..., 0].sum(1) - 1]
+        case "attention":
+            found = np.where(real, hidden, np.nan)
         case _:
             largest = np.where(real, hidden, -np.inf).max(1)
             found = largest if pooling == "max" else np.concatenate([mean, largest], 1)
@@ -111,19 +116,31 @@ def text_features(
         progress: Told the share that is done.
 
     Returns:
-        float32 [texts, width], of ``mean_max`` [texts, 2 · width].
+        float32 [texts, width], of ``mean_max`` [texts, 2 · width], of ``attention``
+        [texts, longest, width].
+
+    Raises:
+        TrainingError: ``attention_too_large``.
     """
     found: Features | None = None
     done = 0
     most = min(most_tokens or model.config.context, model.config.context)
     inputs = [encoded(tokenizer, row, most) for row in rows]
+    longest = max(len(ids) for ids, _types in inputs)
     for places, hidden, mask in hidden_states(
         model, inputs, padding_of(tokenizer), batch_size=batch_size
     ):
         vectors = pool(hidden, mask, pooling)
         if found is None:
-            found = np.empty([len(rows), vectors.shape[1]], np.float32)
-        found[places] = vectors
+            found = (
+                room_for(len(rows), longest, vectors.shape[2])
+                if vectors.ndim == 3
+                else np.empty([len(rows), vectors.shape[1]], np.float32)
+            )
+        if vectors.ndim == 3:
+            found[places, : vectors.shape[1]] = vectors
+        else:
+            found[places] = vectors
         done += len(places)
         if progress is not None:
             progress(done / len(rows))

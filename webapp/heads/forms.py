@@ -38,6 +38,7 @@ POOLINGS = [
     ("adaptive_max", _("images: maximum of each quarter (adaptive max)")),
     ("first", _("first token (BERT's [CLS], a vision transformer's class token)")),
     ("last", _("texts: last token (models that write)")),
+    ("attention", _("learned attention over all places (with logistic regression)")),
 ]
 NORMALISATIONS = [
     ("auto", _("automatic: what the network came with, else ImageNet's")),

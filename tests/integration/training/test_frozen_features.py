@@ -77,7 +77,7 @@ def report(out: Path) -> dict[str, Any]:
 # --- features -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pooling", POOLINGS["text"])
+@pytest.mark.parametrize("pooling", [one for one in POOLINGS["text"] if one != "attention"])
 def test_pooling_is_that_of_a_plain_loop_over_real_tokens(pooling: Any) -> None:
     hidden = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32)
     mask = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]])
@@ -117,6 +117,18 @@ def test_a_text_has_the_same_features_alone_and_among_longer_ones(
         alone = [text_features(model, tokenizer, [text], pooling)[0] for text in texts]
         assert np.abs(together - np.stack(alone)).max() < 1e-4
         assert np.ptp(together, axis=0).max() > 0.1
+
+
+def test_for_attention_every_token_of_a_text_is_kept_and_padding_is_none() -> None:
+    model = model_class(BERT.architecture)(BERT)
+    model.load_named(loud(BERT))
+    texts = [{"text": "so"}, {"text": "so it goes, and so it went"}, {"text": "it goes"}]
+    found = text_features(model, PIECES, texts, "attention", batch_size=1)
+    mean = text_features(model, PIECES, texts, "mean")
+    lengths = [len(PIECES.encode_input(text["text"], BERT.context)) for text in texts]
+    assert found.shape == (3, max(lengths), BERT.hidden_size)
+    assert (~np.isnan(found)).all(2).sum(1).tolist() == lengths
+    assert np.abs(np.nanmean(found, 1) - mean).max() < 1e-5
 
 
 def test_features_are_the_model_s_own_hidden_states() -> None:

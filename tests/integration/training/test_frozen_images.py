@@ -239,6 +239,22 @@ def test_every_pooling_of_a_transformer_gives_a_head(
         assert "random" not in told["scores"]
 
 
+def test_attention_is_learned_over_the_places_of_the_last_map(
+    tmp_path: Path, dataset: Path, resnet: Path
+) -> None:
+    asked = {"pooling": "attention", "head": "logistic", "cache": str(tmp_path / "cache")}
+    told = run(tmp_path / "first", dataset, resnet, **asked)
+    again = run(tmp_path / "second", dataset, resnet, **asked)
+    assert again["features"]["splits"]["test"]["cache"] == "hit"
+    assert (again["scores"], again["head"]) == (told["scores"], told["head"])
+    assert told["head"]["attention"]["places"] == 16
+    assert 1 <= told["head"]["attention"]["seen"] <= 16
+    assert told["features"]["width"] == len(load_head(tmp_path / "first/head")[0].arrays["query"])
+    assert told["scores"]["model"]["accuracy"] >= told["scores"]["majority"]["accuracy"] + 0.3
+    drawn = json.loads((tmp_path / "first" / "map" / "map.json").read_text())
+    assert len(drawn["points"]) == 48 + 18
+
+
 @pytest.mark.parametrize(
     ("config", "asked", "code"),
     [

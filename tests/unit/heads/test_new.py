@@ -64,6 +64,7 @@ def test_a_form_becomes_a_job_with_a_frozen_spec(alice: Client, cast: Cast) -> N
         ("pooling", "sum", "not one of the available choices"),
         ("pooling", "adaptive_max", "has nothing to pool that way"),
         ("image_px", "3", "Must be 16 or more."),
+        ("head", "knn", "learned together with logistic regression"),
         ("head", "forest", "not one of the available choices"),
         ("most_tokens", "x", "Enter a whole number"),
     ],
@@ -71,7 +72,8 @@ def test_a_form_becomes_a_job_with_a_frozen_spec(alice: Client, cast: Cast) -> N
 def test_what_is_wrong_is_said_at_its_field_and_nothing_typed_is_lost(
     alice: Client, cast: Cast, field: str, value: str, sentence: str
 ) -> None:
-    answer = alice.post(URL, fields(cast, name="My probe", **{field: value}))
+    asked = {"pooling": "attention"} if value == "knn" else {}
+    answer = alice.post(URL, fields(cast, name="My probe", **asked | {field: value}))
     assert answer.status_code == 422
     assert sentence in " ".join(answer.context["form"].errors[field])
     assert 'value="My probe"' in answer.content.decode()

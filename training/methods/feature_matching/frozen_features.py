@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from training.backbones.registry import BACKBONES
 from training.data.labelled import FewExamples, Labelled, few
@@ -33,6 +33,7 @@ from training.errors import gettext_noop as _
 from training.evaluation.classification import Probabilities
 from training.evaluation.classification_report import classification_report, without_a_model
 from training.events import EventLog
+from training.features.attention import places_seen
 from training.features.cache import Cached, cached_features
 from training.features.heads import Head, HeadKind, fit_head, save_head
 from training.features.map import feature_map
@@ -40,6 +41,7 @@ from training.features.material import Material, read_material
 from training.features.settings import FeatureSettings
 from training.methods.contract import WorkMethod
 from training.report import describe_dataset, write_report
+from training.settings import field_error
 from training.spec import CheckpointSpec, DataSpec, DeviceSpec, Seed
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 
@@ -75,6 +77,12 @@ class FrozenFeaturesSpec(FeatureSettings):
     cache: str = ""
     devices: DeviceSpec = Field(default_factory=DeviceSpec)
 
+    @model_validator(mode="after")
+    def _head_fits(self) -> FrozenFeaturesSpec:
+        if self.pooling == "attention" and self.head != "logistic":
+            raise field_error("attention_needs_logistic", "head")
+        return self
+
 
 @dataclass
 class _Features:
@@ -96,7 +104,7 @@ class _Features:
                 name: {"examples": len(one.values), "cache": "hit" if one.hit else "miss"}
                 for name, one in self.of.items()
             },
-            "width": next(iter(self.of.values())).values.shape[1],
+            "width": next(iter(self.of.values())).values.shape[-1],
             "computed_s": round(self.computed_s, 3),
             "saved_s": round(self.saved_s, 3),
         }
@@ -147,7 +155,8 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
     )
     if spec.map:
         events.emit("phase", name="mapping", fraction=None, detail="")
-        _write_map(spec, material, features, predicted["model"], found["predictions"], out)
+        pooled = {split: head.pooled(one.values) for split, one in features.of.items()}
+        _write_map(spec, material, pooled, predicted["model"], found["predictions"], out)
     save_head(
         head,
         out / "head",
@@ -170,7 +179,11 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
             **found,
             "features": features.to_json(),
             "control": control.to_json() if control is not None else None,
-            "head": {"kind": head.kind, "chosen": head.chosen},
+            "head": {
+                "kind": head.kind,
+                "chosen": head.chosen,
+                **_attention(head, features.of[material.split].values),
+            },
         },
     )
     return {"report": "report.json", "result": "head"}
@@ -241,10 +254,19 @@ def _fit(
     )
 
 
+def _attention(head: Head, scored: np.ndarray) -> dict[str, Any]:
+    """How many places an example has on average, and over how many attention is spread."""
+    if scored.ndim == 2:
+        return {}
+    seen = places_seen(scored, head.arrays["query"])
+    places = places_seen(scored, np.zeros(scored.shape[2]))
+    return {"attention": {"places": round(places, 2), "seen": round(seen, 2)}}
+
+
 def _write_map(
     spec: FrozenFeaturesSpec,
     material: Material,
-    features: _Features,
+    features: dict[str, np.ndarray],
     probabilities: Probabilities,
     shown: list[dict[str, Any]],
     out: Path,
@@ -252,8 +274,7 @@ def _write_map(
     """Write ``map/map.json``, and tell the predictions that are shown where on it they are."""
     place_of = {row["id"]: place for place, row in enumerate(material.scored.rows)}
     wrong = [place_of[one["id"]] for one in shown]
-    values = {split: one.values for split, one in features.of.items()}
-    found = feature_map(material, values, probabilities, wrong, spec.seed)
+    found = feature_map(material, features, probabilities, wrong, spec.seed)
     places = {(point["split"], point["id"]): at for at, point in enumerate(found["points"])}
     for one in shown:
         one["point"] = places[material.split, one["id"]]
