@@ -382,8 +382,8 @@ MESSAGES: dict[str, str] = {
         "The network sees images of %(channels)d channels; data has grey (1) or colour (3)."
     ),
     "dataset_not_text": _(
-        "This data set holds images or a table, and this method learns from text. Choose other "
-        "data."
+        "This data set holds images, sounds or a table, and this method learns from text. Choose "
+        "other data."
     ),
     "pooling_sees_nothing": _(
         "In %(architecture)s the first token looks at nothing but itself. Choose the mean, the "
@@ -485,6 +485,10 @@ MESSAGES: dict[str, str] = {
         "%(column)s has %(values)d different values in %(rows)d rows: too many to be classes (at "
         "most %(most)d, and half as many as rows). Make it a number, or choose another target."
     ),
+    "dataset_is_sound": _(
+        "This data set holds sounds, and sounds are learned to make more of them: choose the "
+        "conditional VAE or the conditional GAN, or other data."
+    ),
     "dataset_is_table": _(
         "This data set holds a table, and this method does not learn from tables. Choose other "
         "data."
@@ -529,11 +533,24 @@ MESSAGES: dict[str, str] = {
         "them along. Start a run from the checkpoint instead."
     ),
     "method_needs_labelled_images": _(
-        "This method learns images of classes. Choose a data set of images in a folder for each "
-        "class."
+        "This method learns images or sounds of classes. Choose a data set of such, in a folder "
+        "for each class."
+    ),
+    "generate_square": _(
+        "Images are learned as squares. Leave the width empty; only the pictures of sounds have "
+        "one of their own, and theirs follows from the data."
+    ),
+    "sound_other_size": _(
+        "The source makes pictures of %(known)s, and those of these sounds are of %(found)s. Check "
+        "the data again with the source's bands and length, or choose another source."
+    ),
+    "sound_other_shape": _(
+        "The source learned sounds at %(known)d Hz, these come at %(found)d Hz or with another "
+        "window or hop: the same picture is another sound. Check the data again with the source's "
+        "settings, or choose another source."
     ),
     "generate_one_class": _(
-        "There is only one class. Images of a class are learned beside those of another: choose "
+        "There is only one class. What is of a class is learned beside that of another: choose "
         "data with two classes or more."
     ),
     "generate_too_many_classes": _(
@@ -541,8 +558,8 @@ MESSAGES: dict[str, str] = {
         "join those that are alike."
     ),
     "generate_class_too_small": _(
-        "Of the class “%(name)s” there are only %(images)d images to learn from, and %(least)d are "
-        "needed. Add some, or leave the class out."
+        "Of the class “%(name)s” there are only %(images)d examples to learn from, and %(least)d "
+        "are needed. Add some, or leave the class out."
     ),
     "checkpoint_without_classes": _(
         "The checkpoint does not say which classes it makes images of, so nothing tells which of "
@@ -622,20 +639,20 @@ MESSAGES: dict[str, str] = {
         "Many columns have numbers as names: %(names)s. The first row is taken for the names; if "
         "it is data, write a row of names above it and upload the file again."
     ),
-    # Images.
+    # Archives of images and of sounds.
     "archive_broken": _(
         "The ZIP file is damaged or did not arrive whole (%(detail)s). Pack it again and upload "
         "it again."
     ),
     "archive_path": _(
         "The archive has a path that leads out of it: %(name)s. Usual programs make none such. "
-        "Pack the images again."
+        "Pack the files again."
     ),
     "archive_protected": _(
-        "The archive is protected by a password. Pack the images again without one."
+        "The archive is protected by a password. Pack the files again without one."
     ),
     "archive_packed_otherwise": _(
-        "The archive is packed in a way that is not read here (%(name)s). Pack the images again "
+        "The archive is packed in a way that is not read here (%(name)s). Pack the files again "
         "as a usual ZIP file."
     ),
     "archive_too_large": _(
@@ -657,19 +674,43 @@ MESSAGES: dict[str, str] = {
         "There are %(images)d different images; splitting takes at least %(needed)d. Add images "
         "and upload them again."
     ),
-    "image_list_missing": _(
-        "There is no list with a column %(column)s in the archive. Put a manifest.csv with the "
-        "columns file_name and %(column)s beside the images, or leave the label column empty."
+    "sounds_need_zip": _(
+        "Sounds come in a ZIP archive, and this is none. Pack the folder of WAV files as ZIP and "
+        "upload that."
     ),
-    "image_list_without_files": _(
-        "The list %(list)s has no column with the names of images. Its columns are: %(columns)s. "
+    "sounds_none": _(
+        "There is no sound in the archive that can be read: none of its %(files)d files ends in "
+        "%(endings)s. Convert MP3, FLAC, OGG and other kinds to WAV first."
+    ),
+    "sounds_unreadable": _(
+        "None of the %(sounds)d sounds can be read. The first: %(name)s (%(reason)s)."
+    ),
+    "sounds_silent": _("None of the %(sounds)d sounds can be heard: all of them are silent."),
+    "sounds_too_few": _(
+        "There are %(sounds)d different sounds; splitting takes at least %(needed)d. Add sounds "
+        "and upload them again."
+    ),
+    "sound_too_long": _(
+        "Sounds of %(seconds)s seconds are too long for a hop of %(hop)s ms: at most %(most)s "
+        "seconds are learned. Cut them shorter, or choose a longer hop."
+    ),
+    "mel_bands_too_many": _(
+        "In %(empty)d of the %(bands)d mel bands there is no frequency at all with a window of "
+        "%(window)s ms at %(rate)d Hz. Choose fewer bands or a longer window."
+    ),
+    "archive_list_missing": _(
+        "There is no list with a column %(column)s in the archive. Put a manifest.csv with the "
+        "columns file_name and %(column)s beside the files, or leave the label column empty."
+    ),
+    "archive_list_without_files": _(
+        "The list %(list)s has no column with the names of files. Its columns are: %(columns)s. "
         "Name one of them file_name."
     ),
-    "image_list_fits_nothing": _(
-        "None of the %(rows)d rows of %(list)s names an image of the archive; the first names "
+    "archive_list_fits_nothing": _(
+        "None of the %(rows)d rows of %(list)s names a file of the archive; the first names "
         "%(name)s. Names are paths as in the archive."
     ),
-    "image_list_contradicts": _(
+    "archive_list_contradicts": _(
         "%(list)s gives %(name)s two different labels, %(one)s and %(other)s. Keep one of the rows."
     ),
     # Remarks on a data set that can be used all the same.
@@ -679,6 +720,49 @@ MESSAGES: dict[str, str] = {
     ),
     "warning_files_ignored": _(
         "%(files)d files of the archive are no images and were passed over."
+    ),
+    "warning_sounds_unreadable": _(
+        "%(sounds)d sounds could not be read and were left out, the first of them %(name)s "
+        "(%(reason)s)."
+    ),
+    "warning_files_no_sounds": _(
+        "%(files)d files of the archive are no WAV files and were passed over."
+    ),
+    "warning_sounds_missing": _(
+        "%(rows)d rows of %(list)s name no sound of the archive, the first of them %(name)s."
+    ),
+    "warning_sound_duplicates": _(
+        "%(duplicates)d of %(sounds)d sounds (%(percent)d %%) are copies of others: as they are "
+        "learned, they sound the same."
+    ),
+    "warning_sounds_unlabelled": _(
+        "The sounds have no labels, and only sounds of classes can be learned. Put them into a "
+        "folder for each class, or a manifest.csv with the columns file_name and label beside "
+        "them."
+    ),
+    "warning_few_sounds": _(
+        "There are only %(sounds)d sounds to train on. What is made of so few is much like them, "
+        "or blurred: add sounds."
+    ),
+    "warning_sounds_silent": _("%(sounds)d silent sounds were left out."),
+    "warning_sounds_clipped": _(
+        "%(sounds)d sounds (%(percent)d %%) were recorded too loud: their peaks are cut off, which "
+        "is heard as distortion and will be learned."
+    ),
+    "warning_sounds_longer": _(
+        "%(sounds)d sounds (%(percent)d %%) are longer than %(seconds)s seconds, and their ends "
+        "were cut off. Set a greater length to keep them."
+    ),
+    "warning_sounds_shorter": _(
+        "%(sounds)d sounds (%(percent)d %%) are shorter than half of %(seconds)s seconds: most of "
+        "their picture is silence. Set a smaller length if that suits most sounds."
+    ),
+    "warning_sounds_rates": _(
+        "The sounds come at several sampling rates (%(rates)s Hz); all were brought to %(rate)d Hz."
+    ),
+    "warning_sounds_low_rate": _(
+        "%(sounds)d sounds were recorded at less than %(rate)d Hz: they have no high frequencies, "
+        "which a model takes for a mark of their class. Set a lower sampling rate if that matters."
     ),
     "warning_first_frames": _("Of %(images)d animated images only the first frame is used."),
     "warning_images_missing": _(

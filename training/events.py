@@ -10,11 +10,13 @@ resumes included), ``t`` (Unix time, seconds) and ``kind``.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,7 +36,9 @@ KINDS: dict[str, str] = {
     "metric": "step, values {name: number or null}",
     "sample": "step, prompt, text; of pictures also image (base64), type (image/png or image/jpeg) "
     "and set: samples while it trains; made, real, between, nearest, reconstructions for the "
-    "report",
+    "report; sounds: how many of its images can be heard, from the first, and "
+    "columns: how many stand in a line",
+    "sound": "step, place (which image of the row before it, from 0), sound (base64, a WAV file)",
     "weights": "copied, initialised, left_behind, parameters_copied, parameters_total, verified",
     "resources": "cpu_percent (of one core), rss_bytes, gpus [{index, memory_bytes, percent}]",
     "checkpoint": "step, path relative to DIR: a complete training state was saved",
@@ -102,6 +106,25 @@ class EventLog:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def tell_sample(events: EventLog, step: int, sample: Mapping[str, Any]) -> None:
+    """A sample; what can be heard of it follows, each an event of its own.
+
+    Whoever lists samples then reads no sound.
+
+    Args:
+        events: Where to.
+        step: Of the run.
+        sample: The event's fields; ``sounds``, if there are any, as bytes of WAV files.
+    """
+    fields = dict(sample)
+    sounds = fields.pop("sounds", None) or ()
+    if sounds:
+        fields["sounds"] = len(sounds)
+    events.emit("sample", step=step, **fields)
+    for place, one in enumerate(sounds):
+        events.emit("sound", step=step, place=place, sound=base64.b64encode(one).decode())
 
 
 def _repair(path: Path) -> int:

@@ -68,6 +68,11 @@ PROBLEMS: dict[str, str] = {
         "The batch of %(batch)s must divide into so many equal parts on each device, of two images "
         "or more."
     ),
+    "mel_bands_step": _("The bands of a sound are a multiple of %(step)s."),
+    "hop_too_long": _(
+        "The hop is half of the window at most, here %(most)s ms: what lies between two windows "
+        "cannot be heard again."
+    ),
     "image_px_step": _("Images are made at sizes that are multiples of %(step)s pixels."),
     "grey_or_colour": _("Images have one channel (grey) or three (RGB)."),
     "samples_too_often": _(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from django import forms
@@ -26,12 +26,13 @@ def field_of(model: type[BaseModel], name: str, **options: Any) -> forms.Field:
 
     Args:
         model: The spec's model.
-        name: Its field, of type int, float or str.
+        name: Its field, of type int, float or str, or such a number or None.
         options: Override what follows from the spec.
     """
     info = model.model_fields[name]
     attributes: dict[str, Any] = {}
-    kind = FIELDS[info.annotation]
+    # ``int | None``: a number that may be left empty.
+    kind = FIELDS[next((one for one in get_args(info.annotation)), info.annotation)]
     settings: dict[str, Any] = {}
     for rule in info.metadata:
         if isinstance(rule, Ge):

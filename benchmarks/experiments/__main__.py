@@ -21,6 +21,7 @@ EXPERIMENTS = {
     "rotated_mnist": "benchmarks.experiments.rotated_mnist",
     "two_views": "benchmarks.experiments.two_views",
     "conditional": "benchmarks.experiments.conditional",
+    "sounds": "benchmarks.experiments.sounds",
     "kills": "benchmarks.experiments.kills",
     "weight_copy": "benchmarks.experiments.weight_copy",
     "minilm": "benchmarks.experiments.minilm",

@@ -45,7 +45,7 @@ def test_images_of_a_class_are_made_and_the_model_carried_over(page: Page) -> No
     expect(page.locator("#model-image_px-error")).to_contain_text("64 or less")
     fill_run(page, **{"model.image_px": "28", "model.width": "4", "model.hidden": "16"})
     expect(page.locator("#model-image_px-error")).to_be_empty()
-    expect(page.locator("#summary")).to_contain_text("Images seen")
+    expect(page.locator("#summary")).to_contain_text("Examples seen")
     expect(page.locator("#judge option:checked")).to_contain_text("a small classifier")
     assert violations(page) == []
     page.set_viewport_size(PHONE)
@@ -57,15 +57,15 @@ def test_images_of_a_class_are_made_and_the_model_carried_over(page: Page) -> No
     # Rows came in while it worked, without a reload: three classes at three looks.
     expect(page.locator("#samples .picture-row img")).to_have_count(9)
     expect(page.locator("#samples h3").first).to_have_text("step 6")
-    expect(page.locator("#live")).to_contain_text("Distance from real images")
+    expect(page.locator("#live")).to_contain_text("Distance from real ones")
     ready(page)
     assert violations(page) == []
     page.set_viewport_size(PHONE)
     assert overflows(page) == []
     page.set_viewport_size(DESK)
     page.get_by_role("link", name="Full report").click()
-    beside = section(page, "Beside real images, and what needs no learning")
-    expect(beside).to_contain_text("the mean image of each class")
+    beside = section(page, "Beside real ones, and what needs no learning")
+    expect(beside).to_contain_text("the mean of each class")
     expect(beside).to_contain_text("It is not yet worth anything")
     expect(beside).to_contain_text("the distances are rough")
     made = section(page, "What it makes")

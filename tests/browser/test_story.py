@@ -102,7 +102,7 @@ def test_03_sample_data_is_one_click_away(page: Page) -> None:
     page.goto("/")
     page.get_by_role("button", name="Load the sample data").click()
     page.goto("/data/")
-    for name in ("Brown corpus", "Moby-Dick", "宋词 (Song lyrics)"):
+    for name in ("Brown corpus", "Moby-Dick", "宋词 (Song lyrics)", "Synthesised sounds"):
         expect(page.get_by_role("link", name=name)).to_be_visible()
     page.get_by_role("link", name="Moby-Dick").click()
     wait_state(page, "#version", "succeeded")

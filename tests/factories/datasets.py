@@ -12,6 +12,7 @@ from django.utils import timezone
 from tests.factories.accounts import Cast
 from tests.factories.jobs import make_job
 from tests.pictures import encoded, picture
+from tests.sounds import tone, wav
 from training.data.prepare_spec import PrepareSpec
 from webapp import storage
 from webapp.datasets import services
@@ -185,6 +186,77 @@ def make_images(cast: Cast, *, folder: Path, count: int = 6, **fields: Any) -> D
         "filename": "animals.zip",
     }
     return make_version(cast, **values | fields)
+
+
+def make_sounds(cast: Cast, *, folder: Path, count: int = 6, **fields: Any) -> DatasetVersion:
+    """Ready sounds of Alice's with two classes; each a picture and a WAV file in the store."""
+    content, rows = bytearray(), []
+    for number in range(count):
+        png, sound = encoded(picture(number, size=(32, 28))), wav(tone(200 + 50 * number))
+        rows.append(
+            {
+                "id": number,
+                "split": "train",
+                "name": f"{('high', 'low')[number % 2]}/<{number}>.wav",
+                "label": ("high", "low")[number % 2],
+                "height": 28,
+                "width": 32,
+                "offset": len(content),
+                "size": len(png),
+                "sound": {"offset": len(content) + len(png), "size": len(sound)},
+                "ms": 500,
+            }
+        )
+        content += png + sound
+    (folder / "train.zip").write_bytes(content)
+    classes = [{"name": name, "train": 40, "validation": 3, "test": 4} for name in ("high", "low")]
+    summary = {
+        "version": 3,
+        "kind": "sound",
+        "format": "sounds",
+        "list": "",
+        "sound": SOUND,
+        "labels": LABELS | {"field": "", "classes": classes},
+        "seed": 0,
+        "counts": {
+            "sounds": 94,
+            "bytes": 5000,
+            "unreadable": 1,
+            "ignored": 2,
+            "duplicates": 3,
+            "silent": 4,
+            "clipped": 5,
+            "shorter": 6,
+            "longer": 7,
+        },
+        "splits": {"train": {"sounds": 80}, "validation": {"sounds": 6}, "test": {"sounds": 8}},
+        "lengths_ms": [{"from": 256, "to": 512, "sounds": 94}],
+        "rates": {"44100": 90, "8000": 4},
+        "modes": {"16-bit, stereo": 94},
+        "unreadable": [{"name": "high/<broken>.wav", "reason": "no WAV file"}],
+        "warnings": [],
+        "sha256": "ef" * 32,
+    } | fields.pop("summary", {})
+    values = {
+        "name": "Noises",
+        "summary": summary,
+        "manifest": storage.store_folder(folder),
+        "preview": {"sounds": sorted(rows, key=lambda row: row["label"])},
+        "filename": "noises.zip",
+    }
+    return make_version(cast, **values | fields)
+
+
+#: Half a second at 8,000 Hz.
+SOUND: dict[str, Any] = {
+    "rate": 8000,
+    "window": 512,
+    "hop": 128,
+    "bands": 28,
+    "frames": 32,
+    "ceiling_db": 30.0,
+    "same_level": True,
+}
 
 
 def make_column(name: str, type: str, **fields: Any) -> dict[str, Any]:

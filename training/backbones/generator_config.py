@@ -1,6 +1,6 @@
 """What the models that make images share: their fields, and the tensors they are made of. Light.
 
-An image is made from the inside: a small map of ``sides()[0]`` pixels is doubled until it is as
+An image is made from the inside: a small map, the first of ``maps``, is doubled until it is as
 large as the image, and each doubling halves the channels. What looks at images goes the same way
 back. Kernels are [out, in, height, width], matrices [out, in].
 """
@@ -18,6 +18,8 @@ from training.settings import field_error
 
 #: Sides of the images that are made: below, there is little to see; above, minutes become days.
 LEAST_PX, MOST_PX, PX_STEP = 28, 64, 4
+#: Pictures of sounds may be so wide: a column is a moment.
+MOST_WIDTH_PX = 256
 #: The smallest map is at least so large.
 LEAST_SIDE = 7
 #: Most classes: each is sampled, shown and measured.
@@ -27,7 +29,7 @@ MOST_CLASSES: Final = 100
 class GeneratorConfig(BackboneConfig):
     """Shape of a model that makes an image of a class from numbers drawn at random."""
 
-    FUNCTION: ClassVar[tuple[str, ...]] = ("image_px",)
+    FUNCTION: ClassVar[tuple[str, ...]] = ("image_px", "width_px")
 
     image_px: int = Field(
         28,
@@ -37,6 +39,16 @@ class GeneratorConfig(BackboneConfig):
         description=_(
             "Side of the square images, a multiple of 4. Others are scaled to this shorter side, "
             "and their middle square is learned."
+        ),
+    )
+    width_px: int | None = Field(
+        None,
+        ge=LEAST_PX,
+        le=MOST_WIDTH_PX,
+        title=_("Image width (pixels)"),
+        description=_(
+            "Empty: images are square. The picture of a sound has its size in bands as its height "
+            "and a column for each moment; both follow from the data."
         ),
     )
     in_channels: int = Field(
@@ -71,10 +83,10 @@ class GeneratorConfig(BackboneConfig):
         description=_("Numbers that stand for a class."),
     )
 
-    @field_validator("image_px")
+    @field_validator("image_px", "width_px")
     @classmethod
-    def _steps(cls, px: int) -> int:
-        if px % PX_STEP:
+    def _steps(cls, px: int | None) -> int | None:
+        if px is not None and px % PX_STEP:
             raise field_error("image_px_step", "", step=PX_STEP)
         return px
 
@@ -86,21 +98,33 @@ class GeneratorConfig(BackboneConfig):
         return channels
 
     @property
-    def sides(self) -> list[int]:
-        """Of the maps, from the smallest to the image's own."""
-        found = [self.image_px]
-        while found[0] % 2 == 0 and found[0] // 2 >= LEAST_SIDE:
-            found.insert(0, found[0] // 2)
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return self.image_px, self.width_px or self.image_px
+
+    @property
+    def maps(self) -> list[tuple[int, int]]:
+        """Height and width of the maps, from the smallest to the image's own."""
+        found = [self.size]
+        while all(side % 2 == 0 and side // 2 >= LEAST_SIDE for side in found[0]):
+            height, width = found[0]
+            found.insert(0, (height // 2, width // 2))
         return found
+
+    @property
+    def inner(self) -> int:
+        """Pixels of the smallest map."""
+        height, width = self.maps[0]
+        return height * width
 
     @property
     def channels(self) -> list[int]:
         """Of the maps, in the same order."""
-        return [self.width << step for step in reversed(range(len(self.sides)))]
+        return [self.width << step for step in reversed(range(len(self.maps)))]
 
     @property
     def layers(self) -> int:
-        return len(self.sides)
+        return len(self.maps)
 
 
 def class_table(name: str, classes: int, width: int, std: float = 1.0) -> TensorSpec:

@@ -39,7 +39,7 @@ class GeneratorModel(NamedModel):
         self.add_tensors([*config.tensors(), *extra])
 
     def images(self, latents: Any, labels: Any) -> Any:
-        """Images in 0..1, float32 [batch, px, px, channels].
+        """Images in 0..1, float32 [batch, height, width, channels].
 
         Args:
             latents: float32 [batch, latent], standard normal.

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from training.data.archive import MemberRefused
+
 #: What is decoded; Pillow knows many more, and each is a parser of its own.
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 MOST_PIXELS = 100_000_000
@@ -26,8 +28,8 @@ _DAMAGE = (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError)
 Pixels = npt.NDArray[np.uint8]
 
 
-class ImageRefused(Exception):
-    """An image that cannot be used; the text says why, in a few words."""
+class ImageRefused(MemberRefused):
+    """An image that cannot be used."""
 
 
 @dataclass(frozen=True)

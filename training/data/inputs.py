@@ -157,6 +157,22 @@ class ImageInputs(Inputs):
         return model(seen, training=training)
 
 
+class WholeInputs(ImageInputs):
+    """Pictures of sounds: all of them are as large as the network sees them, and none is cut.
+
+    Args:
+        size: Their height and width.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__(size[0], 1, ((0.0,), (1.0,)))
+
+    def take(
+        self, examples: Labelled, rows: Rows, random: np.random.Generator | None = None
+    ) -> Arrays:
+        return (np.stack([examples.pixels(examples.rows[row]) for row in rows]),)
+
+
 def augmented(
     images: npt.NDArray[np.uint8], random: np.random.Generator, *, flip: bool
 ) -> npt.NDArray[np.uint8]:

@@ -34,7 +34,7 @@ class Labelled:
 
     Attributes:
         rows: Its lines, as prepared: ``id`` and, of texts, ``text``, and of pairs ``text_pair``; of
-            images, where they lie.
+            images and sounds, where they lie.
         labels: Class of each, an index into the data set's names, int64 [examples]; -1: none.
         content: The file that the examples' content is in.
     """
@@ -52,7 +52,7 @@ class Labelled:
         return [whole_text(row) for row in self.rows]
 
     def pixels(self, row: dict[str, Any]) -> npt.NDArray[np.uint8]:
-        """An image, uint8 [height, width, 1 or 3]."""
+        """An image, or the picture of a sound, uint8 [height, width, 1 or 3]."""
         from training.data.image_files import read_png
 
         with self.content.open("rb") as file:
@@ -69,12 +69,16 @@ def whole_text(row: Mapping[str, Any]) -> str:
     return f"{row['text']}\n{row['text_pair']}" if "text_pair" in row else str(row["text"])
 
 
-def read_about(dataset: Path) -> dict[str, Any]:
+def read_about(dataset: Path, *, sounds: bool = False) -> dict[str, Any]:
     """``dataset.json``.
+
+    Args:
+        dataset: The prepared data set.
+        sounds: Whether sounds are read too.
 
     Raises:
         TrainingError: ``dataset_without_labels``: it is no prepared data set at all;
-            ``dataset_is_table``: it is one that methods with labels do not read.
+            ``dataset_is_table``, ``dataset_is_sound``: it is one that is not read here.
     """
     try:
         about: dict[str, Any] = json.loads((dataset / "dataset.json").read_bytes())
@@ -82,6 +86,8 @@ def read_about(dataset: Path) -> dict[str, Any]:
         raise TrainingError("dataset_without_labels", field="data.path") from error
     if about.get("kind") == "table":
         raise TrainingError("dataset_is_table", field="data.path")
+    if about.get("kind") == "sound" and not sounds:
+        raise TrainingError("dataset_is_sound", field="data.path")
     return about
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from training.data.archive import kind_of
 from training.data.prepare_images import prepare_images
+from training.data.prepare_sounds import prepare_sounds
 from training.data.prepare_spec import PrepareSpec
 from training.data.prepare_tables import prepare_tables
 from training.data.prepare_texts import prepare_texts
@@ -25,6 +27,7 @@ DATASET_VERSION = 3
 PREPARE: dict[str, Callable[[PrepareSpec, Path, EventLog], dict[str, Any]]] = {
     "text": prepare_texts,
     "images": prepare_images,
+    "sounds": prepare_sounds,
     "table": prepare_tables,
 }
 
@@ -56,7 +59,7 @@ def run(spec: PrepareSpec, out: Path, events: EventLog) -> None:
 
 def _kind(spec: PrepareSpec) -> str:
     """What the upload holds, or is to hold: a key of :data:`PREPARE`."""
-    if spec.format in ("images", "table"):
+    if spec.format in ("images", "sounds", "table"):
         return spec.format
     if spec.format != "auto":
         return "text"
@@ -64,7 +67,7 @@ def _kind(spec: PrepareSpec) -> str:
     try:
         with path.open("rb") as file:
             if sniff(file.read(HEAD_BYTES)).is_zip:
-                return "images"
+                return kind_of(path)
     except FileNotFoundError as error:
         raise TrainingError("file_missing", field="path") from error
     if spec.targets or spec.columns:

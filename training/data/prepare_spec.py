@@ -10,6 +10,9 @@ from training.data.readers.tables import MOST_COLUMNS
 from training.errors import gettext_noop as _
 from training.settings import Settings, field_error
 
+#: Sounds are learned as pictures of so many frames at most, and bands in such steps.
+MOST_FRAMES, BAND_STEP = 256, 4
+
 #: What a table's column holds.
 Type = Literal["number", "category", "ignored"]
 
@@ -21,7 +24,7 @@ class PrepareSpec(Settings):
     path: str
     #: The name the file had; only its suffix is looked at, and only as a hint.
     filename: str = ""
-    format: Literal["auto", "text", "jsonl", "csv", "parquet", "images", "table"] = Field(
+    format: Literal["auto", "text", "jsonl", "csv", "parquet", "images", "sounds", "table"] = Field(
         "auto", title=_("Format"), description=_("Auto looks at the name and the content.")
     )
     text_field: str = Field(
@@ -45,7 +48,7 @@ class PrepareSpec(Settings):
         title=_("Label column"),
         description=_(
             "Column or key that holds each example's class. Empty: texts have no labels; images "
-            "have those of the list that comes with them, or of their folders."
+            "and sounds have those of the list that comes with them, or of their folders."
         ),
     )
     leave_out_rare: bool = Field(
@@ -56,7 +59,9 @@ class PrepareSpec(Settings):
     folders_are_classes: bool = Field(
         True,
         title=_("Folders are classes"),
-        description=_("Images without a list of labels have their folder's name as their class."),
+        description=_(
+            "Images and sounds without a list of labels have their folder's name as their class."
+        ),
     )
     targets: list[str] = Field(
         default_factory=list,
@@ -88,6 +93,57 @@ class PrepareSpec(Settings):
         title=_("Longest side (pixels)"),
         description=_("Larger images are made smaller, in proportion; smaller ones stay."),
     )
+    sound_rate: int | None = Field(
+        None,
+        ge=4000,
+        le=48_000,
+        title=_("Sampling rate (Hz)"),
+        description=_(
+            "Sounds are resampled to it, and hold frequencies up to half of it. Empty: the most "
+            "frequent one of the files, at most 16,000."
+        ),
+    )
+    sound_seconds: float | None = Field(
+        None,
+        ge=0.1,
+        le=30,
+        title=_("Length (seconds)"),
+        description=_(
+            "Longer sounds are cut at their end, shorter ones filled up with silence. Empty: what "
+            "nearly all of them need, at most about two seconds."
+        ),
+    )
+    mel_bands: int = Field(
+        64,
+        ge=28,
+        le=64,
+        title=_("Mel bands"),
+        description=_(
+            "Bands of frequencies that a sound's picture has, one above the other; a multiple of 4."
+        ),
+    )
+    window_ms: float = Field(
+        64,
+        ge=8,
+        le=256,
+        title=_("Window (ms)"),
+        description=_("Longer: pitches are told apart better, moments worse."),
+    )
+    hop_ms: float = Field(
+        16,
+        ge=2,
+        le=128,
+        title=_("Hop (ms)"),
+        description=_(
+            "From one column of the picture to the next; half of the window at most. Longer: "
+            "longer sounds fit into a model."
+        ),
+    )
+    same_level: bool = Field(
+        True,
+        title=_("Same level"),
+        description=_("Every sound is made as loud as the others, by its loudest moment."),
+    )
     validation_percent: float = Field(
         5,
         gt=0,
@@ -113,4 +169,8 @@ class PrepareSpec(Settings):
     def _consistent(self) -> PrepareSpec:
         if self.validation_percent + self.test_percent >= 100:
             raise field_error("nothing_left_to_train", "test_percent")
+        if self.mel_bands % BAND_STEP:
+            raise field_error("mel_bands_step", "mel_bands", step=BAND_STEP)
+        if 2 * self.hop_ms > self.window_ms:
+            raise field_error("hop_too_long", "hop_ms", most=f"{self.window_ms / 2:g}")
         return self

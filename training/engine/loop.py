@@ -22,7 +22,7 @@ from training.engine.phases import Phase, phase_at
 from training.engine.schedule import learning_rate
 from training.engine.scoring import Scorer
 from training.errors import TrainingError
-from training.events import EventLog
+from training.events import EventLog, tell_sample
 from training.faults import fault_point
 from training.methods.contract import LoopSpec, Task
 from training.sums import sum_in_order
@@ -299,7 +299,7 @@ class Loop:
 
     def _samples(self) -> None:
         for sample in self.task.samples():
-            self.events.emit("sample", step=self.position.step, **sample)
+            tell_sample(self.events, self.position.step, sample)
 
     # --- telling and keeping -----------------------------------------------------------------
 

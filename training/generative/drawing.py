@@ -1,4 +1,4 @@
-"""``python -m training draw``: images of classes from a checkpoint, as files and as one picture."""
+"""``python -m training draw``: images or sounds of classes from a checkpoint, as files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ MADE = 100
 
 def run(spec: DrawSpec, out: Path, events: EventLog) -> dict[str, Any]:
     """Write ``images/CLASS-NUMBER.png`` (a class's place among the card's), ``grid.png``, a row or
-    more for each class, and ``report.json``, which says what is what.
+    more for each class, and ``report.json``, which says what is what; of a model of sounds also
+    ``sounds/CLASS-NUMBER.wav``, what the picture of that name sounds like.
 
     Images of the same number are of the same random numbers, whatever the class.
 
@@ -40,6 +41,8 @@ def run(spec: DrawSpec, out: Path, events: EventLog) -> dict[str, Any]:
     from training.durable import write_json
     from training.generative.loaded import known_classes
     from training.generative.pictures import as_pixels, png, write_rows
+    from training.generative.sounds import wavs
+    from training.sound.mel import shape_of
     from training.weights.checkpoint import read_checkpoint
     from training.weights.initial import generator
 
@@ -62,29 +65,35 @@ def run(spec: DrawSpec, out: Path, events: EventLog) -> dict[str, Any]:
 
     model = model_class(config.architecture)(config)
     model.load_named(checkpoint.tensors())
-    folder = out / "images"
-    folder.mkdir(exist_ok=True)
+    sound = shape_of(checkpoint.card["sound"]) if "sound" in checkpoint.card else None
+    for kind in ("images", *(["sounds"] if sound else [])):
+        (out / kind).mkdir(exist_ok=True)
     rows, told = [], []
     for number, name in enumerate(chosen):
         events.emit("phase", name="drawing", fraction=round(number / len(chosen), 3), detail=name)
         labels = np.full(count, known.index(name), np.int32)
         parts = [slice(start, start + MADE) for start in range(0, count, MADE)]
-        images = np.concatenate(
-            [as_pixels(np.array(model.images(latents[part], labels[part]))) for part in parts]
+        made = np.concatenate(
+            [np.array(model.images(latents[part], labels[part])) for part in parts]
         )
-        for place, image in enumerate(images):
-            file = folder / f"{labels[0]:03d}-{place:04d}.png"
-            file.write_bytes(png(image))
-        files = [f"images/{labels[0]:03d}-{place:04d}.png" for place in range(count)]
-        told.append({"class": name, "files": files})
+        images = as_pixels(made)
+        names = [f"{labels[0]:03d}-{place:04d}" for place in range(count)]
+        files = {"files": [f"images/{one}.png" for one in names]}
+        for file, image in zip(files["files"], images, strict=True):
+            (out / file).write_bytes(png(image))
+        if sound is not None:
+            files["sounds"] = [f"sounds/{one}.wav" for one in names]
+            for file, content in zip(files["sounds"], wavs(made, sound), strict=True):
+                (out / file).write_bytes(content)
+        told.append({"class": name, **files})
         rows.append(images)
     write_rows(out / "grid.png", rows, spec.columns)
-    made = {
+    report = {
         "version": 1,
         "method": "draw",
         "checkpoint": checkpoint.weights_sha256,
         "seed": spec.seed,
         "images": told,
     }
-    write_json(out / "report.json", made, point="report")
+    write_json(out / "report.json", report, point="report")
     return {"report": "report.json", "result": "grid.png"}

@@ -76,7 +76,7 @@ class Judge(ABC):
         """In a graph: features [batch, width], and the data's class of each, int64 [batch].
 
         Args:
-            images: float32 [batch, px, px, channels] in 0..1.
+            images: float32 [batch, height, width, channels] in 0..1.
         """
 
     def look(self, images: Images) -> tuple[Features, Classes]:
@@ -109,12 +109,12 @@ class JudgeConfig(GeneratorConfig):
 
     def tensors(self) -> list[TensorSpec]:
         found, before = [], self.in_channels
-        for step in range(len(self.sides) - 1):
+        for step in range(len(self.maps) - 1):
             channels = CHANNELS << step
             gain = _glorot(9 * before, 9 * channels)
             found += kernel(f"map.{step}", f"map.{step}", channels, before, 3, gain)
             before = channels
-        inner = self.sides[0] ** 2 * before
+        inner = self.inner * before
         found += dense("features", "features", WIDTH, inner, _glorot(inner, WIDTH))
         gain = _glorot(WIDTH, self.num_classes)
         return found + dense("head", "head", self.num_classes, WIDTH, gain)
@@ -135,7 +135,7 @@ class JudgeNetwork(GeneratorModel):
     def call(self, images: Any) -> tuple[Any, Any]:
         """Features float32 [batch, :data:`WIDTH`], logits float32 [batch, classes]."""
         x = images
-        for step in range(len(self.config.sides) - 1):
+        for step in range(len(self.config.maps) - 1):
             x = tf.nn.max_pool2d(tf.nn.relu(self.convolve(x, f"map.{step}")), 2, 2, "VALID")
         x = tf.reshape(x, [-1, int(np.prod(x.shape[1:]))])
         features = tf.nn.relu(self.dense(x, "features"))
@@ -151,7 +151,10 @@ class TrainedJudge(Judge):
     def __init__(self, config: GeneratorConfig, classes: int) -> None:
         super().__init__()
         shape = JudgeConfig(
-            image_px=config.image_px, in_channels=config.in_channels, num_classes=classes
+            image_px=config.image_px,
+            width_px=config.width_px,
+            in_channels=config.in_channels,
+            num_classes=classes,
         )
         self.network = JudgeNetwork(shape)
         self.network.load_named(initial_tensors(shape.tensors(), SEED))

@@ -10,12 +10,13 @@ import numpy as np
 
 from training.backbones.generator_config import MOST_CLASSES, GeneratorConfig
 from training.backbones.registry import BACKBONES
-from training.data.inputs import ImageInputs
+from training.data.inputs import ImageInputs, WholeInputs
 from training.data.labelled import Labelled, class_names, labelled_split, read_about
 from training.data.pixels import NORMALISATIONS
 from training.errors import TrainingError
 from training.events import EventLog
-from training.generative.settings import GenerativeSpec, rows_of, with_rows
+from training.generative.settings import GenerativeSpec, for_sounds, rows_of, with_rows
+from training.sound.mel import SoundShape, shape_of
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 
 SPLITS = ("train", "validation", "test")
@@ -41,7 +42,8 @@ class LoadedClasses:
         rows: The classes of the model's rows: the source's, then those that it lacks.
         row_of: Class of the data → row of the model, int32 [classes].
         splits: Those that there are, by name; labels are the data's classes.
-        inputs: Images as the model has them.
+        inputs: Images, or pictures of sounds, as the model has them.
+        sound: How sounds are pictured; None: the data are images.
         cache: Where something may be kept.
     """
 
@@ -57,8 +59,8 @@ class LoadedClasses:
         self.spec, self._task = spec, task
         self.cache = None if out is None else out / "cache"
         dataset = Path(spec.data.path)
-        about = read_about(dataset)
-        if about["kind"] != "image":
+        about = read_about(dataset, sounds=True)
+        if about["kind"] not in ("image", "sound"):
             raise TrainingError("method_needs_labelled_images", field="data.path")
         self.names = class_names(about)
         require_classes(len(self.names))
@@ -68,6 +70,8 @@ class LoadedClasses:
             require_architecture(self.source.config.architecture, architecture)
             base = base or self.source.config
         assert isinstance(base, GeneratorConfig)
+        self.sound = shape_of(about["sound"]) if about["kind"] == "sound" else None
+        base = self._sized(base)
         self.rows = rows_of(known_classes(self.source), self.names)
         require_classes(len(self.rows))
         self.config = with_rows(base, len(self.rows))
@@ -81,10 +85,30 @@ class LoadedClasses:
                 raise TrainingError("split_missing", field="data.path", split=split)
         if "train" in self.splits:
             require_images(self.splits["train"].labels, self.names)
+        self.inputs = self._inputs()
+
+    def _sized(self, config: GeneratorConfig) -> GeneratorConfig:
+        """The model at the size of the sounds; a source keeps its own, which must be theirs.
+
+        Raises:
+            TrainingError: ``generate_square``, ``sound_other_size``, ``sound_other_shape``.
+        """
+        if self.sound is None:
+            if config.width_px not in (None, config.image_px):
+                raise TrainingError("generate_square", field="model.width_px")
+            return config
+        found = for_sounds(config, self.sound.as_dict())
+        if self.source is not None:
+            require_same_sound(self.source, found, self.sound)
+        return found
+
+    def _inputs(self) -> ImageInputs:
+        if self.sound is not None:
+            return WholeInputs(self.config.size)
         channels = self.config.in_channels
         grey, ones = NORMALISATIONS["unit"]
         statistics = grey[:channels], ones[:channels]
-        self.inputs = ImageInputs(self.config.image_px, channels, statistics)
+        return ImageInputs(self.config.image_px, channels, statistics)
 
     @property
     def width(self) -> int:
@@ -115,6 +139,34 @@ def known_classes(source: Checkpoint | None) -> list[str]:
     if not isinstance(found, list) or len(found) != count:
         raise TrainingError("checkpoint_without_classes", field="source.checkpoint")
     return [str(name) for name in found]
+
+
+def require_same_sound(source: Checkpoint, config: GeneratorConfig, sound: SoundShape) -> None:
+    """Refuse a source whose pictures are of another size, or of other sounds.
+
+    Args:
+        source: It.
+        config: The model at the size of the data's pictures.
+        sound: How the data's sounds are pictured.
+
+    Raises:
+        TrainingError: ``sound_other_size``, ``sound_other_shape``.
+    """
+    known = source.config
+    assert isinstance(known, GeneratorConfig)
+    if (known.size, known.in_channels) != (config.size, 1):
+        raise TrainingError(
+            "sound_other_size",
+            field="source.checkpoint",
+            known="{} × {}".format(*known.size),
+            found="{} × {}".format(*config.size),
+        )
+    if "sound" in source.card:
+        theirs = shape_of(source.card["sound"])
+        if (theirs.rate, theirs.window, theirs.hop) != (sound.rate, sound.window, sound.hop):
+            raise TrainingError(
+                "sound_other_shape", field="source.checkpoint", known=theirs.rate, found=sound.rate
+            )
 
 
 def require_architecture(found: str, wanted: str) -> None:

@@ -37,7 +37,7 @@ def bernoulli(images: Any, logits: Any) -> Any:
     −Σ [ x log s + (1 − x) log(1 − s) ], s the sigmoid of the logit
 
     Args:
-        images: float32 [batch, px, px, channels] in 0..1.
+        images: float32 [batch, height, width, channels] in 0..1.
         logits: The same shape.
     """
     each = tf.nn.sigmoid_cross_entropy_with_logits(labels=images, logits=logits)
@@ -50,7 +50,7 @@ def gaussian(images: Any, logits: Any, log_deviation: Any) -> Any:
     Σ [ ½ ((x − s) / σ)² + log σ + ½ log 2π ], s the sigmoid of the logit
 
     Args:
-        images: float32 [batch, px, px, channels] in 0..1.
+        images: float32 [batch, height, width, channels] in 0..1.
         logits: The same shape.
         log_deviation: log σ, float32 scalar.
     """

@@ -94,7 +94,7 @@ def nearest(images: Images, known: Images, count: int = 1) -> tuple[Labels, npt.
     """The known images nearest to each, by the root mean square of the pixels' differences.
 
     Args:
-        images: [images, px, px, channels].
+        images: [images, height, width, channels].
         known: The same of others.
         count: How many of each.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
+from training.backbones.generator_config import GeneratorConfig
+from training.data.labelled import read_about
 from training.estimate import Estimate
 from training.evaluation.transfer_gain import LOSS, Measure
 from training.generative.loaded import LoadedClasses
-from training.generative.settings import GenerativeSpec, scratch_twin
+from training.generative.settings import GenerativeSpec, for_sounds, scratch_twin
 from training.methods.contract import LoopMethod
 
 #: Of two generators the one whose images lie nearer to real ones; another seed changes as much.
@@ -27,7 +30,7 @@ def generative_method(
     estimate: Callable[..., Estimate],
     judged: Measure = LOSS,
 ) -> LoopMethod:
-    """The entry of a method that makes images of classes.
+    """The entry of a method that makes images or sounds of classes.
 
     Args:
         name: As in the spec.
@@ -44,7 +47,7 @@ def generative_method(
         family="task_related",
         title=title,
         summary=summary,
-        data=("labelled_image",),
+        data=("labelled_image", "labelled_sound"),
         backbones=(architecture,),
         settings=settings,
         example={"data": {"path": "DATASET"}, "model": {"architecture": architecture}},
@@ -54,4 +57,13 @@ def generative_method(
         twin=scratch_twin,
         estimate=estimate,
         judged=judged,
+        model_of_data=_model_of_data,
     )
+
+
+def _model_of_data(spec: GenerativeSpec) -> GeneratorConfig | None:
+    """The spec's model at the size of the data's sounds; None: the source says it."""
+    dataset = Path(spec.data.path)
+    if spec.model is None or not (dataset / "dataset.json").is_file():
+        return cast(GeneratorConfig | None, spec.model)
+    return for_sounds(spec.model, read_about(dataset, sounds=True).get("sound"))

@@ -21,7 +21,7 @@ JPEG_QUALITY = 90
 
 
 def as_pixels(images: npt.NDArray[np.floating[Any]]) -> Pixels:
-    """float [images, px, px, channels] in 0..1 → uint8 in 0..255."""
+    """float [images, height, width, channels] in 0..1 → uint8 in 0..255."""
     return np.asarray(np.rint(np.clip(images, 0, 1) * 255), np.uint8)
 
 
@@ -29,20 +29,20 @@ def in_rows(images: Pixels, columns: int) -> Pixels:
     """Images side by side, so many in a row.
 
     Args:
-        images: uint8 [images, px, px, channels].
+        images: uint8 [images, height, width, channels].
         columns: Of the picture.
 
     Returns:
         uint8 [height, width, channels].
     """
-    count, px = len(images), images.shape[1]
+    count, height, width = images.shape[:3]
     lines = -(-count // columns)
-    size = (lines * (px + GAP_PX) - GAP_PX, columns * (px + GAP_PX) - GAP_PX)
+    size = (lines * (height + GAP_PX) - GAP_PX, columns * (width + GAP_PX) - GAP_PX)
     found = np.full([*size, images.shape[-1]], GAP_GREY, np.uint8)
     for place, image in enumerate(images):
         line, column = divmod(place, columns)
-        top, left = line * (px + GAP_PX), column * (px + GAP_PX)
-        found[top : top + px, left : left + px] = image
+        top, left = line * (height + GAP_PX), column * (width + GAP_PX)
+        found[top : top + height, left : left + width] = image
     return found
 
 

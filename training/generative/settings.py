@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -106,7 +107,8 @@ class GenerativeSpec(Settings, ABC):
     method: str
     seed: Seed = 0
     data: DataSpec
-    #: With a source and no model, the source's own is used. Its classes are the data's.
+    #: With a source and no model, the source's own is used. Its classes are the data's, and of
+    #: sounds its size.
     model: Any = None
     objective: Any
     source: SourceSpec | None = None
@@ -132,6 +134,19 @@ def with_rows(config: GeneratorConfig, classes: int) -> GeneratorConfig:
         ValueError: More than it can have.
     """
     return type(config).model_validate(config.model_dump() | {"num_classes": classes})
+
+
+def for_sounds(config: GeneratorConfig, sound: Mapping[str, Any] | None) -> GeneratorConfig:
+    """The same model for the pictures of a data set's sounds; of images as it is.
+
+    Args:
+        config: The model.
+        sound: ``sound`` of ``dataset.json``; None: the data are images.
+    """
+    if sound is None:
+        return config
+    size = {"image_px": sound["bands"], "width_px": sound["frames"], "in_channels": 1}
+    return type(config).model_validate(config.model_dump() | size)
 
 
 def rows_of(known: list[str], names: list[str]) -> list[str]:

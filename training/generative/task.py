@@ -18,7 +18,7 @@ import tensorflow as tf
 from training.backbones.generator_model import GeneratorModel
 from training.data.order import rows_of_batch
 from training.engine.phases import one_phase
-from training.events import EventLog
+from training.events import EventLog, tell_sample
 from training.generative.judge import LOOKED_AT, Judge, judge_of
 from training.generative.loaded import LoadedClasses
 from training.generative.measures import (
@@ -37,6 +37,7 @@ from training.generative.measures import (
 )
 from training.generative.pictures import Pixels, as_event, as_pixels, in_rows, write_rows
 from training.generative.settings import MOST_SHOWN
+from training.generative.sounds import heard_of, wavs
 from training.methods.contract import Batch
 from training.methods.examples_task import ExamplesTask
 from training.report import describe_dataset
@@ -129,7 +130,7 @@ class GenerativeTask(ExamplesTask):
         )
 
     def real(self, split: str, places: Any = None) -> Images:
-        """Images of a split in 0..1, float32 [images, px, px, channels]."""
+        """Images of a split in 0..1, float32 [images, height, width, channels]."""
         examples = self.loaded.splits[split]
         rows = np.arange(len(examples)) if places is None else places
         return np.asarray(self.loaded.inputs.take(examples, rows)[0] / np.float32(255))
@@ -174,7 +175,8 @@ class GenerativeTask(ExamplesTask):
     def _most(self, factor: int = REPORT_FACTOR) -> int:
         """Images that the report holds, so many times those of a look if they are small."""
         images, config = self.spec.evaluation.images, self.loaded.config
-        values = config.image_px**2 * config.in_channels
+        height, width = config.size
+        values = height * width * config.in_channels
         return min(images * factor, max(images, MOST_VALUES // values))
 
     def _judged(self, split: str, most: int) -> dict[str, float]:
@@ -208,15 +210,25 @@ class GenerativeTask(ExamplesTask):
         """The data's classes that pictures show."""
         return list(range(min(MOST_SHOWN, len(self.loaded.names))))
 
-    def samples(self) -> Iterator[dict[str, str]]:
+    def samples(self) -> Iterator[dict[str, Any]]:
         """A picture of each class: several samples, of the same latents at every look."""
-        count = self.spec.evaluation.samples
-        for name, images in self._grid().items():
-            yield self._told("samples", name, images, count)
+        count, evaluation = self.spec.evaluation.samples, self.spec.evaluation
+        looks = self.spec.training.steps // evaluation.sample_every + 2
+        heard = heard_of(self.loaded.sound, count, looks * len(self.shown))
+        rows = self._grid().items()
+        # All of them before the first is told: a page that looks on has a look as a whole.
+        yield from [self._told("samples", name, images, count, heard) for name, images in rows]
 
-    def _told(self, kind: str, name: str, images: Pixels, columns: int) -> dict[str, str]:
-        picture = as_event(in_rows(images, columns))
-        return {"prompt": name, "text": "", "set": kind, **picture}
+    def _told(
+        self, kind: str, name: str, images: Pixels, columns: int, heard: int | None = None
+    ) -> dict[str, Any]:
+        """A row as an event has it, with what so many of its images sound like; None: all."""
+        found: dict[str, Any] = {"prompt": name, "text": "", "set": kind}
+        found |= as_event(in_rows(images, columns))
+        if self.loaded.sound is not None:
+            found["columns"] = columns
+            found["sounds"] = wavs(images[:heard] / np.float32(255), self.loaded.sound)
+        return found
 
     def _grid(self) -> dict[str, Pixels]:
         count = self.spec.evaluation.samples
@@ -268,6 +280,8 @@ class GenerativeTask(ExamplesTask):
             ],
             "copying": copying(images, self.real(split, places), known),
         }
+        if loaded.sound is not None:
+            found["generated"]["sound"] = loaded.sound.as_dict()
         self._show(events, known)
         return found
 
@@ -289,7 +303,7 @@ class GenerativeTask(ExamplesTask):
         }
         for kind, of_classes in pictures.items():
             for name, (images, columns) in of_classes.items():
-                events.emit("sample", step=step, **self._told(kind, name, images, columns))
+                tell_sample(events, step, self._told(kind, name, images, columns))
 
     def held_out(self, one: int, count: int) -> Images:
         """Images of a class that training never saw, at most so many."""
@@ -323,6 +337,7 @@ class GenerativeTask(ExamplesTask):
             "parents": [source.weights_sha256] if source else [],
             "data": describe_dataset(Path(self.spec.data.path)),
             "classes": loaded.rows,
+            **({} if loaded.sound is None else {"sound": loaded.sound.as_dict()}),
             **about,
         }
         rows, columns = list(self._grid().values()), self.spec.evaluation.samples

@@ -139,9 +139,10 @@ class Task(ABC):
         """Further scores of a split for the report, beside those that are sums over batches."""
         return {}
 
-    def samples(self) -> Iterator[dict[str, str]]:
+    def samples(self) -> Iterator[dict[str, Any]]:
         """What the model makes at the moment, for people: ``{prompt, text}``; of pictures also
-        ``image``, ``type`` and ``set``, as in the event ``sample``."""
+        ``image``, ``type`` and ``set``, as in the event ``sample``; ``sounds``: what is to be heard
+        of them, see :func:`training.events.tell_sample`."""
         yield from ()
 
     @abstractmethod
@@ -232,8 +233,8 @@ class LoopMethod(Method):
         any_kind: Those of :attr:`checkpoints` that may be of an architecture it does not train.
         single: A spec → the same run without what it learns beside its main task; None where there
             is nothing of the kind. The twin of a run without a source.
-        model_of_data: A spec → the configuration of its model, where the data decide that; None:
-            the spec or its source says it.
+        model_of_data: A spec → the configuration of its model, where the data decide that or some
+            of it; None: the spec or its source says it.
     """
 
     load: Callable[..., Loaded]
@@ -242,7 +243,7 @@ class LoopMethod(Method):
     judged: Measure = LOSS
     any_kind: frozenset[str] = frozenset()
     single: Callable[[Any], Any | None] = lambda _spec: None
-    model_of_data: Callable[[Any], BackboneConfig] | None = None
+    model_of_data: Callable[[Any], BackboneConfig | None] | None = None
 
 
 @dataclass(frozen=True)

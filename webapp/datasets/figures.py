@@ -36,9 +36,11 @@ SPLIT_NAMES: dict[str, Any] = {
 
 
 #: Kind of data → what its examples are called in its summary.
-COUNTED = {"text": "documents", "image": "images", "table": "rows"}
+COUNTED = {"text": "documents", "image": "images", "sound": "sounds", "table": "rows"}
 #: Kind of data → the histogram of its examples' sizes; rows of a table have none.
-HISTOGRAMS = {"text": "lengths", "image": "sides"}
+HISTOGRAMS = {"text": "lengths", "image": "sides", "sound": "lengths_ms"}
+#: Format that was asked for → kind of data, where nothing could be read.
+ASKED = {"images": "image", "sounds": "sound", "table": "table"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Split:
-    """A split; ``tokens`` is None for images and tables. The share is of tokens, or of examples."""
+    """A split; ``tokens`` is None for all but texts. The share is of tokens, or of examples."""
 
     name: str
     label: Any
@@ -95,7 +97,8 @@ class Progress:
 
 
 def bars(version: DatasetVersion) -> list[Bar]:
-    """The histogram: tokens a document, or the longer side of an image in pixels."""
+    """The histogram: tokens a document, the longer side of an image in pixels, or milliseconds of a
+    sound."""
     if version.kind not in HISTOGRAMS:
         return []
     histogram, counted = HISTOGRAMS[version.kind], COUNTED[version.kind]
@@ -166,6 +169,18 @@ def classes(version: DatasetVersion) -> list[Class]:
     ]
 
 
+def sound(version: DatasetVersion) -> dict[str, Any]:
+    """How long its sounds are learned, the windows of their pictures, and the rates that they came
+    at, for its page."""
+    about = version.summary["sound"]
+    return {
+        "sound_rates": f"{', '.join(version.summary['rates'])} Hz",
+        "sound_seconds": about["frames"] * about["hop"] / about["rate"],
+        "sound_window_ms": 1000 * about["window"] / about["rate"],
+        "sound_hop_ms": 1000 * about["hop"] / about["rate"],
+    }
+
+
 def _splits_of(version: DatasetVersion) -> list[str]:
     return list(version.summary.get("splits") or {})
 
@@ -199,8 +214,9 @@ def settings_used(version: DatasetVersion) -> list[tuple[Any, Any]]:
     kind = version.kind
     if not version.summary:
         # Nothing could be read: what was asked for says what it was taken for.
-        kind = {"images": "image", "table": "table"}.get(version.job.spec.get("format", ""), kind)
-    left_out = {name for other, names in KIND_SETTINGS.items() if other != kind for name in names}
+        kind = ASKED.get(version.job.spec.get("format", ""), kind)
+    own = set(KIND_SETTINGS.get(kind, ()))
+    left_out = {name for names in KIND_SETTINGS.values() for name in names} - own
     if kind == "table" and not version.job.spec.get("label_field"):
         left_out.add("label_field")
     rows: list[tuple[Any, Any]] = []

@@ -23,6 +23,15 @@ from webapp.spec_fields import field_of, show_problems, told
 KIND_SETTINGS = {
     "text": ("text_field", "pair_field"),
     "image": ("folders_are_classes", "longest_px"),
+    "sound": (
+        "folders_are_classes",
+        "sound_rate",
+        "sound_seconds",
+        "mel_bands",
+        "window_ms",
+        "hop_ms",
+        "same_level",
+    ),
     "table": ("targets", "columns", "leave_out_unlabelled"),
 }
 SETTINGS = (
@@ -30,6 +39,7 @@ SETTINGS = (
     *KIND_SETTINGS["text"],
     "label_field",
     *KIND_SETTINGS["image"],
+    *KIND_SETTINGS["sound"][1:],
     *KIND_SETTINGS["table"],
     "leave_out_rare",
     "validation_percent",
@@ -46,8 +56,12 @@ FORMATS: dict[str, Any] = {
     "csv": _("CSV: a header, then a document a row"),
     "parquet": _("Parquet: a document a row"),
     "images": _("images: a ZIP of folders, or of images and a list"),
+    "sounds": _("sounds: a ZIP of WAV files in folders, or with a list"),
     "table": _("table: CSV, JSON Lines or Parquet with a value a cell"),
 }
+
+#: Formats that come in a ZIP.
+ARCHIVES = ("images", "sounds")
 
 #: What spreadsheet programs save: ZIP archives by content, told apart by name to say what to do.
 WORKBOOKS = (".xlsx", ".xlsm", ".ods")
@@ -82,6 +96,12 @@ class SettingsForm(forms.Form):
         required=False, **told(PrepareSpec, "folders_are_classes")
     )
     longest_px = field_of(PrepareSpec, "longest_px", required=False)
+    sound_rate = field_of(PrepareSpec, "sound_rate", required=False)
+    sound_seconds = field_of(PrepareSpec, "sound_seconds", required=False)
+    mel_bands = field_of(PrepareSpec, "mel_bands", required=False)
+    window_ms = field_of(PrepareSpec, "window_ms", required=False)
+    hop_ms = field_of(PrepareSpec, "hop_ms", required=False)
+    same_level = forms.BooleanField(required=False, **told(PrepareSpec, "same_level"))
     targets = NamesField(**told(PrepareSpec, "targets"))
     columns = TypesField(**told(PrepareSpec, "columns"))
     leave_out_unlabelled = forms.BooleanField(
@@ -144,8 +164,8 @@ class FileForm(SettingsForm):
             return data
         content = uploads.look(self.arrived)
         format = data.get("format")
-        if format == "images" and not content.is_zip:
-            self.add_error("file", sentence("images_need_zip", {}))
+        if format in ARCHIVES and not content.is_zip:
+            self.add_error("file", sentence(f"{format}_need_zip", {}))
         elif format == "parquet" and not content.is_parquet:
             self.add_error("file", sentence("parquet_needed", {}))
         elif not content.is_text and not _is_read(content, format, self.arrived.filename):
@@ -174,12 +194,12 @@ class FileForm(SettingsForm):
 def _is_read(content: Content, format: str | None, filename: str) -> bool:
     """Whether a file that is no text is one of the others that are read.
 
-    Word's, Excel's and many other files are ZIP archives too: unless images are asked for, the name
-    must say that it is meant as one.
+    Word's, Excel's and many other files are ZIP archives too: unless images or sounds are asked
+    for, the name must say that it is meant as one.
     """
     if content.is_zip:
         named = filename.lower().endswith(".zip")
-        return format == "images" or (format == "auto" and named)
+        return format in ARCHIVES or (format == "auto" and named)
     return content.is_parquet and format in ("auto", "parquet", "table")
 
 

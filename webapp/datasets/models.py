@@ -77,7 +77,7 @@ class DatasetVersion(TeamOwned):
 
     @property
     def kind(self) -> str:
-        """What it holds, ``text``, ``image`` or ``table``; known once the job succeeded."""
+        """What it holds, a key of ``figures.COUNTED``; known once the job succeeded."""
         return str(self.summary.get("kind", "text"))
 
     @property

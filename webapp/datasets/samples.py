@@ -1,4 +1,4 @@
-"""The sample corpora that come with the portal (see ``samples/README.md``)."""
+"""The sample data sets that come with the portal (see ``samples/README.md``)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.conf import settings
 
 @dataclass(frozen=True)
 class Sample:
-    """One corpus: its file below ``samples/`` and what its dataset's page says of it."""
+    """One data set: its file below ``samples/`` and what its dataset's page says of it."""
 
     filename: str
     name: str
@@ -45,5 +45,13 @@ SAMPLES = (
         "Lyric poems (ci) of the Song dynasty in simplified characters, each begun by a line "
         "with its tune and poet.",
         "From npm chinese-poetry 2.0.1, MIT, © 2016 JackeyGao.",
+    ),
+    Sample(
+        "sounds.zip",
+        "Synthesised sounds",
+        "300 sounds of a second each, of six kinds: bell, drum, plucked string, sawtooth, sine and "
+        "square wave. To listen to, and to make more like them.",
+        "Computed by samples/synthesise.py of this portal; nothing was recorded. Under the "
+        "portal's own licence.",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,8 @@ def version_for(user: User) -> QuerySet[DatasetVersion]:
 
 def of_texts(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
     """Those that hold texts, or may turn out to: what a language model learns from."""
-    unknown = Q(summary__kind__isnull=True) & ~Q(job__spec__format__in=["images", "table"])
+    others = ["images", "sounds", "table"]
+    unknown = Q(summary__kind__isnull=True) & ~Q(job__spec__format__in=others)
     return rows.filter(unknown | Q(summary__kind="text"))
 
 
@@ -82,9 +83,14 @@ def of_images(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
     return rows.filter(unknown | Q(summary__kind="image"))
 
 
-def labelled(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
-    """Those whose examples have labels, checked and ready."""
-    return rows.filter(summary__labels__classes__isnull=False).exclude(sha256="")
+def labelled(
+    rows: QuerySet[DatasetVersion], kinds: Sequence[str] = ("text", "image")
+) -> QuerySet[DatasetVersion]:
+    """Those whose examples have labels, checked and ready, of these kinds."""
+    ready = rows.filter(summary__labels__classes__isnull=False).exclude(sha256="")
+    wanted = Q(summary__kind__in=list(kinds))
+    # The first versions held texts and did not say so.
+    return ready.filter(wanted | Q(summary__kind__isnull=True) if "text" in kinds else wanted)
 
 
 def ready_texts(user: User, team: Team) -> QuerySet[DatasetVersion]:

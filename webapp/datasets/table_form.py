@@ -51,9 +51,11 @@ class TableForm(SettingsForm):
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
-        for kind in ("text", "image"):
-            for name in KIND_SETTINGS[kind]:
-                del self.fields[name]
+        others = {
+            name for kind, names in KIND_SETTINGS.items() if kind != "table" for name in names
+        }
+        for name in others:
+            del self.fields[name]
         del self.fields["format"], self.fields["label_field"]
         del self.fields["targets"], self.fields["columns"]
         self._columns, self._targets = columns, list(targets)

@@ -16,6 +16,11 @@ urlpatterns = [
         views.image,
         name="image",
     ),
+    path(
+        "versions/<uuid:pk>/sounds/<slug:split>/<int:offset>-<int:size>",
+        views.sound,
+        name="sound",
+    ),
     path("versions/<uuid:pk>/again", views.again, name="again"),
     path("versions/<uuid:pk>/cancel", views.cancel, name="cancel"),
     path("<uuid:pk>", views.detail, name="detail"),

@@ -16,7 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 from webapp.accounts import permissions
 from webapp.accounts.models import Team
 from webapp.accounts.selectors import can_write
-from webapp.datasets import figures, images, selectors, services, table_figures
+from webapp.datasets import figures, members, selectors, services, table_figures
 from webapp.datasets.filters import DEFAULT_SORT, SORTS, DatasetFilter
 from webapp.datasets.forms import (
     FORMATS,
@@ -35,6 +35,7 @@ from webapp.htmx import PortalRequest, wants_fragment
 from webapp.jobs.errors import IllegalTransition
 from webapp.jobs.selectors import error_sentence
 from webapp.paging import page_of
+from webapp.playing import playable
 
 
 def _writable_team(request: PortalRequest) -> Team:
@@ -210,6 +211,10 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
     }
     if row.summary.get("labels") or row.summary.get("targets"):
         context["ensembles"] = ensembles.with_data(request.user, row)
+    if row.kind == "sound":
+        context |= figures.sound(row)
+    # Classifiers read texts and images.
+    context["told_apart"] = row.kind in ("text", "image") and bool(context["classes"])
     if row.kind == "table":
         columns = table_figures.columns(row)
         context |= {
@@ -227,18 +232,31 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
     return render(request, template, context)
 
 
+#: The address names content that never changes.
+IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable"}
+
+
 @require_GET
 def image(request: PortalRequest, pk: Any, split: str, offset: int, size: int) -> HttpResponse:
     """One image of a version, from where its row says that it lies in the split's file."""
     row = get_object_or_404(selectors.version_for(request.user), pk=pk)
+    content = _member(row, split, offset, size, members.PNG)
+    return HttpResponse(content, content_type="image/png", headers=IMMUTABLE)
+
+
+@require_GET
+def sound(request: PortalRequest, pk: Any, split: str, offset: int, size: int) -> HttpResponse:
+    """One sound of a version, in the same way."""
+    row = get_object_or_404(selectors.version_for(request.user), pk=pk)
+    content = _member(row, split, offset, size, members.WAV)
+    return playable(request, content, "audio/wav", IMMUTABLE)
+
+
+def _member(row: DatasetVersion, split: str, offset: int, size: int, signature: bytes) -> bytes:
     try:
-        content = images.read(row, split, offset, size)
-    except images.NoImage as error:
+        return members.read(row, split, offset, size, signature)
+    except members.NoMember as error:
         raise Http404 from error
-    response = HttpResponse(content, content_type="image/png")
-    # The address names content that never changes.
-    response["Cache-Control"] = "private, max-age=31536000, immutable"
-    return response
 
 
 @require_http_methods(["GET", "POST"])

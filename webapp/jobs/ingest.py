@@ -24,6 +24,7 @@ KEPT = frozenset(
         "resumed",
         "phase",
         "sample",
+        "sound",
         "weights",
         "checkpoint",
         "log",
@@ -34,7 +35,9 @@ KEPT = frozenset(
 )
 #: Kinds that a long or a chatty job has many of, and how many rows of each one job may have.
 ROW_LIMIT = 5000
-_MANY = frozenset({"phase", "sample", "checkpoint", "log"})
+_MANY = frozenset({"phase", "sample", "sound", "checkpoint", "log"})
+#: Kinds that belong to a step, and are void with it.
+_OF_A_STEP = frozenset({"sample", "sound", "checkpoint"})
 #: Events of one transaction; a long backlog takes several, so that others can write in between.
 BATCH = 2000
 
@@ -133,9 +136,7 @@ class Reader:
                 JobEvent.objects.filter(job=self.job).delete()
                 self._rows.clear()
             if voided is not None:
-                JobEvent.objects.filter(
-                    job=self.job, kind__in=["sample", "checkpoint"], step__gt=voided
-                ).delete()
+                JobEvent.objects.filter(job=self.job, kind__in=_OF_A_STEP, step__gt=voided).delete()
             JobEvent.objects.bulk_create(rows, ignore_conflicts=True)
             call_owner(self.job, "ingest", events)
         self._rows.update(row.kind for row in rows)
@@ -162,9 +163,7 @@ class Reader:
                 step = int(data["step"])
                 voided = step if voided is None else min(voided, step)
                 rows = [
-                    row
-                    for row in rows
-                    if row.kind not in {"sample", "checkpoint"} or (row.step or 0) <= step
+                    row for row in rows if row.kind not in _OF_A_STEP or (row.step or 0) <= step
                 ]
                 fields["step"] = max(step, 0)
             elif kind == "phase":

@@ -29,7 +29,7 @@ METRICS: dict[str, str | Promise] = {
     "validation_reconstruction": _("reconstruction, nats per image"),
     "validation_divergence": _("divergence of the latents, nats per image"),
     "validation_class_accuracy": _("made images of the right class"),
-    "validation_frechet": _("distance from real images (Fréchet)"),
+    "validation_frechet": _("distance from real ones (Fréchet)"),
     "validation_generator_loss": _("loss of the generator"),
     "validation_discriminator_loss": _("loss of the discriminator"),
     "validation_real_score": _("score of real images"),

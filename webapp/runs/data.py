@@ -12,6 +12,8 @@ from webapp.runs.tables import with_classes, with_targets
 
 #: Kinds of data that need no labels, or have them in a column.
 CHOSEN = {"text": of_texts, "image": of_images, "table": with_classes}
+#: Begins what a method calls data whose labels it needs.
+LABELLED = "labelled_"
 #: Methods that take more of a kind than the others do.
 WIDER = {"multi_task": with_targets}
 
@@ -25,6 +27,5 @@ def learnable(team: Team, method: str) -> QuerySet[DatasetVersion]:
     for kind, chosen in CHOSEN.items():
         if kind in METHODS[method].data:
             return chosen(rows)
-    found = labelled(rows)
-    kinds = METHODS[method].data
-    return found.filter(summary__kind="image") if kinds == ("labelled_image",) else found
+    kinds = [kind.removeprefix(LABELLED) for kind in METHODS[method].data]
+    return labelled(rows, kinds)

@@ -1,4 +1,4 @@
-"""The forms of runs that make images of classes."""
+"""The forms of runs that make images or sounds of classes."""
 
 from __future__ import annotations
 
@@ -25,31 +25,53 @@ from webapp.datasets.models import DatasetVersion
 from webapp.jobs.selectors import sentence
 from webapp.runs import references
 from webapp.runs.form import RunForm
-from webapp.runs.sources import Source, classes_of
+from webapp.runs.sources import Source, classes_of, sound_of
 
+#: Samples of a class of sounds.
+HEARD = 4
 #: Classifiers that are offered as judges: the newest.
 MOST_JUDGES = 50
 
 
 class GenerativeForm(RunForm):
-    """A model of images of classes, and the classifier that judges what it makes."""
+    """A model of images or sounds of classes, and the classifier that judges what it makes."""
 
     template = "runs/new_generative.html"
     data_template = "runs/data_classification.html"
     LIKE = "judge.checkpoint"
     LIKE_SHOWN = True
-    SILENT = (*RunForm.SILENT, "model.architecture", "model.num_classes")
+    #: The width follows from the data: images are square, and sounds as long as they are.
+    SILENT = (*RunForm.SILENT, "model.architecture", "model.num_classes", "model.width_px")
+    told_of_data = "runs/sounds.html"
     SHOWN_AT = {**RunForm.SHOWN_AT, "judge.checkpoint": "judge", "model": "source"}
     OTHER_INPUTS = (*RunForm.OTHER_INPUTS, "judge")
 
     def leaves_out(self, path: str) -> bool:
-        # A transfer's model is its source's.
-        return super().leaves_out(path) or (self.is_transfer and path.startswith("model."))
+        # A transfer's model is its source's, and the library's classifiers know no sounds.
+        own = self.is_transfer and path.startswith("model.")
+        return super().leaves_out(path) or own or (self.sound is not None and path == self.LIKE)
 
     def complete(self, spec: dict[str, Any]) -> None:
         if "model" in spec:
             classes = min(max(1, len(self.classes)), MOST_CLASSES)
             spec["model"] |= {"architecture": self.architecture, "num_classes": classes}
+            if self.sound is not None:
+                height, width = self.sound["bands"], self.sound["frames"]
+                spec["model"] |= {"image_px": height, "width_px": width, "in_channels": 1}
+
+    @property
+    def sound(self) -> dict[str, Any] | None:
+        """How the data's sounds are pictured; None where they are images, or not chosen."""
+        found: dict[str, Any] | None = (
+            self.version.summary.get("sound") if self.version is not None else None
+        )
+        return found
+
+    @property
+    def sound_seconds(self) -> float:
+        """How long what is made will be."""
+        assert self.sound is not None
+        return float(self.sound["frames"] * self.sound["hop"] / self.sound["rate"])
 
     @property
     def architecture(self) -> str:
@@ -82,6 +104,10 @@ class GenerativeForm(RunForm):
         """Images of about their own size, in grey where all of them are."""
         super().choose_data(pk)
         if self.version is None:
+            return
+        if self.sound is not None:
+            # Each is listened to, which takes longer than a glance.
+            self.values["evaluation.samples"] = str(HEARD)
             return
         sides = [min(one["width"], one["height"]) for one in self.version.preview["images"]]
         if sides:
@@ -130,7 +156,7 @@ class GenerativeForm(RunForm):
         """What only shows when data, source and judge are known."""
         if self.version is not None:
             self._check_data()
-        if not spec.judge.checkpoint:
+        if self.sound is not None or not spec.judge.checkpoint:
             return
         if self.judge is None:
             self.add("judge", _("This classifier is no longer there."))
@@ -145,6 +171,8 @@ class GenerativeForm(RunForm):
         assert self.version is not None
         if "validation" not in (self.version.summary.get("splits") or {}):
             self.add("data", sentence("split_missing", {"split": "validation"}))
+        if self.source is not None:
+            self._check_sounds(self.source)
         rows = len(rows_of(classes_of(self.source), self.classes))
         if len(self.classes) < 2:
             self.add("data", sentence("generate_one_class", {}))
@@ -157,6 +185,23 @@ class GenerativeForm(RunForm):
                 small = {"name": str(one["name"]), "images": images, "least": LEAST_IMAGES}
                 self.add("data", sentence("generate_class_too_small", small))
                 return
+
+    def _check_sounds(self, source: Source) -> None:
+        """Whether a source's pictures are of the data's size, and of sounds like them."""
+        known, theirs, mine = source.config, sound_of(source), self.sound
+        if not isinstance(known, GeneratorConfig):
+            return
+        if mine is None:
+            if known.width_px not in (None, known.image_px):
+                self.add("source", sentence("generate_square", {}))
+            return
+        size = mine["bands"], mine["frames"]
+        if (known.size, known.in_channels) != (size, 1):
+            told = {"known": "{} × {}".format(*known.size), "found": "{} × {}".format(*size)}
+            self.add("source", sentence("sound_other_size", told))
+        elif theirs and any(theirs[name] != mine[name] for name in ("rate", "window", "hop")):
+            rates = {"known": theirs["rate"], "found": mine["rate"]}
+            self.add("source", sentence("sound_other_shape", rates))
 
     @classmethod
     def source_values(cls, source: Source) -> dict[str, Any]:

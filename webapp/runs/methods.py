@@ -47,7 +47,7 @@ class Shown:
         curves: What a chart offers, each one or several metrics, separated by commas.
         watched: What a run's page shows of the newest look, keys as metrics; none: the best
             validation loss.
-        pictures: Whether its samples are pictures, a row of them for each class.
+        pictures: Whether its samples are pictures, a row of them for each class, some to be heard.
     """
 
     name: Words
@@ -118,7 +118,7 @@ def _siamese(name: str, invitation: Words, about: Words) -> Shown:
 
 _JUDGED = (
     Score("class_accuracy", _("of the class that was meant"), 3, rising=True),
-    Score("frechet", _("distance from real images (Fréchet)"), 1),
+    Score("frechet", _("distance from real ones (Fréchet)"), 1),
 )
 
 
@@ -130,19 +130,19 @@ def _generative(
     measured: Words,
     curves: tuple[str, ...],
 ) -> Shown:
-    """A method that makes images of classes."""
+    """A method that makes images or sounds of classes."""
     return Shown(
         name=name,
         invitation=invitation,
         about=about,
         from_scratch=_(
-            "Random weights; the model learns everything from your images, and can be a source "
-            "afterwards."
+            "Random weights; the model learns everything from your images or sounds, and can be a "
+            "source afterwards."
         ),
-        no_data=_("There are no images with labels yet: a folder for each class."),
+        no_data=_("There are no images or sounds with labels yet: a folder for each class."),
         get_data=_("Upload some"),
-        per_second=_("Images per second"),
-        seen=_("Images seen"),
+        per_second=_("Examples per second"),
+        seen=_("Examples seen"),
         splits={"validation": _("validation split"), "test": _("test split")},
         scores=(*_JUDGED, *scores),
         measured=measured,
@@ -155,7 +155,7 @@ def _generative(
         ),
         watched=(
             Score("validation_class_accuracy", _("Of the class that was meant"), 3, rising=True),
-            Score("validation_frechet", _("Distance from real images"), 1),
+            Score("validation_frechet", _("Distance from real ones"), 1),
         ),
         pictures=True,
     )
@@ -278,25 +278,25 @@ METHODS: dict[str, Shown] = {
     ),
     "cvae": _generative(
         _("conditional VAE"),
-        _("To make images of a class: conditional VAE"),
+        _("To make images or sounds of a class: conditional VAE"),
         _("Learns quickly and surely, and what it makes is a little soft."),
         scores=(
-            Score("loss", _("loss per image"), 1),
+            Score("loss", _("loss per example"), 1),
             Score("reconstruction", _("reconstruction"), 1),
             Score("divergence", _("divergence of the latents"), 1, rising=None),
         ),
         measured=_(
             "A classifier tells how many made images are of the class that was meant, and how far "
             "what it sees in them is from what it sees in real ones. Loss, reconstruction and "
-            "divergence in nats per image. Before: the weights as the run began. After: those of "
+            "divergence in nats per example. Before: the weights as the run began. After: those of "
             "the best validation loss."
         ),
         curves=("loss,validation_loss", "validation_reconstruction,validation_divergence"),
     ),
     "cgan": _generative(
         _("conditional GAN"),
-        _("To make images of a class: conditional GAN"),
-        _("Sharper images; two networks learn from each other, which takes more steps."),
+        _("To make images or sounds of a class: conditional GAN"),
+        _("Sharper; two networks learn from each other, which takes more steps."),
         scores=(
             Score("generator_loss", _("loss of the generator"), 3, rising=None),
             Score("discriminator_loss", _("loss of the discriminator"), 3, rising=None),

@@ -237,6 +237,7 @@ class Sample:
         prompt: What it was given.
         text: What it went on with.
         picture: Whether it is a row of images, and the prompt a class.
+        sounds: What can be heard of the images: their places, line by line.
     """
 
     seq: int
@@ -244,6 +245,7 @@ class Sample:
     prompt: str
     text: str
     picture: bool = False
+    sounds: list[list[int]] = field(default_factory=list)
 
 
 def samples(run: Run, after_seq: int = 0) -> list[Sample]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Q
 
@@ -11,7 +12,7 @@ from training.backbones.contract import BackboneConfig
 from training.backbones.generator_config import GeneratorConfig
 from training.backbones.gpt2.config import PRESETS
 from training.backbones.registry import BACKBONES, config_of
-from training.generative.settings import rows_of, with_rows
+from training.generative.settings import for_sounds, rows_of, with_rows
 from training.methods.registry import GENERATIVE_METHODS, LOOP_METHODS, SIAMESE_METHODS
 from training.methods.task_related.classification_spec import with_classes
 from training.methods.task_related.multi_task_spec import MultiTaskSpec
@@ -217,9 +218,21 @@ def run_classes(run: Run) -> list[str]:
     return rows_of(classes_of(source), [str(one["name"]) for one in labels])
 
 
+def sound_of(source: Source | None) -> dict[str, Any] | None:
+    """How a source's sounds are pictured; None where it makes images."""
+    if source is None:
+        return None
+    about = source.checkpoint.card if source.checkpoint is not None else {}
+    if source.run is not None:
+        about = source.run.dataset_version.summary
+    found: dict[str, Any] | None = about.get("sound")
+    return found
+
+
 def _generator(run: Run, config: BackboneConfig) -> BackboneConfig:
     assert isinstance(config, GeneratorConfig)
-    return with_rows(config, len(run_classes(run)))
+    sized = for_sounds(config, run.dataset_version.summary.get("sound"))
+    return with_rows(sized, len(run_classes(run)))
 
 
 #: Method → what it makes of the model that a run names, or that its source has.

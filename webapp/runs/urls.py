@@ -14,6 +14,7 @@ urlpatterns = [
     path("<uuid:pk>/curves", views.curves, name="curves"),
     path("<uuid:pk>/report", views.report, name="report"),
     path("<uuid:pk>/pictures/<int:seq>", views.picture, name="picture"),
+    path("<uuid:pk>/pictures/<int:seq>/sounds/<int:place>", views.sound, name="sound"),
     path("<uuid:pk>/spec.yaml", views.spec_yaml, name="spec"),
     path("<uuid:pk>/edit", views.edit, name="edit"),
     path("<uuid:pk>/pause", views.pause, name="pause"),

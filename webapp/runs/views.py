@@ -26,6 +26,7 @@ from webapp.jobs.models import Job, State
 from webapp.jobs.selectors import log_lines
 from webapp.jobs.services import job_cancel, job_pause, job_resume, job_retry
 from webapp.keys import parse_uuid
+from webapp.playing import playable
 from webapp.runs import curves as run_curves
 from webapp.runs import estimates, pages, pictures, selectors, services
 from webapp.runs import sources as run_sources
@@ -287,6 +288,16 @@ def picture(request: PortalRequest, pk: uuid.UUID, seq: int) -> HttpResponse:
     content, kind = found
     headers = {"Cache-Control": "private, max-age=86400"}
     return HttpResponse(content, content_type=kind, headers=headers)
+
+
+@require_GET
+def sound(request: PortalRequest, pk: uuid.UUID, seq: int, place: int) -> HttpResponse:
+    """What an image of such a row sounds like."""
+    run = permissions.get_for_user(Run.objects.all(), request.user, pk=pk)
+    content = pictures.sound(run, seq, place)
+    if content is None:
+        raise Http404
+    return playable(request, content, "audio/wav", {"Cache-Control": "private, max-age=86400"})
 
 
 @require_GET

@@ -17,6 +17,7 @@ SETTINGS = {
     "text_field": "",
     "folders_are_classes": "on",
     "leave_out_unlabelled": "on",
+    "same_level": "on",
     "validation_percent": "5",
     "test_percent": "5",
     "remove_duplicates": "on",
@@ -130,9 +131,9 @@ def test_cancelling_what_has_ended_says_so(alice: Client, cast: Cast) -> None:
 def test_sample_data_is_one_click_away(alice: Client, cast: Cast) -> None:
     assert alice.post("/data/samples").status_code == 302
     names = set(Dataset.objects.values_list("name", flat=True))
-    assert names == {"Brown corpus", "Moby-Dick", "宋词 (Song lyrics)"}
+    assert names == {"Brown corpus", "Moby-Dick", "宋词 (Song lyrics)", "Synthesised sounds"}
     assert all(Dataset.objects.values_list("origin", flat=True))
-    assert Job.objects.filter(kind="prepare", state=State.QUEUED).count() == 3
+    assert Job.objects.filter(kind="prepare", state=State.QUEUED).count() == 4
 
 
 def test_loading_samples_twice_changes_nothing(cast: Cast) -> None:
@@ -143,6 +144,7 @@ def test_loading_samples_twice_changes_nothing(cast: Cast) -> None:
         "brown.jsonl",
         "moby_dick.jsonl",
         "song_ci.jsonl",
+        "sounds.zip",
     ]
 
 

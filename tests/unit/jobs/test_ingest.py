@@ -3,7 +3,7 @@
 import pytest
 
 from tests.factories.jobs import make_job
-from training.events import EventLog
+from training.events import EventLog, tell_sample
 from webapp.jobs.ingest import Reader
 from webapp.jobs.models import JobEvent, State
 
@@ -50,3 +50,28 @@ def test_a_mark_that_was_lost_with_the_host_means_that_the_log_is_read_anew(
     reader.read(2)
     assert rows(job) == [("one",), ("two",)]
     assert (tmp_path / "attempt").read_text() == "2"
+
+
+def test_a_sound_goes_with_its_picture_and_is_void_with_it(job, log, tmp_path):
+    def told(step):
+        tell_sample(log, step, {"prompt": "bell", "text": "", "sounds": [b"RIFF one", b"RIFF two"]})
+
+    def kept():
+        found = JobEvent.objects.filter(job=job, kind__in=["sample", "sound"]).order_by("seq")
+        return [(event.kind, event.step, event.data.get("place")) for event in found]
+
+    for step in (0, 5):
+        told(step)
+    reader = Reader(job, tmp_path)
+    reader.read(1)
+    row = [("sample", 0, None), ("sound", 0, 0), ("sound", 0, 1)]
+    assert kept() == [*row, ("sample", 5, None), ("sound", 5, 0), ("sound", 5, 1)]
+    assert JobEvent.objects.get(job=job, seq=1).data["sounds"] == 2
+    log.emit("resumed", step=3)
+    reader.read(1)
+    assert kept() == row
+    # A log that is read as a whole: what was void never becomes a row.
+    told(5)
+    log.emit("resumed", step=4)
+    reader.read(1)
+    assert kept() == row

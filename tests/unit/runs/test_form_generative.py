@@ -263,7 +263,7 @@ def test_the_checkpoint_s_page_shows_what_it_is_worth(alice: Client, cast: Cast)
     source = generator(cast, "cgan", ["cat", "dog"], scores=scores)
     page = alice.get(reverse("checkpoints:detail", args=[source.pk])).text
     assert "Conditional GAN" in page
-    assert "Distance from real images, test" in page
+    assert "Distance from real ones, test" in page
     assert "discriminator.class.weight" in page
     assert reverse("checkpoints:copy", args=[source.pk]) not in page
     assert "0.910" in alice.get(reverse("checkpoints:list")).text
@@ -363,8 +363,8 @@ def test_the_report_puts_it_beside_real_images_and_noise(
         shown(run, seq, 100, "cat", kind)
     page = alice.get(reverse("runs:report", args=[run.pk])).text
     assert "93% of what it makes is of the class that was meant" in page
-    assert "It lies 4.2 from real images: those lie 1.7 from each other" in page
-    for title in ("real images: the best that can be", "the mean image of each class", "noise"):
+    assert "It lies 4.2 from real ones: those lie 1.7 from each other" in page
+    for title in ("real ones: the best that can be", "the mean of each class", "noise"):
         assert title in page
     assert "at least as good" not in page
     assert "Does it copy?" in page
@@ -397,7 +397,7 @@ def test_of_a_judge_that_was_chosen_nothing_is_said_that_nobody_knows(
     judge = {"kind": "checkpoint", "accuracy": 0.97, "examples": 50}
     set_state(run, State.SUCCEEDED, report=report_of(judge=judge))
     page = alice.get(reverse("runs:report", args=[run.pk])).text
-    assert "whether it learned from these very images is not looked at" in page
+    assert "whether it learned from these very examples is not looked at" in page
     assert "that it never saw. The" not in page
 
 
@@ -406,10 +406,10 @@ def test_of_a_judge_that_was_chosen_nothing_is_said_that_nobody_knows(
     [
         ({"beaten_by": ["means"]}, "It is not yet worth anything"),
         ({"beaten_by": ["means", "noise"]}, "It has learned nothing yet"),
-        ({"rough": True, "images": 12}, "Only 12 real images were there"),
+        ({"rough": True, "images": 12}, "Only 12 real ones were there"),
         (
             {"judge": {"kind": "trained", "accuracy": 0.6, "examples": 50}},
-            "The judge tells only 60% of real images right",
+            "The judge tells only 60% of real ones right",
         ),
         (
             {"copying": {"made": 0.01, "real": 0.2, "copies": True, "images": 9, "known": 40}},

@@ -64,7 +64,7 @@ class ConditionalGANConfig(GeneratorConfig):
     @property
     def seen(self) -> list[int]:
         """Channels of the discriminator's maps, from the largest to the smallest, and once more."""
-        count = len(self.sides)
+        count = len(self.maps)
         return [self.discriminator_width << step for step in range(count)]
 
     @property
@@ -77,7 +77,7 @@ class ConditionalGANConfig(GeneratorConfig):
 
     def generator(self) -> list[TensorSpec]:
         """Those of the generator."""
-        inner = self.sides[0] ** 2 * self.channels[0]
+        inner = self.inner * self.channels[0]
         found = [class_table("generator.class.weight", self.num_classes, self.embedding)]
         found += dense("generator.inner", "generator", inner, self.latent + self.embedding)
         widths = self.channels

@@ -57,8 +57,8 @@ class ConditionalGAN(GeneratorModel):
         config, part = self.config, f"{AVERAGE}.{GENERATOR}" if average else GENERATOR
         condition = tf.concat([latents, self.of_class(f"{part}.class", labels)], -1)
         x = self.dense(condition, f"{part}.inner")
-        x = tf.reshape(x, [-1, config.sides[0], config.sides[0], config.channels[0]])
-        last = len(config.sides) - 1
+        x = tf.reshape(x, [-1, *config.maps[0], config.channels[0]])
+        last = len(config.maps) - 1
         for step in range(last + 1):
             scale, shift = tf.split(self.dense(condition, f"{part}.norm.{step}"), 2, -1)
             x = unit_pixels(x) * (1 + scale[:, None, None]) + shift[:, None, None]
@@ -76,7 +76,7 @@ class ConditionalGAN(GeneratorModel):
         """φ(x): what the discriminator makes of images, float32 [batch, pooled].
 
         Args:
-            images: float32 [batch, px, px, channels] in 0..1.
+            images: float32 [batch, height, width, channels] in 0..1.
         """
         x, last = 2 * images - 1, len(self.config.seen) - 1
         for step in range(last + 1):

@@ -48,9 +48,9 @@ class ConditionalVAEConfig(GeneratorConfig):
     )
 
     @property
-    def inner(self) -> int:
+    def flat(self) -> int:
         """Numbers of the smallest map."""
-        return self.sides[0] ** 2 * self.channels[0]
+        return self.inner * self.channels[0]
 
     def tensors(self) -> list[TensorSpec]:
         return [*self._encoder(), *self._decoder()]
@@ -61,7 +61,7 @@ class ConditionalVAEConfig(GeneratorConfig):
         for step, channels in enumerate(reversed(self.channels[:-1])):
             found += kernel(f"encoder.down.{step}", f"encoder.{step}", channels, before, 4)
             before = channels
-        found += dense("encoder.hidden", "encoder", self.hidden, self.inner + self.embedding)
+        found += dense("encoder.hidden", "encoder", self.hidden, self.flat + self.embedding)
         found += dense("encoder.mean", "encoder", self.latent, self.hidden, 1.0)
         # Near the prior at first: a deviation of about one.
         return found + dense("encoder.log_variance", "encoder", self.latent, self.hidden, 0.01)
@@ -69,7 +69,7 @@ class ConditionalVAEConfig(GeneratorConfig):
     def _decoder(self) -> list[TensorSpec]:
         found = [class_table("decoder.class.weight", self.num_classes, self.embedding)]
         found += dense("decoder.hidden", "decoder", self.hidden, self.latent + self.embedding)
-        found += dense("decoder.inner", "decoder", self.inner, self.hidden)
+        found += dense("decoder.inner", "decoder", self.flat, self.hidden)
         for step, (before, after) in enumerate(
             zip(self.channels[:-1], self.channels[1:], strict=True)
         ):

@@ -29,13 +29,13 @@ class ConditionalVAE(GeneratorModel):
         """Mean and log-variance of q(z | x, y), float32 [batch, latent] each.
 
         Args:
-            images: float32 [batch, px, px, channels] in 0..1.
+            images: float32 [batch, height, width, channels] in 0..1.
             labels: int32 [batch].
         """
         x = images
-        for step in range(len(self.config.sides) - 1):
+        for step in range(len(self.config.maps) - 1):
             x = tf.nn.relu(self.convolve(x, f"encoder.down.{step}", stride=2))
-        x = tf.reshape(x, [-1, self.config.inner])
+        x = tf.reshape(x, [-1, self.config.flat])
         x = tf.concat([x, self.of_class("encoder.class", labels)], -1)
         x = tf.nn.relu(self.dense(x, "encoder.hidden"))
         log_variance = self.dense(x, "encoder.log_variance")
@@ -43,13 +43,13 @@ class ConditionalVAE(GeneratorModel):
         return self.dense(x, "encoder.mean"), limited
 
     def decoded(self, latents: Any, labels: Any) -> Any:
-        """Logits of the pixels, float32 [batch, px, px, channels]."""
+        """Logits of the pixels, float32 [batch, height, width, channels]."""
         config = self.config
         x = tf.concat([latents, self.of_class("decoder.class", labels)], -1)
         x = tf.nn.relu(self.dense(x, "decoder.hidden"))
         x = tf.nn.relu(self.dense(x, "decoder.inner"))
-        x = tf.reshape(x, [-1, config.sides[0], config.sides[0], config.channels[0]])
-        for step in range(len(config.sides) - 1):
+        x = tf.reshape(x, [-1, *config.maps[0], config.channels[0]])
+        for step in range(len(config.maps) - 1):
             x = tf.nn.relu(self.doubled(x, f"decoder.up.{step}"))
         return self.convolve(x, "decoder.image")
 

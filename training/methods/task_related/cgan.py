@@ -119,8 +119,8 @@ METHOD: Final = generative_method(
     name="cgan",
     title=_("Conditional GAN"),
     summary=_(
-        "Make images of a class: a generator learns to be taken for real by a discriminator that "
-        "knows the class."
+        "Make images or sounds of a class: a generator learns to be taken for real by a "
+        "discriminator that knows the class."
     ),
     architecture="conditional_gan",
     settings=CGANSpec,

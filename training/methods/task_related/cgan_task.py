@@ -73,7 +73,7 @@ class CGANTask(GenerativeTask):
         are made once, and scored once together with the real ones.
 
         Args:
-            parts: Pixels uint8 [B, px, px, channels], rows int32 [B], mask float32 [B].
+            parts: Pixels uint8 [B, height, width, channels], rows int32 [B], mask float32 [B].
             seed: int32 [2], for the latents.
             variables: What to differentiate by.
             phase: Which part of the run; there is only one.

@@ -86,8 +86,8 @@ METHOD: Final = generative_method(
     name="cvae",
     title=_("Conditional VAE"),
     summary=_(
-        "Make images of a class: an encoder and a decoder learn where in a space of numbers each "
-        "image of a class lies."
+        "Make images or sounds of a class: an encoder and a decoder learn where in a space of "
+        "numbers each example of a class lies."
     ),
     architecture="conditional_vae",
     settings=CVAESpec,

@@ -36,7 +36,7 @@ class CVAETask(GenerativeTask):
         """In a graph: −log p(x | z, y) at one z drawn from q, and the divergence, float32 [batch].
 
         Args:
-            pixels: uint8 [batch, px, px, channels].
+            pixels: uint8 [batch, height, width, channels].
             labels: int32 [batch].
             seed: int32 [2].
         """
@@ -56,7 +56,7 @@ class CVAETask(GenerativeTask):
         """Summed loss, images, and gradients of the sum; to be traced.
 
         Args:
-            parts: Pixels uint8 [B, px, px, channels], rows int32 [B], mask float32 [B].
+            parts: Pixels uint8 [B, height, width, channels], rows int32 [B], mask float32 [B].
             seed: int32 [2], for the noise.
             variables: What to differentiate by.
             phase: Which part of the run; there is only one.

@@ -380,11 +380,11 @@ TWICE = listed({"red/0.png": "a", "./red/0.png": "b"})
 @pytest.mark.parametrize(
     ("lists", "asked", "code"),
     [
-        ({"manifest.csv": "what,label\na,b\n"}, {}, "image_list_without_files"),
-        ({"manifest.csv": listed({"x.png": "a"})}, {}, "image_list_fits_nothing"),
-        ({"manifest.csv": TWICE}, {}, "image_list_contradicts"),
+        ({"manifest.csv": "what,label\na,b\n"}, {}, "archive_list_without_files"),
+        ({"manifest.csv": listed({"x.png": "a"})}, {}, "archive_list_fits_nothing"),
+        ({"manifest.csv": TWICE}, {}, "archive_list_contradicts"),
         ({"manifest.csv": listed({"red/0.png": "a"})}, KIND, "label_column_missing"),
-        ({}, KIND, "image_list_missing"),
+        ({}, KIND, "archive_list_missing"),
     ],
 )  # fmt: skip
 def test_a_list_that_does_not_fit_says_what_is_wrong(prepared, lists, asked, code) -> None:

@@ -208,7 +208,7 @@ def test_every_format_of_texts_in_the_spec_has_a_reader():
     from training.data.prepare_spec import PrepareSpec
 
     allowed = PrepareSpec.model_json_schema()["properties"]["format"]["enum"]
-    assert set(allowed) == {"auto", "images", "table", *READERS}
+    assert set(allowed) == {"auto", "images", "sounds", "table", *READERS}
 
 
 # --- faults -----------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def test_sizes_that_cannot_be_made_are_refused_with_a_sentence(
 )
 def test_maps_are_doubled_until_they_are_the_image(kind: Any, px: int, sides: list[int]) -> None:
     config = kind(image_px=px)
-    assert config.sides == sides
+    assert config.maps == [(side, side) for side in sides]
     assert config.channels[-1] == config.width
     assert config.channels[0] == config.width * 2 ** (len(sides) - 1)
 

@@ -1,8 +1,8 @@
-"""The images of a ZIP archive: which there are, and which label each has.
+"""The images or sounds of a ZIP archive: which there are, and which label each has.
 
-Nothing is unpacked to disk: a path in an archive is only a name here, and each image is read alone,
-to the size that it claims. Labels come from a list in the archive (CSV or JSON Lines, called
-``manifest``, ``metadata`` or ``labels``) or from the folders that the images lie in.
+Nothing is unpacked to disk: a path in an archive is only a name here, and each member is read
+alone, to the size that it claims. Labels come from a list in the archive (CSV or JSON Lines, called
+``manifest``, ``metadata`` or ``labels``) or from the folders that the members lie in.
 """
 
 from __future__ import annotations
@@ -14,38 +14,50 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from training.data.image_files import ImageRefused
 from training.data.readers import READERS, Reader
 from training.data.readers.base import names as sentence_names
 from training.data.sniff import HEAD_BYTES, likely_encoding, sniff
 from training.errors import TrainingError
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+#: What an archive may be of, and how the names of such files end.
+ENDINGS = {
+    "images": (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff"),
+    "sounds": (".wav", ".wave"),
+}
+#: Sounds that are not read: whoever uploads them is told what to do.
+OTHER_SOUNDS = (".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma")
 LIST_NAMES = ("manifest", "metadata", "labels")
 LIST_FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 #: A list's columns, the likeliest first.
-FILE_COLUMNS = ("file_name", "filename", "file", "path", "image", "name", "文件名", "文件", "图片")
+FILE_COLUMNS = (
+    *("file_name", "filename", "file", "path", "image", "sound", "audio", "wav", "name"),
+    *("文件名", "文件", "图片", "声音", "音频"),
+)
 LABEL_COLUMNS = ("label", "class", "category", "target", "标签", "类别", "分类")
-#: Folders of these names say which split an image was in once, not what is on it.
+#: Folders of these names say which split a member was in once, not what it is.
 SPLIT_FOLDERS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
 
 MOST_FILES = 1_000_000
 MOST_BYTES = 1 << 38
-MOST_IMAGE_BYTES = 1 << 26
+MOST_MEMBER_BYTES = 1 << 26
 MOST_LIST_BYTES = 1 << 28
 
 #: What a guess at names' encoding is called by Python.
 _CODECS = {"GB18030": "gb18030", "Big5": "big5", "EUC-KR": "euc_kr", "Shift JIS": "shift_jis"}
-#: What macOS and Windows put beside the images.
+#: What macOS and Windows put beside the files.
 _DEBRIS = re.compile(r"(^|/)(__MACOSX/|\.|thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
+
+
+class MemberRefused(Exception):
+    """A member that cannot be used; the text says why, in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An image of the archive.
+    """An image or a sound of the archive.
 
     Attributes:
-        id: Its place among the images, by name.
+        id: Its place among them, by name.
         name: Its path.
         label: Its class; None where it has none.
         size: Bytes that it claims to have.
@@ -60,16 +72,16 @@ class Member:
 
 
 @dataclass
-class ImageArchive:
+class Archive:
     """What is in an archive; see :func:`open_archive`.
 
     Attributes:
-        members: Its images, by name.
-        ignored: Files that are neither images nor the list.
+        members: Its images or sounds, by name.
+        ignored: Files that are neither such nor the list.
         list_name: The list that labels were taken from; empty: none was.
         label_field: Its column; empty where labels are the folders' names.
-        labelled: Whether images have labels at all.
-        own_splits: Whether its folders divide the images for training and testing.
+        labelled: Whether members have labels at all.
+        own_splits: Whether its folders divide them for training and testing.
         missing: Names in the list that are not in the archive.
         rows: How many the list has.
     """
@@ -85,65 +97,86 @@ class ImageArchive:
     rows: int = 0
 
     def read(self, member: Member) -> bytes:
-        """An image's bytes.
+        """A member's bytes.
 
         Raises:
-            ImageRefused: It is too large, or not what the archive says of it.
+            MemberRefused: It is too large, or not what the archive says of it.
         """
-        if member.size > MOST_IMAGE_BYTES:
-            raise ImageRefused(f"{member.size >> 20} MiB")
+        if member.size > MOST_MEMBER_BYTES:
+            raise MemberRefused(f"{member.size >> 20} MiB")
         try:
             return self.file.read(member.entry)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-            raise ImageRefused("damaged in the archive") from error
+            raise MemberRefused("damaged in the archive") from error
 
 
 def open_archive(
-    path: Path, scratch: Path, *, label_field: str = "", folders_are_classes: bool = True
-) -> ImageArchive:
+    path: Path,
+    kind: str,
+    scratch: Path,
+    *,
+    label_field: str = "",
+    folders_are_classes: bool = True,
+) -> Archive:
     """Look at an archive.
 
     Args:
         path: The upload.
+        kind: What is looked for, a key of :data:`ENDINGS`.
         scratch: A folder in which the list is put for a moment.
         label_field: The list's column with the labels; empty: found by its name.
-        folders_are_classes: Whether images without a list have their folder's name as their label.
+        folders_are_classes: Whether members without a list have their folder's name as their
+            label.
 
     Raises:
-        TrainingError: ``images_need_zip``, ``archive_*``, ``images_none``, ``image_list_*``, or
-            what the list's reader says of it.
+        TrainingError: ``images_need_zip``, ``archive_*``, ``images_none`` (of sounds ``sounds_*``),
+            ``archive_list_*``, or what the list's reader says of it.
     """
-    archive = ImageArchive(_open(path))
-    entries = _entries(archive.file)
-    images = {name: entry for name, entry in entries.items() if name.lower().endswith(ENDINGS)}
-    if not images:
+    archive = Archive(_open(path, kind))
+    entries, endings = _entries(archive.file), ENDINGS[kind]
+    wanted = {name: entry for name, entry in entries.items() if name.lower().endswith(endings)}
+    if not wanted:
         raise TrainingError(
-            "images_none", field="path", files=len(entries), endings=", ".join(ENDINGS)
+            f"{kind}_none", field="path", files=len(entries), endings=", ".join(endings)
         )
-    archive.ignored = len(entries) - len(images)
-    parents = {PurePosixPath(name).parent for name in images}
+    archive.ignored = len(entries) - len(wanted)
+    parents = {PurePosixPath(name).parent for name in wanted}
     folders = {parent.name.lower() for parent in parents}
     archive.own_splits = any(
         part.lower() in SPLIT_FOLDERS for parent in parents for part in parent.parts
     )
-    labels = _listed(archive, entries, images, scratch, label_field)
+    labels = _listed(archive, entries, wanted, scratch, label_field)
     if labels is None and label_field:
-        raise TrainingError("image_list_missing", field="label_field", column=label_field)
+        raise TrainingError("archive_list_missing", field="label_field", column=label_field)
     if labels is None and folders_are_classes and len(parents) > 1 and folders - SPLIT_FOLDERS:
-        labels = {name: PurePosixPath(name).parent.name or None for name in images}
+        labels = {name: PurePosixPath(name).parent.name or None for name in wanted}
     archive.labelled = labels is not None
     archive.members = [
-        Member(place, name, (labels or {}).get(name), images[name].file_size, images[name])
-        for place, name in enumerate(sorted(images))
+        Member(place, name, (labels or {}).get(name), wanted[name].file_size, wanted[name])
+        for place, name in enumerate(sorted(wanted))
     ]
     return archive
 
 
-def _open(path: Path) -> zipfile.ZipFile:
+def kind_of(path: Path) -> str:
+    """What an archive is mostly of, a key of :data:`ENDINGS`; images where nothing says so.
+
+    Raises:
+        TrainingError: ``images_need_zip``, ``archive_broken``.
+    """
+    with _open(path, "images") as file:
+        names = [name.lower() for name in file.namelist() if not _DEBRIS.search(name)]
+    counts = {kind: sum(one.endswith(ends) for one in names) for kind, ends in ENDINGS.items()}
+    if not any(counts.values()):
+        return "sounds" if any(one.endswith(OTHER_SOUNDS) for one in names) else "images"
+    return max(counts, key=lambda kind: counts[kind])
+
+
+def _open(path: Path, kind: str) -> zipfile.ZipFile:
     try:
         with path.open("rb") as file:
             if not sniff(file.read(HEAD_BYTES)).is_zip:
-                raise TrainingError("images_need_zip", field="path")
+                raise TrainingError(f"{kind}_need_zip", field="path")
         return zipfile.ZipFile(path)
     except FileNotFoundError as error:
         raise TrainingError("file_missing", field="path") from error
@@ -200,13 +233,13 @@ def _names(infos: list[zipfile.ZipInfo]) -> Iterator[str]:
 
 
 def _listed(
-    archive: ImageArchive,
+    archive: Archive,
     entries: dict[str, zipfile.ZipInfo],
-    images: dict[str, zipfile.ZipInfo],
+    wanted: dict[str, zipfile.ZipInfo],
     scratch: Path,
     label_field: str,
 ) -> dict[str, str | None] | None:
-    """Labels by image from the list, if there is one with labels; it is no ignored file then."""
+    """Labels by name from the list, if there is one with labels; it is no ignored file then."""
     lists = [
         name
         for name in entries
@@ -230,13 +263,13 @@ def _listed(
             return None
         archive.list_name, archive.label_field = name, reader.label_field
         archive.ignored -= 1
-        return _labels(archive, reader, images)
+        return _labels(archive, reader, wanted)
     finally:
         copy.unlink()
 
 
 def _open_list(path: Path, name: str, label_field: str) -> Reader | None:
-    """A reader of the images' names (as texts) and labels; None where it has no labels."""
+    """A reader of the members' names (as texts) and labels; None where it has no labels."""
     kind = READERS[LIST_FORMATS[PurePosixPath(name).suffix.lower()]]
     try:
         columns = kind(path).columns
@@ -244,13 +277,13 @@ def _open_list(path: Path, name: str, label_field: str) -> Reader | None:
         if error.code != "text_column_not_found":
             raise
         raise TrainingError(
-            "image_list_without_files", field="path", list=name, **error.params
+            "archive_list_without_files", field="path", list=name, **error.params
         ) from error
     by_name = {column.strip().casefold(): column for column in reversed(columns)}
     file_column = next((by_name[one] for one in FILE_COLUMNS if one in by_name), None)
     if file_column is None:
         raise TrainingError(
-            "image_list_without_files", field="path", list=name, columns=sentence_names(columns)
+            "archive_list_without_files", field="path", list=name, columns=sentence_names(columns)
         )
     label_field = label_field or next(
         (by_name[one] for one in LABEL_COLUMNS if one in by_name and by_name[one] != file_column),
@@ -260,12 +293,12 @@ def _open_list(path: Path, name: str, label_field: str) -> Reader | None:
 
 
 def _labels(
-    archive: ImageArchive, reader: Reader, images: dict[str, zipfile.ZipInfo]
+    archive: Archive, reader: Reader, wanted: dict[str, zipfile.ZipInfo]
 ) -> dict[str, str | None]:
     """Names in the list are paths from the list's folder, from the root, or names alone."""
     base = PurePosixPath(archive.list_name).parent
     alone: dict[str, str | None] = {}
-    for path in images:
+    for path in wanted:
         short = PurePosixPath(path).name
         alone[short] = None if short in alone else path
     found: dict[str, str | None] = {}
@@ -273,13 +306,13 @@ def _labels(
         archive.rows += 1
         said = row.text.strip().replace("\\", "/").removeprefix("./")
         ways = (str(base / said), said, alone.get(said) or "")
-        name = next((way for way in ways if way in images), "")
+        name = next((way for way in ways if way in wanted), "")
         if not name:
             archive.missing.append(said[:100])
             continue
         if found.get(name) not in (None, row.label):
             raise TrainingError(
-                "image_list_contradicts",
+                "archive_list_contradicts",
                 field="path",
                 list=archive.list_name,
                 name=name[:100],
@@ -290,7 +323,7 @@ def _labels(
     if not found:
         first = archive.missing[0] if archive.missing else "–"
         raise TrainingError(
-            "image_list_fits_nothing",
+            "archive_list_fits_nothing",
             field="path",
             rows=archive.rows,
             list=archive.list_name,
