@@ -347,6 +347,17 @@ MESSAGES: dict[str, str] = {
     "dataset_without_labels": _(
         "This data set has no labels. Prepare it again and name the column that holds them."
     ),
+    "labels_are_numbers": _(
+        "The labels of this data set are numbers, which are predicted by regression. To tell them "
+        "apart as classes, prepare it again and choose that its labels are classes."
+    ),
+    "labels_are_classes": _(
+        "The labels of this data set are classes. To predict them as numbers, prepare it again and "
+        "choose that its labels are numbers."
+    ),
+    "numbers_constant_in_training": _(
+        "Every training example has the same number (%(value)s), so there is nothing to learn."
+    ),
     "examples_fewer_than_classes": _(
         "There are %(classes)d classes, and each needs an example at least. Choose more examples."
     ),
@@ -421,7 +432,23 @@ MESSAGES: dict[str, str] = {
     ),
     "labels_too_many": _(
         "There are %(classes)d different labels for %(examples)d different examples: too many to "
-        "be classes. Take the labels from elsewhere, or none."
+        "be classes. Take the labels from elsewhere, or none; if they are numbers, choose that."
+    ),
+    "labels_no_numbers": _(
+        "%(examples)d labels are no numbers, such as %(value)s. Correct them, take the labels from "
+        "another column, or choose that they are classes."
+    ),
+    "numbers_not_finite": _(
+        "%(examples)d labels are not finite, or larger than can be computed with, such as "
+        "%(value)s. Correct them, or leave these examples out."
+    ),
+    "numbers_too_few": _(
+        "Only %(examples)d different examples have a number, and %(needed)d are needed: one for "
+        "each split."
+    ),
+    "numbers_constant": _(
+        "Every example has the same number (%(value)s), so there is nothing to predict. Take the "
+        "labels from another column."
     ),
     "label_rare": _(
         "The class %(label)s has %(examples)d different examples, and each class needs %(needed)d, "
@@ -788,6 +815,14 @@ MESSAGES: dict[str, str] = {
         "Accuracy alone would not show whether the rare classes are recognised."
     ),
     "warning_unlabelled": _("%(examples)d examples have no label and were left out."),
+    "warning_labels_are_numbers": _(
+        "The labels were taken for numbers that are to be predicted, %(different)d different ones. "
+        "If they are names of classes, say so in the settings and check again."
+    ),
+    "warning_classes_are_numbers": _(
+        "The %(classes)d classes are all numbers. If these are amounts that are to be predicted, "
+        "such as ages or ratings, say so in the settings and check again."
+    ),
     "warning_conflicts": _(
         "%(examples)d examples stand there several times with different labels. The first label "
         "decided which split they are in."

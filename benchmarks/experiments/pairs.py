@@ -29,7 +29,8 @@ from typing import Any
 from benchmarks.experiments.frozen_features import command
 from benchmarks.experiments.minilm import fetch
 from tests.parity.ours import import_folder
-from training.methods.task_related.classification_spec import ClassificationSpec, scratch_twin
+from training.fine_tuning.settings import scratch_twin
+from training.methods.task_related.classification_spec import ClassificationSpec
 from training.weights.checkpoint import read_checkpoint
 
 EMOJI = "emoji==2.16.0"

@@ -42,7 +42,8 @@ from benchmarks.experiments.transfer import work
 from benchmarks.experiments.wise_ft import digits
 from training.backbones.resnet.config import PRESETS
 from training.evaluation.transfer_gain import transfer_gain
-from training.methods.task_related.classification_spec import ClassificationSpec, scratch_twin
+from training.fine_tuning.settings import scratch_twin
+from training.methods.task_related.classification_spec import ClassificationSpec
 from training.weights.checkpoint import read_checkpoint
 
 NETWORK = PRESETS["nano"].model_dump() | {"in_channels": 1}

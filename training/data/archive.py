@@ -33,7 +33,10 @@ FILE_COLUMNS = (
     *("file_name", "filename", "file", "path", "image", "sound", "audio", "wav", "name"),
     *("文件名", "文件", "图片", "声音", "音频"),
 )
-LABEL_COLUMNS = ("label", "class", "category", "target", "标签", "类别", "分类")
+LABEL_COLUMNS = (
+    *("label", "class", "category", "target", "value", "score"),
+    *("标签", "类别", "分类", "数值", "分数"),
+)
 #: Folders of these names say which split a member was in once, not what it is.
 SPLIT_FOLDERS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
 

@@ -20,10 +20,9 @@ import numpy as np
 
 from training.data.archive import Archive, Member, MemberRefused
 from training.data.labels import MAX_LABEL, Labels
-from training.data.labels import remarks as label_remarks
 from training.data.prepare_spec import PrepareSpec
 from training.data.remarks import percent, remark
-from training.data.splits import Division, Keys, splits_of
+from training.data.splits import Division, Keys, label_remarks, splits_of
 from training.errors import TrainingError
 from training.events import EventLog
 
@@ -150,7 +149,9 @@ def write_splits(
             for place in np.flatnonzero(divided.members(number)).tolist():
                 member = found.members[place]
                 row: dict[str, Any] = {"id": member.id, "name": member.name[:MAX_NAME]}
-                if found.labels is not None:
+                if divided.numbers is not None:
+                    row["label"] = float(divided.numbers[place])
+                elif found.labels is not None:
                     row["label"] = found.labels.names[found.labels.of[place]]
                 row |= put(packed, place)
                 lines.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
@@ -168,12 +169,18 @@ def append(packed: zipfile.ZipFile, name: str, content: bytes) -> int:
 
 
 def remarks(
-    kind: str, archive: Archive, found: Found, divided: Division, more: list[dict[str, Any]]
+    kind: str,
+    spec: PrepareSpec,
+    archive: Archive,
+    found: Found,
+    divided: Division,
+    more: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
     """What is worth saying of such a data set.
 
     Args:
         kind: ``images`` or ``sounds``.
+        spec: How it was read and split.
         archive: What it was made of.
         found: What could be read.
         divided: How it is split.
@@ -201,6 +208,4 @@ def remarks(
         copies = {"duplicates": divided.duplicates, kind: count}
         share = percent(divided.duplicates, count)
         said.append(remark(f"warning_{one}_duplicates", **copies, percent=share))
-    if divided.labels is not None:
-        said += label_remarks(divided.labels)
-    return said
+    return said + label_remarks(spec, divided.labels)

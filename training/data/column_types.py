@@ -37,11 +37,13 @@ RUNNING_ROWS = 20
 #: What columns with a row's name or number are called.
 ID_NAMES = ("id", "index", "uuid", "guid", "rowid", "row_id", "编号", "序号")
 
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_NUMBER_COMMA = r"^[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?$"
+#: How a number is written; those with a decimal comma are looked for apart.
+NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+NUMBER_COMMA = r"^[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?$"
 #: "1,234": a decimal comma, or one that sets thousands apart?
-_THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
-_ZERO_FIRST = r"^[+-]?0\d"
+THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
+#: A postal code, say, and no number.
+ZERO_FIRST = r"^[+-]?0\d"
 _DATE = r"^\d{4}-\d{2}-\d{2}([T ].*)?$"
 
 Floats = npt.NDArray[np.float64]
@@ -150,9 +152,9 @@ def _has_decimal_commas(values: pa.Array) -> bool:
     import pyarrow.compute as pc
 
     commas = pc.and_(
-        pc.match_substring_regex(values, _NUMBER_COMMA), pc.match_substring(values, ",")
+        pc.match_substring_regex(values, NUMBER_COMMA), pc.match_substring(values, ",")
     )
-    plain = pc.and_not(commas, pc.match_substring_regex(values, _THOUSANDS))
+    plain = pc.and_not(commas, pc.match_substring_regex(values, THOUSANDS))
     return bool(pc.any(plain).as_py())
 
 
@@ -167,10 +169,10 @@ def numbers(values: pa.Array, *, comma: bool = False) -> pa.Array:
     import pyarrow.compute as pc
 
     nothing = pa.scalar(None, pa.string())
-    found = pc.match_substring_regex(values, _NUMBER)
+    found = pc.match_substring_regex(values, NUMBER)
     text = pc.if_else(found, values, nothing)
     if comma:
-        other = pc.match_substring_regex(values, _NUMBER_COMMA)
+        other = pc.match_substring_regex(values, NUMBER_COMMA)
         point = pc.replace_substring(values, ",", ".")
         text = pc.if_else(other, point, text)
     number = text.cast(pa.float64())
@@ -244,4 +246,4 @@ def _starts_with_zero(column: Column) -> bool:
     """Whether a value is written as numbers are not, such as the postal code 01067."""
     import pyarrow.compute as pc
 
-    return bool(pc.any(pc.match_substring_regex(column.values, _ZERO_FIRST)).as_py())
+    return bool(pc.any(pc.match_substring_regex(column.values, ZERO_FIRST)).as_py())

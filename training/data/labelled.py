@@ -17,6 +17,9 @@ from training.errors import gettext_noop as _
 
 Places = npt.NDArray[np.int64]
 
+#: What a number is called that stands in no column.
+NUMBER = "number"
+
 #: How many examples are learned from, as a setting; see :func:`few`.
 FewExamples = Annotated[
     int | None,
@@ -35,12 +38,13 @@ class Labelled:
     Attributes:
         rows: Its lines, as prepared: ``id`` and, of texts, ``text``, and of pairs ``text_pair``; of
             images and sounds, where they lie.
-        labels: Class of each, an index into the data set's names, int64 [examples]; -1: none.
+        labels: Class of each, an index into the data set's names, int64 [examples]; -1: none. Or
+            its number, float64.
         content: The file that the examples' content is in.
     """
 
     rows: list[dict[str, Any]]
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[Any]
     content: Path
 
     def __len__(self) -> int:
@@ -95,11 +99,13 @@ def class_names(about: dict[str, Any]) -> list[str]:
     """The classes of a prepared data set, the largest first.
 
     Raises:
-        TrainingError: ``dataset_without_labels``.
+        TrainingError: ``dataset_without_labels``, ``labels_are_numbers``.
     """
     labels = about.get("labels")
     if not labels:
         raise TrainingError("dataset_without_labels", field="data.path")
+    if "classes" not in labels:
+        raise TrainingError("labels_are_numbers", field="data.path")
     return [str(one["name"]) for one in labels["classes"]]
 
 
@@ -127,6 +133,34 @@ def examples_split(dataset: Path, split: str, about: dict[str, Any]) -> Labelled
     labels = np.array([places.get(row.get("label"), -1) for row in rows], np.int64)
     content = path if about["kind"] == "text" else dataset / f"{split}.zip"
     return Labelled(rows, labels, content)
+
+
+def number_name(about: dict[str, Any]) -> str:
+    """What the number of a prepared data set's examples is called.
+
+    Raises:
+        TrainingError: ``dataset_without_labels``, ``labels_are_classes``.
+    """
+    labels = about.get("labels")
+    if not labels:
+        raise TrainingError("dataset_without_labels", field="data.path")
+    if labels.get("type") != "number":
+        raise TrainingError("labels_are_classes", field="data.path")
+    return str(labels["field"] or NUMBER)
+
+
+def numbered_split(dataset: Path, split: str, about: dict[str, Any]) -> Labelled | None:
+    """A split, each example of which has a number; None where there is no such split.
+
+    Raises:
+        TrainingError: ``dataset_without_labels``, ``labels_are_classes``.
+    """
+    number_name(about)
+    found = examples_split(dataset, split, about)
+    if found is None:
+        return None
+    numbers = np.array([row["label"] for row in found.rows], np.float64)
+    return Labelled(found.rows, numbers, found.content)
 
 
 def few(labels: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray[np.int64]:

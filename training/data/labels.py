@@ -65,18 +65,22 @@ class Groups:
     conflicts: int
 
 
-def group(keys: npt.NDArray[np.bytes_], labels: Labels) -> Groups:
+def group(keys: npt.NDArray[np.bytes_], of: npt.NDArray[np.int64]) -> Groups:
     """Examples with equal keys belong together.
 
     Args:
         keys: A hash of each example's content.
-        labels: Its class.
+        of: Its class.
     """
-    of = np.array(labels.of, np.int64)
     _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
     classes = of[first]
     conflicts = len(np.unique(groups[classes[groups] != of]))
     return Groups(groups, classes, conflicts)
+
+
+def too_many(classes: int, examples: int) -> bool:
+    """Whether so many different labels of so many examples are no classes."""
+    return classes > MAX_CLASSES or classes > max(2, examples // 2)
 
 
 def require_learnable(
@@ -103,7 +107,7 @@ def require_learnable(
         TrainingError: ``labels_one_class``, ``labels_too_many``, ``label_rare``.
     """
     names = labels.names
-    if len(names) > MAX_CLASSES or len(names) > max(2, len(classes) // 2):
+    if too_many(len(names), len(classes)):
         raise TrainingError(
             "labels_too_many",
             field=field,

@@ -105,7 +105,7 @@ def prepare_images(spec: PrepareSpec, folder: Path, events: EventLog) -> dict[st
         "sides": histogram(np.array(found.sides)[kept], "images"),
         "modes": dict(found.modes.most_common()),
         "unreadable": found.told,
-        "warnings": remarks("images", archive, found, divided, _told(found)),
+        "warnings": remarks("images", spec, archive, found, divided, _told(found)),
     }
 
 

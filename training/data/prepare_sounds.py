@@ -71,6 +71,8 @@ def prepare_sounds(spec: PrepareSpec, folder: Path, events: EventLog) -> dict[st
             ``label*``.
     """
     events.emit("phase", name="reading", fraction=0.0, detail="")
+    # Nothing learns a number of a sound.
+    spec = spec.model_copy(update={"label_type": "classes"})
     path = Path(spec.path)
     archive = open_archive(
         path,
@@ -138,7 +140,7 @@ def prepare_sounds(spec: PrepareSpec, folder: Path, events: EventLog) -> dict[st
         "rates": {str(rate): count for rate, count in heard.rates.most_common()},
         "modes": dict(heard.modes.most_common()),
         "unreadable": found.told,
-        "warnings": remarks("sounds", archive, found, divided, _told(heard, counts, shape)),
+        "warnings": remarks("sounds", spec, archive, found, divided, _told(heard, counts, shape)),
     }
 
 

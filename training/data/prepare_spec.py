@@ -12,7 +12,8 @@ from training.settings import Settings, field_error
 
 #: Sounds are learned as pictures of so many frames at most, and bands in such steps.
 MOST_FRAMES, BAND_STEP = 256, 4
-
+#: What labels are: names of classes, or a number of each example.
+LabelType = Literal["auto", "classes", "number"]
 #: What a table's column holds.
 Type = Literal["number", "category", "ignored"]
 
@@ -47,8 +48,16 @@ class PrepareSpec(Settings):
         max_length=200,
         title=_("Label column"),
         description=_(
-            "Column or key that holds each example's class. Empty: texts have no labels; images "
-            "and sounds have those of the list that comes with them, or of their folders."
+            "Column or key that holds each example's class or number. Empty: texts have no labels; "
+            "images and sounds have those of the list that comes with them, or of their folders."
+        ),
+    )
+    label_type: LabelType = Field(
+        "auto",
+        title=_("Labels are"),
+        description=_(
+            "Names of classes that are told apart, or a number of each example that is predicted. "
+            "Automatic: numbers with fractions, or too many to be classes, are numbers."
         ),
     )
     leave_out_rare: bool = Field(

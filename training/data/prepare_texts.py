@@ -20,13 +20,19 @@ import numpy.typing as npt
 
 from training.data.characters import normalise, writable
 from training.data.labels import MAX_LABEL, Labels
-from training.data.labels import remarks as label_remarks
 from training.data.prepare_spec import PrepareSpec
 from training.data.readers import Document, Reader, detect_format, open_reader
 from training.data.readers.base import MAX_NAME, likely_pair
 from training.data.readers.text import TextReader
 from training.data.remarks import DocumentStatistics, remark, remarks
-from training.data.splits import Division, divide, histogram, splits_of, spread
+from training.data.splits import (
+    Division,
+    divide,
+    histogram,
+    label_remarks,
+    splits_of,
+    spread,
+)
 from training.data.tokenizer import Tokenizer
 from training.durable import json_bytes
 from training.errors import TrainingError
@@ -234,7 +240,7 @@ def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
         "warnings": [
             *remarks(found.statistics, counts, tokens[kept], ids, in_splits["train"]),
             *_pair_remarks(found.reader),
-            *(label_remarks(divided.labels) if divided.labels is not None else ()),
+            *label_remarks(spec, divided.labels),
         ],
     }
 
@@ -246,7 +252,7 @@ def _pair_remarks(reader: Reader) -> list[dict[str, Any]]:
 
 
 def _write_splits(folder: Path, found: _Found, divided: Division) -> None:
-    kept, splits, names = divided.kept, divided.of, divided.names
+    kept, splits, names, numbers = divided.kept, divided.of, divided.names, divided.numbers
     previewed = set(spread(kept, PREVIEW_DOCUMENTS))
     preview = []
     files = [(folder / f"{name}.jsonl").open("wb") for name in names]
@@ -255,9 +261,13 @@ def _write_splits(folder: Path, found: _Found, divided: Division) -> None:
             for place, line in enumerate(copy):
                 if not kept[place]:
                     continue
+                document = json.loads(line) if numbers is not None or place in previewed else {}
+                if numbers is not None:
+                    # Read as a text, before anyone knew what the labels are.
+                    document["label"] = float(numbers[place])
+                    line = _line(document).encode()
                 files[splits[place]].write(line)
                 if place in previewed:
-                    document = json.loads(line)
                     preview.append(
                         {
                             "id": document["id"],

@@ -1,19 +1,23 @@
 """Which split an example is in: it follows from (seed, its content) alone.
 
 So copies never end up on both sides, and the split stays as it is when the data set grows. With
-labels each class has the same share in every split (:func:`training.data.labels.stratify`).
+labels each class has the same share in every split (:func:`training.data.labels.stratify`), or low
+and high numbers have (:func:`training.data.numbers.strata`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from training.data import numbers as quantities
 from training.data.labels import Labels, describe, group, require_learnable, stratify
+from training.data.labels import remarks as class_remarks
 from training.data.prepare_spec import PrepareSpec
 
 SPLITS = ("train", "validation", "test")
@@ -32,6 +36,7 @@ class Division:
         kept: Whether it is in the data set at all, bool [examples].
         duplicates: Examples that are copies of an earlier one.
         labels: ``labels`` of ``dataset.json``; None where there are none.
+        numbers: The number of each example, where labels are such, float64 [examples].
     """
 
     names: tuple[str, ...]
@@ -39,6 +44,7 @@ class Division:
     kept: npt.NDArray[np.bool_]
     duplicates: int
     labels: dict[str, Any] | None
+    numbers: quantities.Numbers | None = None
 
     def members(self, number: int) -> npt.NDArray[np.bool_]:
         """Which examples are in a split."""
@@ -57,11 +63,15 @@ def divide(spec: PrepareSpec, keys: Keys, labels: Labels | None) -> Division:
         spec: Shares, seed, what happens to copies and to rare classes.
         keys: 16 bytes of a hash of each example's content; at least as many different ones as
             there are splits.
-        labels: The class of each, where there are labels.
+        labels: The class or the number of each, where there are labels.
 
     Raises:
-        TrainingError: ``labels_one_class``, ``labels_too_many``, ``label_rare``.
+        TrainingError: ``labels_one_class``, ``labels_too_many``, ``label_rare``,
+            ``labels_no_numbers``, ``numbers_*``.
     """
+    numbers = None if labels is None else quantities.as_numbers(labels, spec.label_type)
+    if labels is not None and numbers is not None:
+        return _divide_numbers(spec, keys, labels, numbers)
     _, first = np.unique(keys, return_index=True)
     is_first = np.zeros(len(keys), bool)
     is_first[first] = True
@@ -71,7 +81,7 @@ def divide(spec: PrepareSpec, keys: Keys, labels: Labels | None) -> Division:
     if labels is None:
         of = assign(drawn, spec.validation_percent, spec.test_percent)
         return Division(names, of, kept, duplicates, None)
-    groups = group(keys, labels)
+    groups = group(keys, np.array(labels.of, np.int64))
     left_out = require_learnable(labels, groups.classes, len(names), leave_out=spec.leave_out_rare)
     gone = np.array([name in left_out for name in labels.names])
     in_use = ~gone[groups.classes]
@@ -89,6 +99,43 @@ def divide(spec: PrepareSpec, keys: Keys, labels: Labels | None) -> Division:
     counted = [classes[kept & (of == number)] for number in range(len(names))]
     about = describe(labels, counted, names, groups.conflicts, left_out)
     return Division(names, of, kept, duplicates, about)
+
+
+def label_remarks(spec: PrepareSpec, labels: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Warnings about labels as ``{code, params, message}``.
+
+    Args:
+        spec: What was asked for.
+        labels: ``labels`` of ``dataset.json``.
+    """
+    if labels is None:
+        return []
+    if "classes" not in labels:
+        return quantities.remarks(labels, spec.label_type)
+    whole = quantities.many_whole(labels) if spec.label_type == "auto" else []
+    return [*class_remarks(labels), *whole]
+
+
+def _divide_numbers(
+    spec: PrepareSpec, keys: Keys, labels: Labels, numbers: quantities.Numbers
+) -> Division:
+    """Divide examples that have a number each; those without are left out."""
+    names, there = splits_of(spec), np.flatnonzero(~np.isnan(numbers))
+    known, values = keys[there], numbers[there]
+    _, first = np.unique(known, return_index=True)
+    quantities.require_learnable(values[first], len(names))
+    groups = group(known, np.unique(values, return_inverse=True)[1])
+    drawn = draws(known[first], spec.seed)
+    held_out = (spec.validation_percent, spec.test_percent)
+    # A part is large enough to give each split one example.
+    shares = [share for share in (*held_out, 100 - sum(held_out)) if share]
+    parts = quantities.strata(values[first], drawn, math.ceil(100 / min(shares)))
+    splits = quantities.divide(drawn, parts, *held_out)
+    of, kept = np.zeros(len(keys), np.int8), np.zeros(len(keys), bool)
+    of[there] = splits[groups.group]
+    kept[there[first] if spec.remove_duplicates else there] = True
+    about = quantities.describe(labels, numbers, numbers[kept & (of == 0)], groups)
+    return Division(names, of, kept, len(known) - len(first), about, numbers)
 
 
 def draws(keys: Keys, seed: int) -> Draws:

@@ -45,6 +45,26 @@ def tfidf(
         classes: How many there are.
         seed: Of the folds.
     """
+    weighed = word_weights(train, texts)
+    if weighed is None:
+        return majority(labels, len(texts), classes)
+    known, unknown = weighed
+
+    def predict(fitted: Places, held_out: Places) -> Iterator[Probabilities]:
+        # Few words make quick fits: each is whole here, unlike a head's on dense features.
+        for strength in GRID:
+            model = fit(_logistic(strength), known[fitted], labels[fitted])
+            yield np.asarray(model.predict_proba(known[held_out]))
+
+    model = fit(_logistic(choose(GRID, labels, seed, predict)), known, labels)
+    return np.asarray(model.predict_proba(unknown))
+
+
+def word_weights(train: Sequence[str], texts: Sequence[str]) -> tuple[Any, Any] | None:
+    """TF-IDF of the words of both, as the training texts have them; sparse [texts, words] each.
+
+    None where no training text has a word.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     if _mostly_han(train):
@@ -55,18 +75,9 @@ def tfidf(
         )
     words.set_params(sublinear_tf=True)
     try:
-        known = words.fit_transform(train)
-    except ValueError:  # not a word in any text
-        return majority(labels, len(texts), classes)
-
-    def predict(fitted: Places, held_out: Places) -> Iterator[Probabilities]:
-        # Few words make quick fits: each is whole here, unlike a head's on dense features.
-        for strength in GRID:
-            model = fit(_logistic(strength), known[fitted], labels[fitted])
-            yield np.asarray(model.predict_proba(known[held_out]))
-
-    model = fit(_logistic(choose(GRID, labels, seed, predict)), known, labels)
-    return np.asarray(model.predict_proba(words.transform(texts)))
+        return words.fit_transform(train), words.transform(texts)
+    except ValueError:
+        return None
 
 
 def _logistic(strength: float) -> Any:

@@ -75,8 +75,10 @@ def logistic_path(
         yield np.asarray(fit(model, values, labels).predict_proba(held_out))
 
 
-def fit(model: Any, values: Any, labels: Labels) -> Any:
-    """Fit a scikit-learn model. One that has not settled is judged like any other, unwarned.
+def fit(model: Any, values: Any, labels: npt.NDArray[Any]) -> Any:
+    """Fit a scikit-learn model of classes or numbers.
+
+    One that has not settled is judged like any other, unwarned.
 
     On one thread: the matrices are as thin as there are classes, and handing each product to all
     cores took four to six times as long (1,328 rows of 768 numbers, ten classes, two cores).

@@ -3,12 +3,15 @@
     RMSE = sqrt( (1/N) Σ (p_n − y_n)² )
     MAE  = (1/N) Σ |p_n − y_n|
     R²   = 1 − Σ (p_n − y_n)² / Σ (y_n − ȳ)²        ȳ: mean of the scored labels
+    r    = Σ (p_n − p̄)(y_n − ȳ) / √( Σ (p_n − p̄)² Σ (y_n − ȳ)² )        Pearson; Spearman: of ranks
 
 - Efron, 1979, "Bootstrap Methods: Another Look at the Jackknife"
 
 Details people get wrong: R² is against the mean of the labels that are *scored*, so the training
 rows' mean as a prediction comes to a little below 0; it says nothing where all labels are equal; an
-interval of R² resamples labels and predictions together, ȳ included.
+interval of R² resamples labels and predictions together, ȳ included; a correlation says nothing of
+the error (twice the label is as correlated as the label), and nothing at all of one number for all;
+equal values share the mean of their ranks.
 """
 
 from __future__ import annotations
@@ -20,10 +23,12 @@ import numpy as np
 import numpy.typing as npt
 
 from training.evaluation.classification import INTERVAL, RESAMPLES
+from training.evaluation.classification_report import shown
 
 Numbers = npt.NDArray[np.float64]
-#: Predictions that a report shows.
+#: Predictions that a report shows, and points of its chart.
 SHOWN = 100
+POINTS = 400
 
 
 class NumberRows(Protocol):
@@ -31,7 +36,7 @@ class NumberRows(Protocol):
 
     Attributes:
         labels: The number of each row, in its own units.
-        rows: ``{id, values}`` of each.
+        rows: Of each, what a report shows an example by.
     """
 
     @property
@@ -50,7 +55,8 @@ def regression_scores(predicted: Numbers, labels: Numbers, seed: int = 0) -> dic
         seed: Of the resampling.
 
     Returns:
-        ``rmse``, ``mae``, ``r2`` (None where all labels are equal), ``examples``; ``intervals``
+        ``rmse``, ``mae``, ``r2`` (None where all labels are equal), ``pearson`` and ``spearman``
+        (None where all labels, or all predictions, are equal), ``examples``; ``intervals``
         ``{rmse, mae, r2: [low, high]}``, 95 %, by the percentile bootstrap.
 
     Raises:
@@ -67,6 +73,8 @@ def regression_scores(predicted: Numbers, labels: Numbers, seed: int = 0) -> dic
                 found[name].append(value)
     return {
         **_errors(predicted, labels),
+        "pearson": _correlation(predicted, labels),
+        "spearman": _correlation(_ranks(predicted), _ranks(labels)),
         "examples": len(labels),
         "intervals": {
             name: np.percentile(values, INTERVAL).tolist() if values else None
@@ -88,12 +96,33 @@ def _errors(predicted: Numbers, labels: Numbers) -> dict[str, float | None]:
     }
 
 
+def _correlation(one: Numbers, other: Numbers) -> float | None:
+    one, other = one - one.mean(), other - other.mean()
+    size = float(np.sqrt(np.square(one).sum() * np.square(other).sum()))
+    # What is left of equal numbers after their mean is rounding.
+    if not size or np.ptp(one) < 1e-12 * size or np.ptp(other) < 1e-12 * size:
+        return None
+    return float((one * other).sum() / size)
+
+
+def _ranks(values: Numbers) -> Numbers:
+    """From 0; equal values have the mean of their ranks."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts + 1) / 2)[places], np.float64)
+
+
 def regression_report(
-    split: str, train: NumberRows, scored: NumberRows, predicted: Mapping[str, Numbers], seed: int
+    kind: str,
+    split: str,
+    train: NumberRows,
+    scored: NumberRows,
+    predicted: Mapping[str, Numbers],
+    seed: int,
 ) -> dict[str, Any]:
     """The fields of a report on a number.
 
     Args:
+        kind: Of the data, ``text``, ``image`` or ``table``.
         split: That is scored.
         train: What was learned from.
         scored: That split's rows.
@@ -102,8 +131,9 @@ def regression_report(
 
     Returns:
         ``examples`` (learned from), ``split``, ``scores`` of each, ``beaten_by`` (whose RMSE is no
-        larger, the best first), ``predictions``: those farthest off, ``[{id, values, label,
-        predicted, error}]``.
+        larger, the best first), ``points`` ``[[label, predicted]]`` for a chart, and
+        ``predictions``: those farthest off, each with ``label``, ``predicted``, ``error`` and what
+        :func:`training.evaluation.classification_report.shown` tells of the example.
     """
     results = {name: regression_scores(one, scored.labels, seed) for name, one in predicted.items()}
     mine = results["model"]["rmse"]
@@ -117,8 +147,9 @@ def regression_report(
         "beaten_by": sorted(
             (name for name, rmse in others.items() if rmse <= mine), key=lambda name: others[name]
         ),
+        "points": np.stack([scored.labels, predicted["model"]], 1)[_spread(scored.labels)].tolist(),
         "predictions": [
-            scored.rows[int(row)]
+            shown(kind, split, scored.rows[int(row)])
             | {
                 "label": float(scored.labels[row]),
                 "predicted": float(predicted["model"][row]),
@@ -127,3 +158,10 @@ def regression_report(
             for row in worst
         ],
     }
+
+
+def _spread(labels: Numbers) -> npt.NDArray[np.int64]:
+    """Places of :data:`POINTS` examples at most, evenly from the lowest label to the highest."""
+    order = np.argsort(labels, kind="stable")
+    places = np.linspace(0, len(order) - 1, min(POINTS, len(order))).round().astype(np.int64)
+    return np.asarray(order[places])

@@ -25,10 +25,11 @@ _PIPELINES = {
     "causal_language_modelling": "text-generation",
     "masked_language_modelling": "fill-mask",
     "text_classification": "text-classification",
+    "text_regression": "text-classification",
     "text_features": "feature-extraction",
     "image_classification": "image-classification",
 }
-_METRICS = {"loss": "loss", "perplexity": "perplexity", "accuracy": "accuracy"}
+_METRICS = {name: name for name in ("loss", "perplexity", "accuracy", "rmse", "mae")}
 
 
 def write_readme(checkpoint: Checkpoint, folder: Path, about: AboutSpec) -> None:

@@ -12,6 +12,7 @@ from training.methods.task_related import (
     cvae,
     ensemble,
     multi_task,
+    regression,
     simclr,
     simsiam,
     wide_deep,
@@ -28,7 +29,13 @@ GENERATIVE_METHODS: dict[str, LoopMethod] = {
 LOOP_METHODS: dict[str, LoopMethod] = (
     {
         method.name: method
-        for method in (causal_lm.METHOD, classification.METHOD, wide_deep.METHOD, multi_task.METHOD)
+        for method in (
+            causal_lm.METHOD,
+            classification.METHOD,
+            regression.METHOD,
+            wide_deep.METHOD,
+            multi_task.METHOD,
+        )
     }
     | SIAMESE_METHODS
     | GENERATIVE_METHODS

@@ -59,7 +59,7 @@ class LoadedImages:
         require_kind(base, "image")
         self.config = pooled_config(base)
         assert isinstance(self.config, ImageConfig)
-        self.names = class_names(about) if about.get("labels") else []
+        self.names = class_names(about) if (about.get("labels") or {}).get("classes") else []
         self.splits = _read_splits(dataset, about, splits)
         if "train" in self.splits and len(self.splits["train"]) < spec.training.batch_size:
             # An image that is in its own batch twice would be its own negative.

@@ -19,6 +19,10 @@ CARD_FILE = "card.json"
 ENSEMBLE: Final = "ensemble"
 
 
+#: What of a card tells what the head says: the names of classes, or of a number.
+SAID = ("classes", "target")
+
+
 def read_card(folder: Path) -> dict[str, Any]:
     """``card.json``, checked for its version.
 

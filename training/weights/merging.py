@@ -22,7 +22,7 @@ from training.events import EventLog
 from training.report import describe_dataset, write_report
 from training.settings import spec_sha256
 from training.version import code_version
-from training.weights.card import carried
+from training.weights.card import SAID, carried
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.weights.merge import (
     add_adapters,
@@ -79,7 +79,7 @@ def run(spec: MergeSpec, out: Path, events: EventLog) -> dict[str, str]:
         {
             **merge_card(spec.method, parameters, models),
             **carried(first.card),
-            **_classes(models),
+            **_said(models),
             "made_by": {
                 "command": "merge",
                 "code_version": code_version(),
@@ -106,10 +106,21 @@ def run(spec: MergeSpec, out: Path, events: EventLog) -> dict[str, str]:
     return {"report": "report.json", "result": "checkpoint"}
 
 
-def _classes(models: Sequence[Checkpoint]) -> dict[str, Any]:
-    """The names of the classes, where all models tell the very same apart, in one order."""
-    told = [model.card.get("classes") for model in models]
-    return {"classes": told[0]} if told[0] and all(one == told[0] for one in told) else {}
+def _said(models: Sequence[Checkpoint]) -> dict[str, Any]:
+    """What the heads say, where all say the very same: classes in one order, or a number."""
+    found = {}
+    for name in SAID:
+        told = [model.card.get(name) for model in models]
+        if told[0] and all(_alike(one, told[0]) for one in told):
+            found[name] = told[0]
+    return found
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two heads say the same; a number's mean and deviation are those of some data."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return bool(one["name"] == other["name"])
+    return bool(one == other)
 
 
 def _has_base(spec: MergeSpec) -> bool:

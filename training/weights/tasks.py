@@ -14,8 +14,10 @@ TASKS: dict[str, str] = {
     "causal_language_modelling": _("language modelling"),
     "masked_language_modelling": _("filling in masked words"),
     "text_classification": _("text classification"),
+    "text_regression": _("a number of each text"),
     "text_features": _("features of text"),
     "image_classification": _("image classification"),
+    "image_regression": _("a number of each image"),
     "table_classification": _("classification of rows"),
     "image_generation": _("images of a class"),
     "table_tasks": _("several targets of rows"),
@@ -45,6 +47,12 @@ TASK_OF: dict[tuple[str, str | None], str] = {
     ("multi_task", None): "table_tasks",
 }
 
+#: Task of a head that tells classes apart → the task of the same head with one output.
+REGRESSION_OF = {
+    "text_classification": "text_regression",
+    "image_classification": "image_regression",
+}
+
 
 def task_of(architecture: str, config: Mapping[str, Any]) -> str:
     """The task of a model, a key of :data:`TASKS`; empty when nobody said.
@@ -55,4 +63,7 @@ def task_of(architecture: str, config: Mapping[str, Any]) -> str:
     """
     if architecture == ENSEMBLE:
         return f"{config['kind']}_classification"
-    return TASK_OF.get((architecture, config.get("head")), "")
+    found = TASK_OF.get((architecture, config.get("head")), "")
+    # A head with one output tells no classes apart: it says a number.
+    outputs = config.get("num_classes", len(config.get("labels") or ()))
+    return REGRESSION_OF.get(found, found) if outputs == 1 else found

@@ -27,7 +27,7 @@ from training.events import EventLog
 from training.report import write_report
 from training.settings import spec_sha256
 from training.version import code_version
-from training.weights.card import WEIGHTS_FILE, carried
+from training.weights.card import SAID, WEIGHTS_FILE, carried
 from training.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.weights.copy import apply_plan, verbatim, verify
 from training.weights.header import shapes
@@ -117,7 +117,7 @@ def run(spec: CopySpec, out: Path, events: EventLog) -> dict[str, str]:
             "transfer": plan.counts(),
             **({"frozen": plan.frozen} if plan.frozen else {}),
             **carried(source.card),
-            **_classes(source, plan, target),
+            **_said(source, plan, target),
         },
         dropout=source.dropout,
         prove=prove,
@@ -161,14 +161,12 @@ class _Words:
     rows: list[list[int]] | None = None
 
 
-def _classes(source: Checkpoint, plan: Plan, target: BackboneConfig) -> dict[str, Any]:
-    """The names of the source's classes, where its whole head has come along."""
+def _said(source: Checkpoint, plan: Plan, target: BackboneConfig) -> dict[str, Any]:
+    """What the source's head says, its classes or a number, where the whole head has come along."""
     rows = {row.target: row for row in plan.rows}
     head = [rows[name] for name in target.label_head]
-    if "classes" not in source.card or not head:
-        return {}
-    whole = all(row.copied == row.parameters for row in head)
-    return {"classes": source.card["classes"]} if whole else {}
+    whole = bool(head) and all(row.copied == row.parameters for row in head)
+    return {name: source.card[name] for name in SAID if whole and name in source.card}
 
 
 def _words(

@@ -33,6 +33,7 @@ from webapp.jobs.models import Job, State
 from webapp.paging import Page, page_of
 from webapp.runs.methods import METHODS
 from webapp.runs.models import Run
+from webapp.templatetags.graft import amount
 
 #: Columns that only a checkpoint's own page reads; a list of 25 would carry megabytes of them.
 HEAVY = ("card", "manifest", "tensors")
@@ -314,6 +315,10 @@ SCORES: dict[str, tuple[Any, int]] = {
     "test_loss": (_("Test loss"), 3),
     "test_perplexity": (_("Test perplexity"), 1),
     "test_accuracy": (_("Test accuracy"), 3),
+    "validation_rmse": (_("RMSE"), 3),
+    "validation_mae": (_("Mean absolute error"), 3),
+    "test_rmse": (_("RMSE, test"), 3),
+    "test_mae": (_("Mean absolute error, test"), 3),
     "validation_class_accuracy": (_("Of the class that was meant"), 3),
     "validation_frechet": (_("Distance from real ones"), 1),
     "test_class_accuracy": (_("Of the class that was meant, test"), 3),
@@ -395,11 +400,20 @@ def settings_of(checkpoint: Checkpoint) -> list[tuple[str, Any]]:
         title = gettext(field.title) if field is not None and field.title else name
         if isinstance(value, bool):
             value = gettext("yes") if value else gettext("no")
+        elif isinstance(value, list):
+            value = ", ".join(str(item) for item in value) or "–"
         elif value is None:
             value = gettext("4 × width") if name == "n_inner" else "–"
         elif isinstance(value, list):
             value = ", ".join(map(str, value)) or "–"
         rows.append((title, value))
+    if target := checkpoint.card.get("target"):
+        told = gettext("%(name)s, in the training data %(mean)s ± %(deviation)s") % {
+            "name": target["name"],
+            "mean": amount(target["mean"]),
+            "deviation": amount(target["deviation"]),
+        }
+        rows.append((gettext("Predicts the number"), told))
     return rows
 
 

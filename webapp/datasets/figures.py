@@ -9,10 +9,13 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from training.data.labelled import number_name
+from webapp.datasets import table_figures as column_figures
 from webapp.datasets.models import DatasetVersion
-from webapp.datasets.table_figures import TYPES
+from webapp.datasets.table_figures import TYPES, bars_of, note_of
 from webapp.jobs.models import Job, State
 from webapp.jobs.selectors import sentence
+from webapp.templatetags.graft import amount
 
 #: Of the histogram, in the units of its viewBox.
 WIDTH, HEIGHT = 640, 150
@@ -75,6 +78,23 @@ class Class:
     name: str
     examples: list[int]
     share: float
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that is to be predicted of each example.
+
+    Attributes:
+        name: Its column's.
+        note: Its range, in a line.
+        bars: Its histogram.
+        figures: (title, value) of each.
+    """
+
+    name: str
+    note: str
+    bars: list[column_figures.Bar]
+    figures: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -181,6 +201,25 @@ def sound(version: DatasetVersion) -> dict[str, Any]:
     }
 
 
+def number(version: DatasetVersion) -> Number | None:
+    """The number that is to be predicted; None where labels are classes, or there are none."""
+    labels = version.summary.get("labels") or {}
+    if labels.get("type") != "number" or version.kind == "table":
+        return None
+    statistics = labels["statistics"]
+    figures = [
+        (gettext("Lowest"), amount(statistics["minimum"])),
+        (gettext("Mean"), amount(statistics["mean"])),
+        (gettext("Median"), amount(statistics["quantiles"]["50"])),
+        (gettext("Highest"), amount(statistics["maximum"])),
+        (gettext("Standard deviation"), amount(statistics["std"])),
+        (gettext("Different"), f"{labels['different']:,}"),
+        (gettext("Without a number"), f"{labels['unlabelled']:,}"),
+        (gettext("Contradicting copies"), f"{labels['conflicts']:,}"),
+    ]
+    return Number(number_name(version.summary), note_of(labels), bars_of(labels), figures)
+
+
 def _splits_of(version: DatasetVersion) -> list[str]:
     return list(version.summary.get("splits") or {})
 
@@ -218,7 +257,7 @@ def settings_used(version: DatasetVersion) -> list[tuple[Any, Any]]:
     own = set(KIND_SETTINGS.get(kind, ()))
     left_out = {name for names in KIND_SETTINGS.values() for name in names} - own
     if kind == "table" and not version.job.spec.get("label_field"):
-        left_out.add("label_field")
+        left_out |= {"label_field", "label_type"}
     rows: list[tuple[Any, Any]] = []
     for name in SETTINGS:
         value = version.job.spec.get(name)

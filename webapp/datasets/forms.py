@@ -38,6 +38,7 @@ SETTINGS = (
     "format",
     *KIND_SETTINGS["text"],
     "label_field",
+    "label_type",
     *KIND_SETTINGS["image"],
     *KIND_SETTINGS["sound"][1:],
     *KIND_SETTINGS["table"],
@@ -62,6 +63,12 @@ FORMATS: dict[str, Any] = {
 
 #: Formats that come in a ZIP.
 ARCHIVES = ("images", "sounds")
+
+LABEL_TYPES: dict[str, Any] = {
+    "auto": _("automatic"),
+    "classes": _("names of classes"),
+    "number": _("numbers to predict"),
+}
 
 #: What spreadsheet programs save: ZIP archives by content, told apart by name to say what to do.
 WORKBOOKS = (".xlsx", ".xlsm", ".ods")
@@ -91,6 +98,11 @@ class SettingsForm(forms.Form):
         max_length=200,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         **told(PrepareSpec, "label_field"),
+    )
+    label_type = forms.ChoiceField(
+        choices=list(LABEL_TYPES.items()),
+        required=False,
+        **told(PrepareSpec, "label_type"),
     )
     folders_are_classes = forms.BooleanField(
         required=False, **told(PrepareSpec, "folders_are_classes")
@@ -133,7 +145,9 @@ class SettingsForm(forms.Form):
 
     def settings(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """The spec's settings, from what the form holds."""
-        return {name: data[name] for name in SETTINGS if data.get(name) is not None}
+        found = {name: data[name] for name in SETTINGS if data.get(name) is not None}
+        # Who sends no choice, as an older script does, leaves it to the check.
+        return found | {"label_type": found.get("label_type") or "auto"}
 
 
 class FileForm(SettingsForm):

@@ -86,11 +86,16 @@ def of_images(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
 def labelled(
     rows: QuerySet[DatasetVersion], kinds: Sequence[str] = ("text", "image")
 ) -> QuerySet[DatasetVersion]:
-    """Those whose examples have labels, checked and ready, of these kinds."""
+    """Those whose examples have classes, checked and ready, of these kinds."""
     ready = rows.filter(summary__labels__classes__isnull=False).exclude(sha256="")
     wanted = Q(summary__kind__in=list(kinds))
     # The first versions held texts and did not say so.
     return ready.filter(wanted | Q(summary__kind__isnull=True) if "text" in kinds else wanted)
+
+
+def numbered(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
+    """Those whose texts or images have a number each, checked and ready."""
+    return rows.filter(summary__labels__type="number").exclude(sha256="")
 
 
 def ready_texts(user: User, team: Team) -> QuerySet[DatasetVersion]:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from webapp.datasets.models import DatasetVersion
-from webapp.templatetags.graft import percent, short_number
+from webapp.templatetags.graft import amount, percent
 
 #: Of a column's drawing, in the units of its viewBox.
 WIDTH, HEIGHT = 160, 36
@@ -146,13 +146,13 @@ def column_of(about: Mapping[str, Any], rows: int) -> Column:
         is_target=about["target"],
         missing=missing,
         share=missing / rows if rows else 0.0,
-        note=_note(about),
-        bars=_bars(about),
+        note=note_of(about),
+        bars=bars_of(about),
     )
 
 
-def _note(about: Mapping[str, Any]) -> str:
-    """What a column holds."""
+def note_of(about: Mapping[str, Any]) -> str:
+    """What a column holds; that of ``labels`` which are numbers too."""
     if about["type"] == "ignored":
         return str(REASONS.get(about["reason"], ""))
     if about["type"] == "number":
@@ -160,10 +160,10 @@ def _note(about: Mapping[str, Any]) -> str:
         if statistics is None:
             return gettext("no values in training")
         return gettext("%(low)s to %(high)s, mean %(mean)s ± %(std)s") % {
-            "low": number(statistics["minimum"]),
-            "high": number(statistics["maximum"]),
-            "mean": number(statistics["mean"]),
-            "std": number(statistics["std"]),
+            "low": amount(statistics["minimum"]),
+            "high": amount(statistics["maximum"]),
+            "mean": amount(statistics["mean"]),
+            "std": amount(statistics["std"]),
         }
     largest = [one for one in about["largest"] if one["train"]]
     if not largest:
@@ -177,13 +177,14 @@ def _note(about: Mapping[str, Any]) -> str:
     return f"{counted}: {named}" + (" …" if count > MOST_NAMED else "")
 
 
-def _bars(about: Mapping[str, Any]) -> list[Bar]:
+def bars_of(about: Mapping[str, Any]) -> list[Bar]:
+    """Its drawing."""
     if about["type"] == "number" and about.get("histogram"):
         histogram = about["histogram"]
         counts, low = histogram["counts"], histogram["from"]
         width = (histogram["to"] / len(counts)) - (low / len(counts))
         titles = [
-            f"{number(low + width * place)} – {number(low + width * (place + 1))}: {count:,}"
+            f"{amount(low + width * place)} – {amount(low + width * (place + 1))}: {count:,}"
             for place, count in enumerate(counts)
         ]
     elif about["type"] == "category":
@@ -210,11 +211,3 @@ def _bars(about: Mapping[str, Any]) -> list[Bar]:
             )
         )
     return found
-
-
-def number(value: float) -> str:
-    """A number in few characters: 12345.0 → "12,345", 0.12345678 → "0.1235", 2.5e9 → "2.5 G"."""
-    if abs(value) >= 1e6:
-        return short_number(value)
-    whole = value == int(value) or abs(value) >= 1e4
-    return f"{value:,.0f}" if whole else f"{value:.4g}"

@@ -56,7 +56,7 @@ class TableForm(SettingsForm):
         }
         for name in others:
             del self.fields[name]
-        del self.fields["format"], self.fields["label_field"]
+        del self.fields["format"], self.fields["label_field"], self.fields["label_type"]
         del self.fields["targets"], self.fields["columns"]
         self._columns, self._targets = columns, list(targets)
         for place, column in enumerate(columns):

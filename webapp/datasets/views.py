@@ -202,6 +202,7 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
         "bars": figures.bars(row),
         "splits": figures.splits(row),
         "classes": figures.classes(row),
+        "number": figures.number(row),
         "warnings": figures.warnings(row),
         "settings_used": figures.settings_used(row),
         "same": selectors.same_content(row),
@@ -209,7 +210,7 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
         "runs": selectors.runs_using(row),
         "heads": heads.heads_with_data(request.user, row),
     }
-    if row.summary.get("labels") or row.summary.get("targets"):
+    if context["classes"] or row.summary.get("targets"):
         context["ensembles"] = ensembles.with_data(request.user, row)
     if row.kind == "sound":
         context |= figures.sound(row)

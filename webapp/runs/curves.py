@@ -21,6 +21,7 @@ METRICS: dict[str, str | Promise] = {
     "loss": _("training loss"),
     "validation_loss": _("validation loss"),
     "validation_accuracy": _("validation accuracy"),
+    "validation_rmse": _("validation RMSE"),
     "validation_knn": _("nearest neighbours, accuracy"),
     "validation_probe": _("linear probe, accuracy"),
     "validation_spread": _("spread of the projections"),

@@ -26,9 +26,9 @@ from training.estimate import (
     estimate,
     flops_per_token,
 )
+from training.fine_tuning.settings import FineTuningSpec, estimate_run
 from training.generative.settings import GenerativeSpec
 from training.methods.registry import GENERATIVE_METHODS, LOOP_METHODS, SIAMESE_METHODS
-from training.methods.task_related.classification_spec import ClassificationSpec, estimate_run
 from training.methods.task_related.multi_task_spec import MultiTaskSpec
 from training.methods.task_related.wide_deep_spec import WideDeepSpec
 from training.siamese import settings as siamese
@@ -92,7 +92,7 @@ def outlook(spec: Any, config: BackboneConfig, team: Team) -> Outlook:
     return OUTLOOKS[spec.method](spec, config, team)
 
 
-def _classifier(spec: ClassificationSpec, config: BackboneConfig, team: Team) -> Outlook:
+def _fine_tuning(spec: FineTuningSpec, config: BackboneConfig, team: Team) -> Outlook:
     # Steps of a frozen backbone take a third of the others' time.
     alike = ("training.policy", "training.lora", "inputs.image_px")
     rate = measured_examples_per_s(spec, config, team, alike)
@@ -149,7 +149,8 @@ def _generator(spec: GenerativeSpec, config: GeneratorConfig, team: Team) -> Out
 
 OUTLOOKS: dict[str, Callable[[Any, Any, Team], Outlook]] = {
     "causal_lm": _language_model,
-    "classification": _classifier,
+    "classification": _fine_tuning,
+    "regression": _fine_tuning,
     "wide_deep": _table,
     "multi_task": _table,
     **dict.fromkeys(SIAMESE_METHODS, _two_views),

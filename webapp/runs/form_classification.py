@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
-
-from django.utils.functional import cached_property
-
-from training.backbones.contract import BackboneConfig
-from training.backbones.registry import BACKBONES
-from training.errors import TrainingError
-from training.features.settings import Kind, kind_of, require_kind
-from training.methods.task_related.classification_spec import (
-    ClassificationSpec,
-    adapted_matrices,
-    classes_of,
-    with_classes,
-)
+from training.fine_tuning.settings import FineTuningSpec
+from training.methods.task_related.classification_spec import classes_of
 from webapp.jobs.selectors import sentence
-from webapp.runs.dotted import at
-from webapp.runs.form_network import NetworkForm
-from webapp.runs.layouts import ADAPTATION
-from webapp.runs.sources import Source
-
-#: What a learning rate is at first, by what the source reads.
-RATES = {"text": "5e-05", "image": "0.001"}
+from webapp.runs.form_fine_tuning import FineTuningForm
 
 
-class ClassificationForm(NetworkForm):
-    """A network with a head over labelled texts or images."""
+class ClassificationForm(FineTuningForm):
+    """A network that tells classes apart."""
 
     method = "classification"
-    template = "runs/new_classification.html"
     data_template = "runs/data_classification.html"
     TOGETHER = True
-    IMAGES = "inputs"
-    LIKE = "inputs.checkpoint"
-    FLAGS = (*NetworkForm.FLAGS, "lora")
-    OTHER_INPUTS = (*NetworkForm.OTHER_INPUTS, "lora")
-
-    @classmethod
-    def blank(cls) -> dict[str, Any]:
-        """A new form: fine-tuning, since that is what most come for."""
-        return super().blank() | {"how": "transfer"}
-
-    def take_choices(self, spec: Mapping[str, Any]) -> None:
-        super().take_choices(spec)
-        self.values["lora"] = bool(at(spec, "training.lora"))
-
-    def leaves_out(self, path: str) -> bool:
-        # Without a source there is nothing to adapt: all of it is trained alike.
-        if path.startswith("training.lora."):
-            return not self.values["lora"] or not self.is_transfer
-        adapts = path in ADAPTATION.paths + ADAPTATION.advanced
-        return super().leaves_out(path) or (adapts and not self.is_transfer)
 
     @property
-    def classes(self) -> list[str]:
-        """Of the data, once it is chosen."""
+    def outputs(self) -> list[str]:
+        """The data's classes."""
         if self.version is None:
             return []
         return [str(one["name"]) for one in self.version.summary["labels"]["classes"]]
@@ -68,40 +28,10 @@ class ClassificationForm(NetworkForm):
         if self.source is None or self.source.checkpoint is None:
             return False
         known = classes_of(self.source.config, self.source.checkpoint.card)
-        return bool(known) and sorted(known) == sorted(self.classes)
+        return bool(known) and sorted(known) == sorted(self.outputs)
 
-    @cached_property
-    def config(self) -> BackboneConfig | None:
-        """The model that would be trained, once what describes it makes sense."""
-        if self.base is None or not self.classes:
-            return None
-        return with_classes(self.base, self.classes)
-
-    @property
-    def afresh(self) -> list[str]:
-        """The head, unless it tells these very classes apart."""
-        if self.config is None or self.keeps_head:
-            return []
-        return self.config.label_head
-
-    def check_whole(self, spec: ClassificationSpec) -> None:
-        """What only shows when data, source and hosts are known."""
+    def check_whole(self, spec: FineTuningSpec) -> None:
         super().check_whole(spec)
-        base, version = self.base, self.version
-        if base is not None and version is not None:
-            try:
-                require_kind(base, cast(Kind, version.kind))
-            except TrainingError as error:
-                self.add("data", sentence(error.code, error.params))
-        if spec.examples is not None and spec.examples < len(self.classes):
-            said = sentence("examples_fewer_than_classes", {"classes": len(self.classes)})
+        if spec.examples is not None and spec.examples < len(self.outputs):
+            said = sentence("examples_fewer_than_classes", {"classes": len(self.outputs)})
             self.add("examples", said)
-        lora = spec.training.lora
-        if base is not None and lora is not None and not adapted_matrices(base, lora):
-            named = {"architecture": BACKBONES[base.architecture].title}
-            self.add("lora", sentence("lora_adapts_nothing", named))
-
-    @classmethod
-    def source_values(cls, source: Source) -> dict[str, Any]:
-        """A learning rate that fits what it reads."""
-        return {"training.learning_rate": RATES[kind_of(source.config)]}

@@ -56,7 +56,8 @@ class SiameseForm(NetworkForm):
         if 0 < self.train_images < spec.training.batch_size:
             said = sentence("batch_larger_than_data", {"images": self.train_images})
             self.add("training.batch_size", said)
-        unlabelled = self.version is not None and not self.version.summary.get("labels")
+        labels = (self.version.summary.get("labels") or {}) if self.version is not None else {}
+        unlabelled = self.version is not None and not labels.get("classes")
         if self.is_transfer and self.values["twin"] and unlabelled:
             self.add(
                 "twin",

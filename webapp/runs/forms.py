@@ -7,6 +7,7 @@ from webapp.runs.form_causal_lm import CausalLMForm
 from webapp.runs.form_classification import ClassificationForm
 from webapp.runs.form_generative import CGANForm, CVAEForm
 from webapp.runs.form_multi_task import MultiTaskForm
+from webapp.runs.form_regression import RegressionForm
 from webapp.runs.form_siamese import BYOLForm, MoCoForm, SimCLRForm, SimSiamForm
 from webapp.runs.form_wide_deep import WideDeepForm
 
@@ -15,6 +16,7 @@ FORMS: dict[str, type[RunForm]] = {
     for form in (
         CausalLMForm,
         ClassificationForm,
+        RegressionForm,
         SimCLRForm,
         BYOLForm,
         SimSiamForm,

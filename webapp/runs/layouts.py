@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from training.fine_tuning.settings import FineTuningSpec
 from training.generative.settings import GenerativeSpec
 from training.methods.feature_matching.moco import MoCoSpec
 from training.methods.task_related.byol import BYOLSpec
@@ -14,6 +16,7 @@ from training.methods.task_related.cgan import CGANSpec
 from training.methods.task_related.classification_spec import ClassificationSpec
 from training.methods.task_related.cvae import CVAESpec
 from training.methods.task_related.multi_task_spec import MultiTaskSpec
+from training.methods.task_related.regression_spec import RegressionSpec
 from training.methods.task_related.simclr import SimCLRSpec
 from training.methods.task_related.simsiam import SimSiamSpec
 from training.methods.task_related.wide_deep_spec import WideDeepSpec
@@ -149,65 +152,85 @@ ADAPTATION = Section(
     ("training.norms",),
 )
 
-CLASSIFICATION = Layout(
-    spec=ClassificationSpec,
-    groups=(
-        ADAPTATION,
-        _LORA_SECTION,
-        Section(
-            "inputs",
-            _("What the network is shown"),
-            ("examples", "inputs.augmentation", "inputs.image_px", "inputs.most_tokens"),
-            ("inputs.normalisation",),
-        ),
-        Section(
-            "training",
-            _("Training"),
-            (
-                "training.steps",
-                "training.batch_size",
-                "training.learning_rate",
-                "training.warmup_steps",
+
+def _fine_tuning(
+    spec: type[FineTuningSpec],
+    main: tuple[str, ...] = (),
+    advanced: tuple[str, ...] = (),
+    choices: Mapping[str, Mapping[str, str | Promise]] = MappingProxyType({}),
+) -> Layout:
+    """The layout of a method that trains a network with a head on labelled examples.
+
+    Args:
+        spec: Its own.
+        main: Settings of training that only it has.
+        advanced: Those of them that most people never touch.
+        choices: What their choices are called.
+    """
+    return Layout(
+        spec=spec,
+        groups=(
+            ADAPTATION,
+            _LORA_SECTION,
+            Section(
+                "inputs",
+                _("What the network is shown"),
+                ("examples", "inputs.augmentation", "inputs.image_px", "inputs.most_tokens"),
+                ("inputs.normalisation",),
             ),
-            ("training.cycles", "training.dropout", *_OPTIMISER_PATHS),
+            Section(
+                "training",
+                _("Training"),
+                (
+                    "training.steps",
+                    "training.batch_size",
+                    "training.learning_rate",
+                    "training.warmup_steps",
+                    *main,
+                ),
+                (*advanced, "training.dropout", *_OPTIMISER_PATHS),
+            ),
+            Section(
+                "evaluation",
+                _("Evaluation"),
+                ("evaluation.every",),
+                ("evaluation.batches", "evaluation.checkpoint_every"),
+            ),
+            _DEVICE_SECTION,
         ),
-        Section(
-            "evaluation",
-            _("Evaluation"),
-            ("evaluation.every",),
-            ("evaluation.batches", "evaluation.checkpoint_every"),
-        ),
-        _DEVICE_SECTION,
-    ),
-    apart=("source.reinitialise",),
-    lines=frozenset({"source.reinitialise"}),
-    choice_names={
-        "training.policy": {
-            "full": _("everything (full fine-tuning)"),
-            "head": _("only the head (frozen backbone)"),
-            "gradual": _("gradual unfreezing, from the top down"),
-            "lp_ft": _("the head first, then everything (LP-FT)"),
+        apart=("source.reinitialise",),
+        lines=frozenset({"source.reinitialise"}),
+        choice_names={
+            "training.policy": {
+                "full": _("everything (full fine-tuning)"),
+                "head": _("only the head (frozen backbone)"),
+                "gradual": _("gradual unfreezing, from the top down"),
+                "lp_ft": _("the head first, then everything (LP-FT)"),
+            },
+            "training.lora.targets": {
+                "attention.query": _("queries"),
+                "attention.key": _("keys"),
+                "attention.value": _("values"),
+                "attention.output": _("attention's output"),
+                "feed_forward.in": _("feed-forward, in"),
+                "feed_forward.out": _("feed-forward, out"),
+            },
+            "training.norms": {
+                "batch": _("by each batch"),
+                "source": _("by the source's statistics"),
+            },
+            "inputs.augmentation": {
+                "none": _("none"),
+                "shift": _("shifted"),
+                "shift_flip": _("shifted and mirrored"),
+            },
+            "inputs.normalisation": _NORMALISATIONS,
+            **choices,
+            "training.schedule": _SCHEDULES,
+            "training.precision": _PRECISIONS,
+            "devices.kind": _DEVICES,
         },
-        "training.lora.targets": {
-            "attention.query": _("queries"),
-            "attention.key": _("keys"),
-            "attention.value": _("values"),
-            "attention.output": _("attention's output"),
-            "feed_forward.in": _("feed-forward, in"),
-            "feed_forward.out": _("feed-forward, out"),
-        },
-        "training.norms": {"batch": _("by each batch"), "source": _("by the source's statistics")},
-        "inputs.augmentation": {
-            "none": _("none"),
-            "shift": _("shifted"),
-            "shift_flip": _("shifted and mirrored"),
-        },
-        "inputs.normalisation": _NORMALISATIONS,
-        "training.schedule": _SCHEDULES,
-        "training.precision": _PRECISIONS,
-        "devices.kind": _DEVICES,
-    },
-)
+    )
 
 
 def _siamese(
@@ -422,7 +445,12 @@ MULTI_TASK = Layout(
 
 LAYOUTS: dict[str, Layout] = {
     "causal_lm": CAUSAL_LM,
-    "classification": CLASSIFICATION,
+    "classification": _fine_tuning(ClassificationSpec, advanced=("training.cycles",)),
+    "regression": _fine_tuning(
+        RegressionSpec,
+        ("training.loss",),
+        choices={"training.loss": {"squared": _("squared"), "huber": _("Huber's")}},
+    ),
     "wide_deep": WIDE_DEEP,
     "multi_task": MULTI_TASK,
     "simclr": _siamese(SimCLRSpec, ("temperature", "projection"), ("hidden",)),

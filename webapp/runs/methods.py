@@ -208,6 +208,35 @@ METHODS: dict[str, Shown] = {
             "Before: the weights as the run began. After: those of the best validation loss."
         ),
     ),
+    "regression": Shown(
+        name=_("regression"),
+        invitation=_("To predict a number of a text or an image: regression"),
+        about=_("A rating, an age, an angle. Fine-tunes a source, or pretrains one for others."),
+        from_scratch=_(
+            "Random weights; the network learns everything from your images, and can be a source "
+            "afterwards."
+        ),
+        no_data=_(
+            "There are no texts or images with numbers yet: a file with a text and a number a row, "
+            "or images and a list with a number each."
+        ),
+        get_data=_("Upload some, and name the column with the number"),
+        per_second=_("Examples per second"),
+        seen=_("Examples seen"),
+        splits={"validation": _("validation split"), "test": _("test split")},
+        scores=(
+            Score("rmse", _("RMSE"), 3),
+            Score("mae", _("mean absolute error"), 3),
+            Score("loss", _("loss in standard units"), 3),
+        ),
+        measured=_(
+            "RMSE and mean absolute error are in the units of the number. The loss is what is "
+            "minimised: the error in standard deviations of the training split, squared or by "
+            "Huber's rule; always guessing the mean comes to about 1. Before: the weights as the "
+            "run began. After: those of the best validation loss."
+        ),
+        curves=("loss,validation_loss", "validation_rmse", "learning_rate", "gradient_norm"),
+    ),
     "wide_deep": Shown(
         name="Wide & Deep",
         invitation=_("To tell the rows of a table apart: Wide & Deep"),

@@ -335,6 +335,7 @@ def report_context(run: Run, user: Any) -> dict[str, Any]:
         "texts": _texts(shown, twin),
         "shown": METHODS[shown.method],
         **_classified(shown, twin),
+        **_predicted(shown, twin),
         **_generated(shown),
         "tasks": _tasks(shown, twin),
         "chart": chart([shown, twin], pair=True),
@@ -351,7 +352,7 @@ def report_context(run: Run, user: Any) -> dict[str, Any]:
 def _classified(run: Run, twin: Run | None) -> dict[str, Any]:
     """What a classifier's report shows; nothing for another's."""
     report = run.job.report or {}
-    if not (report.get("scores") or {}).get("model"):
+    if not (report.get("scores") or {}).get("model") or "classes" not in report:
         return {}
     return _of_classes(run, classifiers.with_twin(report, twin.job.report if twin else None))
 
@@ -363,6 +364,26 @@ def _of_classes(run: Run, report: dict[str, Any]) -> dict[str, Any]:
         "worth": classifiers.verdict(report),
         "sides": classifiers.sides(report),
         "confusion": classifiers.confusion(report),
+        "scored_split": METHODS[run.method].splits.get(report["split"], report["split"]),
+    }
+
+
+def _predicted(run: Run, twin: Run | None) -> dict[str, Any]:
+    """What the report of a run that predicts a number shows; nothing for another's."""
+    report = run.job.report or {}
+    if not report.get("target") or not report.get("scores"):
+        return {}
+    found = _of_number(run, regressions.with_twin(report, twin.job.report if twin else None))
+    return {"report": found["report"], "predicts": found}
+
+
+def _of_number(run: Run, report: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "report": report,
+        "mine": report["scores"]["model"],
+        "worth": regressions.verdict(report),
+        "sides": regressions.sides(report),
+        "scatter": regressions.scatter(report),
         "scored_split": METHODS[run.method].splits.get(report["split"], report["split"]),
     }
 
@@ -396,14 +417,7 @@ def _tasks(run: Run, twin: Run | None) -> list[dict[str, Any]]:
             if one["type"] == "category":
                 told |= _of_classes(run, classifiers.with_twin(one, other, key))
             else:
-                report = regressions.with_twin(one, other, key)
-                told |= {
-                    "report": report,
-                    "mine": report["scores"]["model"],
-                    "worth": regressions.verdict(report),
-                    "sides": regressions.sides(report),
-                    "scored_split": METHODS[run.method].splits.get(one["split"], one["split"]),
-                }
+                told |= _of_number(run, regressions.with_twin(one, other, key))
         found.append(told)
     return found
 

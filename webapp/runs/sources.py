@@ -12,12 +12,14 @@ from training.backbones.contract import BackboneConfig
 from training.backbones.generator_config import GeneratorConfig
 from training.backbones.gpt2.config import PRESETS
 from training.backbones.registry import BACKBONES, config_of
+from training.data.labelled import number_name
+from training.fine_tuning.settings import with_classes
 from training.generative.settings import for_sounds, rows_of, with_rows
 from training.methods.registry import GENERATIVE_METHODS, LOOP_METHODS, SIAMESE_METHODS
-from training.methods.task_related.classification_spec import with_classes
 from training.methods.task_related.multi_task_spec import MultiTaskSpec
 from training.methods.task_related.wide_deep_spec import WideDeepSpec
 from training.siamese.settings import pooled_config
+from training.weights.tasks import REGRESSION_OF, task_of
 from webapp.accounts.models import Team
 from webapp.checkpoints.models import Checkpoint
 from webapp.jobs.models import ENDED, State
@@ -53,6 +55,12 @@ class Source:
     @property
     def parameters(self) -> int:
         return self.config.parameter_count()
+
+    @property
+    def predicts_number(self) -> bool:
+        """Whether its head says a number of each text or image."""
+        task = task_of(self.config.architecture, self.config.model_dump())
+        return task in REGRESSION_OF.values()
 
     @property
     def title(self) -> str:
@@ -135,6 +143,10 @@ def run_config(run: Run) -> BackboneConfig:
 def _classifier(run: Run, config: BackboneConfig) -> BackboneConfig:
     labels = run.dataset_version.summary["labels"]["classes"]
     return with_classes(config, [str(one["name"]) for one in labels])
+
+
+def _predictor(run: Run, config: BackboneConfig) -> BackboneConfig:
+    return with_classes(config, [number_name(run.dataset_version.summary)])
 
 
 def _language_model(run: Run, config: BackboneConfig) -> BackboneConfig:
@@ -239,6 +251,7 @@ def _generator(run: Run, config: BackboneConfig) -> BackboneConfig:
 MODELS = {
     "causal_lm": _language_model,
     "classification": _classifier,
+    "regression": _predictor,
     "wide_deep": _of_table,
     "multi_task": _of_tasks,
     **dict.fromkeys(SIAMESE_METHODS, _backbone),

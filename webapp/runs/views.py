@@ -30,6 +30,7 @@ from webapp.playing import playable
 from webapp.runs import curves as run_curves
 from webapp.runs import estimates, pages, pictures, selectors, services
 from webapp.runs import sources as run_sources
+from webapp.runs.data import learnable
 from webapp.runs.drafts import draft, start
 from webapp.runs.form import SCRATCH, TRANSFER, RunForm
 from webapp.runs.form_causal_lm import CausalLMForm, preset_values
@@ -152,13 +153,21 @@ def _prefilled(request: PortalRequest, team: Team) -> RunForm:
 
 
 def _method_for(query: Mapping[str, str], team: Team) -> str | None:
-    """The first method that trains the source which a link names."""
-    if pk := parse_uuid(query.get("source")):
-        for method in FORMS:
-            for kind in ("checkpoint", "run"):
-                if run_sources.source_of(f"store:{kind}/{pk}", team, method) is not None:
-                    return method
-    return None
+    """The first method that trains the source which a link names, and takes the data if it names
+    any; of a source that predicts a number, regression."""
+    pk, data = parse_uuid(query.get("source")), parse_uuid(query.get("data"))
+    found = {}
+    for method in FORMS if pk else ():
+        for kind in ("checkpoint", "run"):
+            if source := run_sources.source_of(f"store:{kind}/{pk}", team, method):
+                found[method] = source
+    if data is not None:
+        takes = [method for method in found if learnable(team, method).filter(pk=data).exists()]
+        found = {method: found[method] for method in takes} or found
+    first = next(iter(found), None)
+    if first and "regression" in found and found[first].predicts_number:
+        return "regression"
+    return first
 
 
 def _form_page(

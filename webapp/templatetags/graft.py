@@ -56,6 +56,17 @@ def decimals(value: float | None, places: int = 3) -> str:
 
 
 @register.filter
+def amount(value: float | None) -> str:
+    """A number of any size: 12345.0 → "12,345", 0.12345678 → "0.1235", 2.5e9 → "2.5 G"."""
+    if value is None:
+        return "–"
+    if abs(value) >= 1e6:
+        return short_number(value)
+    whole = value == int(value) or abs(value) >= 1e4
+    return f"{value:,.0f}" if whole else f"{value:.4g}"
+
+
+@register.filter
 def scientific(value: float | None) -> str:
     """A difference of any size: 2.38e-06 → "2.4e-06", 5.66 → "5.7"."""
     return "–" if value is None else f"{value:.2g}"

@@ -8,19 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from safetensors.numpy import load_file
 
-from tests.pictures import archive, class_folders
+from tests.pictures import archive, class_folders, encoded
 from tests.small import loud
 from training.backbones.contract import BackboneConfig
-from training.data.prepare import run as prepare
+from training.data.prepare import run as prepare_upload
 from training.data.prepare_spec import PrepareSpec
 from training.engine.run import run as train
 from training.events import EventLog, read_events
-from training.methods.task_related.classification import LoadedExamples
+from training.methods.registry import METHODS
+from training.methods.task_related.classification import LoadedClasses
 from training.methods.task_related.classification_spec import ClassificationSpec
 from training.methods.task_related.classification_task import ClassifierTask
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
+
+#: What a phrase adds to a text's number.
+PHRASES = {"so it goes": 20.0, "xyz": -15.0, "zz yx": 2.0, "and it went": 7.0}
 
 
 def image_dataset(folder: Path, sizes: Mapping[str, int]) -> Path:
@@ -30,7 +35,7 @@ def image_dataset(folder: Path, sizes: Mapping[str, int]) -> Path:
         for name, content in class_folders(max(sizes.values()), classes=tuple(sizes)).items()
         if int(Path(name).stem) < sizes[name.split("/")[0]]
     }
-    return _prepared(folder, "upload.zip", archive(files))
+    return prepared(folder, "upload.zip", archive(files))
 
 
 def text_dataset(folder: Path, words: Mapping[str, list[str]], count: int) -> Path:
@@ -41,7 +46,7 @@ def text_dataset(folder: Path, words: Mapping[str, list[str]], count: int) -> Pa
         name = names[number % len(names)]
         text = " ".join([*random.choice(words[name], 2), f"{number}"])
         lines.append(json.dumps({"text": text, "label": name}) + "\n")
-    return _prepared(folder, "upload.jsonl", "".join(lines).encode(), label_field="label")
+    return prepared(folder, "upload.jsonl", "".join(lines).encode(), label_field="label")
 
 
 def pair_dataset(folder: Path, words: Mapping[str, list[str]], count: int) -> Path:
@@ -53,15 +58,38 @@ def pair_dataset(folder: Path, words: Mapping[str, list[str]], count: int) -> Pa
         pair = {"text": f"and {number}", "reply": " ".join(random.choice(words[name], 2))}
         lines.append(json.dumps(pair | {"label": name}) + "\n")
     content = "".join(lines).encode()
-    return _prepared(folder, "upload.jsonl", content, label_field="label", pair_field="reply")
+    return prepared(folder, "upload.jsonl", content, label_field="label", pair_field="reply")
 
 
-def _prepared(folder: Path, name: str, content: bytes, **settings: Any) -> Path:
+def numbered_texts(folder: Path, count: int, column: str = "score") -> Path:
+    """So many texts of three phrases and a number each, prepared: the phrases decide, about 1000
+    and 25 up or down."""
+    random, lines = np.random.default_rng(5), []
+    for number in range(count):
+        drawn = random.choice(list(PHRASES), 3)
+        score = 1000 + sum(PHRASES[one] for one in drawn) + random.normal(0, 0.5)
+        lines.append(json.dumps({"text": " ".join([*drawn, f"{number}"]), column: score}) + "\n")
+    return prepared(folder, "upload.jsonl", "".join(lines).encode(), label_field=column)
+
+
+def numbered_images(folder: Path, count: int) -> Path:
+    """So many images, prepared: their number is how bright they are, in percent."""
+    random, files, lines = np.random.default_rng(6), {}, ["file,brightness"]
+    for number in range(count):
+        level = int(random.integers(20, 236))
+        pixels = np.clip(random.normal(level, 12, (24, 24, 3)), 0, 255).astype(np.uint8)
+        files[f"{number}.png"] = encoded(Image.fromarray(pixels))
+        lines.append(f"{number}.png,{level / 2.55:.3f}")
+    content = archive({**files, "manifest.csv": "\n".join(lines)})
+    return prepared(folder, "upload.zip", content, label_field="brightness")
+
+
+def prepared(folder: Path, name: str, content: bytes, **settings: Any) -> Path:
     folder.mkdir()
     (folder / name).write_bytes(content)
     log = EventLog(folder / "events.jsonl")
     settings = {"validation_percent": 15, "test_percent": 25} | settings
-    prepare(PrepareSpec(path=str(folder / name), **settings), folder / "out", log)
+    prepare_upload(PrepareSpec(path=str(folder / name), **settings), folder / "out", log)
     log.close()
     return folder / "out" / "dataset"
 
@@ -98,17 +126,17 @@ def run(out: Path, spec: dict[str, Any]) -> dict[str, Any]:
     out.mkdir(exist_ok=True)
     log = EventLog(out / "events.jsonl")
     try:
-        train(ClassificationSpec.model_validate(spec), out, log)
+        train(METHODS[spec["method"]].settings.model_validate(spec), out, log)
     finally:
         log.close()
     return report(out)
 
 
-def loaded(spec: dict[str, Any], folder: Path) -> LoadedExamples:
+def loaded(spec: dict[str, Any], folder: Path) -> LoadedClasses:
     """The data and the configuration of a run; no TensorFlow."""
     log = EventLog(folder / "events.jsonl")
     try:
-        return LoadedExamples(ClassificationSpec.model_validate(spec), folder, log)
+        return LoadedClasses(ClassificationSpec.model_validate(spec), folder, log)
     finally:
         log.close()
 

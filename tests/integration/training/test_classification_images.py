@@ -27,7 +27,8 @@ from training.data.labelled import class_names, read_about
 from training.data.pixels import NORMALISATIONS
 from training.engine.loop import Loop
 from training.errors import EXIT_DONE
-from training.methods.task_related.classification_spec import ClassificationSpec, scratch_twin
+from training.fine_tuning.settings import scratch_twin
+from training.methods.task_related.classification_spec import ClassificationSpec
 from training.weights.checkpoint import read_checkpoint
 
 RESNET = ResNetConfig(depths=[1, 1], group_width=8)

@@ -10,8 +10,8 @@ from tests.parity.text import CASES
 from tests.small import loud
 from training.backbones.contract import BackboneConfig
 from training.backbones.registry import BACKBONES, model_class
+from training.fine_tuning.settings import with_classes
 from training.methods.task_related.classification import METHOD
-from training.methods.task_related.classification_spec import with_classes
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
 

@@ -10,14 +10,14 @@ from django.db import connection
 from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
 from training.backbones.registry import BACKBONES
-from training.weights.tasks import TASK_OF, TASKS, task_of
+from training.weights.tasks import REGRESSION_OF, TASK_OF, TASKS, task_of
 from webapp.checkpoints import selectors
 from webapp.checkpoints.models import Checkpoint
 
 
 def test_every_architecture_has_a_task_and_every_task_a_title() -> None:
     assert set(BACKBONES) <= {architecture for architecture, _head in TASK_OF}
-    assert set(TASK_OF.values()) == set(TASKS)
+    assert {*TASK_OF.values(), *REGRESSION_OF.values()} == set(TASKS)
     assert task_of("gpt2", {"n_layer": 2}) == "causal_language_modelling"
     assert task_of("unheard-of", {}) == ""
 

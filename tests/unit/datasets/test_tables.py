@@ -15,6 +15,7 @@ from webapp.datasets.models import DatasetVersion
 from webapp.jobs.models import State
 from webapp.runs.data import learnable
 from webapp.runs.models import Run
+from webapp.templatetags.graft import amount
 
 CSV = b"age,member,income\n" + b"".join(b"%d,yes,low\n" % n for n in range(40))
 
@@ -129,7 +130,7 @@ def test_every_reason_has_words(cast: Cast) -> None:
     ],
 )
 def test_numbers_are_short(value: float, shown: str) -> None:
-    assert table_figures.number(value) == shown
+    assert amount(value) == shown
 
 
 def test_columns_without_values_in_training_are_shown(cast: Cast) -> None:

@@ -42,6 +42,11 @@ WHOLE: dict[str, dict[str, Any]] = {
         "source": {"checkpoint": "c"},
         "training": {"lora": {}},
     },
+    "regression": {
+        "data": {"path": "d"},
+        "source": {"checkpoint": "c"},
+        "training": {"lora": {}},
+    },
     "wide_deep": {"data": {"path": "d"}, "source": {"checkpoint": "c"}},
     "multi_task": {"data": {"path": "d"}, "source": {"checkpoint": "c"}},
     **{

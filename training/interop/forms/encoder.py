@@ -57,6 +57,8 @@ def labels_told(config: BackboneConfig) -> dict[str, Any]:
     if not labels:
         return {}
     return {
+        # One output is a number and no class: transformers' own reading of one label.
+        **({"problem_type": "regression"} if len(labels) == 1 else {}),
         "id2label": {str(number): name for number, name in enumerate(labels)},
         "label2id": {name: number for number, name in enumerate(labels)},
     }

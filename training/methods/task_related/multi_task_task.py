@@ -260,7 +260,12 @@ class MultiTaskTask(ExamplesTask):
         is_main = place == 0
         if task.is_number:
             return regression_report(
-                split, train, scored, _numbers(task, said, train, scored, seed, is_main), seed
+                "table",
+                split,
+                train,
+                scored,
+                _numbers(task, said, train, scored, seed, is_main),
+                seed,
             )
         predicted = {"model": softmax(said)}
         classes = len(task.classes)

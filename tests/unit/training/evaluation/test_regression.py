@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics
 
-from training.evaluation.regression import regression_report, regression_scores
+from training.evaluation.regression import POINTS, regression_report, regression_scores
 
 
 def numbers(rows: int, seed: int) -> tuple[Any, Any]:
@@ -65,7 +66,7 @@ def test_what_is_farthest_off_comes_first_and_who_is_better_is_named() -> None:
         "mean": np.array([4.0, 4.0, 4.0]),
         "boosting": np.array([1.0, 2.0, 8.0]),
     }
-    found = regression_report("test", Few(), Few(), predicted, 0)
+    found = regression_report("table", "test", Few(), Few(), predicted, 0)
     assert [one["id"] for one in found["predictions"]] == [6, 4, 5]
     assert found["predictions"][0] == {
         "id": 6,
@@ -76,3 +77,42 @@ def test_what_is_farthest_off_comes_first_and_who_is_better_is_named() -> None:
     }
     assert found["beaten_by"] == ["boosting"]
     assert list(found["scores"]) == ["model", "mean", "boosting"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_correlations_are_scipy_s_with_equal_values_among_them(seed: int) -> None:
+    predicted, labels = (values.round(-1) for values in numbers(60, seed))
+    found = regression_scores(predicted, labels)
+    assert found["pearson"] == pytest.approx(stats.pearsonr(predicted, labels).statistic)
+    assert found["spearman"] == pytest.approx(stats.spearmanr(predicted, labels).statistic)
+
+
+def test_one_number_for_all_is_correlated_with_nothing() -> None:
+    labels = np.array([1.1, 2.2, 4.4])
+    found = regression_scores(np.full(3, labels.mean()), labels)
+    assert (found["pearson"], found["spearman"]) == (None, None)
+    assert regression_scores(2 * labels - 7, labels)["pearson"] == pytest.approx(1)
+
+
+def test_the_chart_has_low_and_high_numbers_whatever_their_count() -> None:
+    class Many(Few):
+        labels = np.random.default_rng(0).normal(0, 1, 5000)
+        rows = tuple({"id": place, "values": []} for place in range(5000))
+
+        def __len__(self) -> int:
+            return 5000
+
+    found = regression_report("table", "test", Few(), Many(), {"model": Many.labels + 1}, 0)
+    points = np.array(found["points"])
+    assert points.shape == (POINTS, 2)
+    assert points[:, 1] == pytest.approx(points[:, 0] + 1)
+    assert (points[0, 0], points[-1, 0]) == (Many.labels.min(), Many.labels.max())
+
+
+def test_texts_and_images_are_shown_as_classifiers_show_them() -> None:
+    class Texts(Few):
+        rows = tuple({"id": n, "text": "x" * 900, "label": 1.0} for n in range(3))
+
+    found = regression_report("text", "test", Texts(), Texts(), {"model": np.zeros(3)}, 0)
+    worst = found["predictions"][0]
+    assert (worst["id"], len(worst["text"]), worst["label"]) == (2, 400, 9.0)

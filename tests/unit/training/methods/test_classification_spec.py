@@ -10,16 +10,15 @@ from training.backbones.distilbert.config import DistilBertConfig
 from training.backbones.resnet.config import ResNetConfig
 from training.backbones.roberta.config import RobertaConfig
 from training.backbones.vit.config import ViTConfig
-from training.methods.task_related.classification import METHOD
-from training.methods.task_related.classification_spec import (
-    ClassificationLoraSpec,
-    ClassificationSpec,
+from training.fine_tuning.settings import (
+    LoraSpec,
     adapted_matrices,
-    classes_of,
     estimate_run,
     scratch_twin,
     with_classes,
 )
+from training.methods.task_related.classification import METHOD
+from training.methods.task_related.classification_spec import ClassificationSpec, classes_of
 from training.settings import problems
 
 RESNET = ResNetConfig(depths=[1, 1], group_width=8)
@@ -197,7 +196,7 @@ def test_lora_and_l2_sp_exclude_each_other() -> None:
 
 
 def test_lora_s_layers_are_found_by_what_they_do_in_every_transformer() -> None:
-    lora = ClassificationLoraSpec(targets=["attention.value", "feed_forward.out"])
+    lora = LoraSpec(targets=["attention.value", "feed_forward.out"])
     bert = [one.name.split(".", 4)[-1] for one in adapted_matrices(BERT, lora)]
     assert set(bert) == {"attention.self.value.weight", "output.dense.weight"}
     vit = ViTConfig(image_size=32, patch_size=8, width=16, depth=2, heads=2, inner=32)

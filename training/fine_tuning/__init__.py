@@ -1,0 +1,1 @@
+"""What every method shares that trains a network with a head on labelled texts or images."""
