@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from django.http import HttpRequest, HttpResponse
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 def playable(

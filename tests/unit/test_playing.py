@@ -23,6 +23,7 @@ CONTENT = bytes(range(100))
         ("bytes=0-1,4-5", 200, CONTENT, None),
         ("bytes=-", 200, CONTENT, None),
         ("pages=1-2", 200, CONTENT, None),
+        (f"bytes={'9' * 5000}-", 200, CONTENT, None),
     ],
 )
 def test_a_part_is_what_was_asked_for(asked: str, status: int, content: bytes, told: str) -> None:
