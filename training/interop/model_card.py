@@ -28,6 +28,7 @@ _PIPELINES = {
     "text_regression": "text-classification",
     "text_features": "feature-extraction",
     "image_classification": "image-classification",
+    "image_features": "image-feature-extraction",
 }
 _METRICS = {name: name for name in ("loss", "perplexity", "accuracy", "rmse", "mae")}
 

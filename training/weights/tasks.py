@@ -17,6 +17,7 @@ TASKS: dict[str, str] = {
     "text_regression": _("a number of each text"),
     "text_features": _("features of text"),
     "image_classification": _("image classification"),
+    "image_features": _("features of images"),
     "image_regression": _("a number of each image"),
     "table_classification": _("classification of rows"),
     "image_generation": _("images of a class"),
@@ -53,6 +54,9 @@ REGRESSION_OF = {
     "image_classification": "image_regression",
 }
 
+#: Task of a network with a head → the task of the same network without one.
+FEATURES_OF = {"image_classification": "image_features"}
+
 
 def task_of(architecture: str, config: Mapping[str, Any]) -> str:
     """The task of a model, a key of :data:`TASKS`; empty when nobody said.
@@ -64,6 +68,7 @@ def task_of(architecture: str, config: Mapping[str, Any]) -> str:
     if architecture == ENSEMBLE:
         return f"{config['kind']}_classification"
     found = TASK_OF.get((architecture, config.get("head")), "")
-    # A head with one output tells no classes apart: it says a number.
     outputs = config.get("num_classes", len(config.get("labels") or ()))
-    return REGRESSION_OF.get(found, found) if outputs == 1 else found
+    # A head with one output tells no classes apart: it says a number.
+    others = {0: FEATURES_OF, 1: REGRESSION_OF}.get(outputs, {})
+    return others.get(found, found)

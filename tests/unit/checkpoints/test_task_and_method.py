@@ -10,16 +10,23 @@ from django.db import connection
 from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
 from training.backbones.registry import BACKBONES
-from training.weights.tasks import REGRESSION_OF, TASK_OF, TASKS, task_of
+from training.weights.tasks import FEATURES_OF, REGRESSION_OF, TASK_OF, TASKS, task_of
 from webapp.checkpoints import selectors
 from webapp.checkpoints.models import Checkpoint
 
 
 def test_every_architecture_has_a_task_and_every_task_a_title() -> None:
     assert set(BACKBONES) <= {architecture for architecture, _head in TASK_OF}
-    assert {*TASK_OF.values(), *REGRESSION_OF.values()} == set(TASKS)
+    assert {*TASK_OF.values(), *REGRESSION_OF.values(), *FEATURES_OF.values()} == set(TASKS)
     assert task_of("gpt2", {"n_layer": 2}) == "causal_language_modelling"
     assert task_of("unheard-of", {}) == ""
+    for classes, task in (
+        (0, "image_features"),
+        (1, "image_regression"),
+        (9, "image_classification"),
+    ):
+        assert task_of("resnet", {"num_classes": classes}) == task
+    assert task_of("bert", {"head": "classification", "labels": []}) == "text_classification"
 
 
 def test_a_new_checkpoint_has_them(cast: Cast) -> None:
@@ -42,6 +49,25 @@ def test_those_that_were_there_are_filled(cast: Cast) -> None:
         "b": (task, ""),
         "c": (task, ""),
         "d": (new.task, new.method),
+    }
+
+
+def test_networks_without_a_head_and_with_one_output_are_called_what_they_are(cast: Cast) -> None:
+    rows = {
+        "features": ("resnet", "image_classification", {"num_classes": 0}),
+        "number": ("vit", "image_classification", {"num_classes": 1}),
+        "classes": ("resnet", "image_classification", {"num_classes": 2}),
+        "rating": ("bert", "text_classification", {"head": "classification", "labels": ["stars"]}),
+        "topic": ("bert", "text_classification", {"head": "classification", "labels": ["a", "b"]}),
+    }
+    for name, (architecture, task, config) in rows.items():
+        row = make_checkpoint(cast, name=name)
+        named = Checkpoint.objects.filter(pk=row.pk)
+        named.update(architecture=architecture, task=task, config=config)
+    migration = import_module("webapp.checkpoints.migrations.0010_tasks_of_heads")
+    migration.fill(apps, SimpleNamespace(connection=connection))
+    assert {row.name: row.task for row in Checkpoint.objects.all()} == {
+        name: task_of(architecture, config) for name, (architecture, _task, config) in rows.items()
     }
 
 
