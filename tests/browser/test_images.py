@@ -136,3 +136,23 @@ def test_images_are_seen_and_told_apart(page: Page) -> None:
     expect(item.get_by_role("heading", level=2)).to_have_text(shown)
     page.set_viewport_size(PHONE)
     assert overflows(page) == []
+
+    # Attention is learned over the places of the map, with logistic regression alone.
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(version)
+    page.get_by_role("link", name="Fit a head").click()
+    page.get_by_label("Checkpoint", exact=True).select_option(network.rsplit("/", 1)[1])
+    page.get_by_label("Pooling", exact=True).select_option("attention")
+    page.get_by_label("Head", exact=True).select_option("knn")
+    page.get_by_label("Compare with random weights").uncheck()
+    page.locator("details.more > summary").click()
+    page.get_by_label("Image size (pixels)", exact=True).fill("48")
+    page.get_by_label("Map and neighbours").uncheck()
+    page.get_by_role("button", name="Fit the head").click()
+    expect(page.locator("#id_head_error")).to_contain_text("logistic regression: choose that head")
+    page.get_by_label("Head", exact=True).select_option("logistic")
+    page.get_by_role("button", name="Fit the head").click()
+    page.wait_for_url(HEAD)
+    wait_state(page, "#head", "succeeded", timeout_s=2 * JOB_S)
+    expect(page.get_by_role("region", name="How it was made")).to_contain_text("places an example")
+    assert violations(page) == []

@@ -258,6 +258,8 @@ def settings_used(version: DatasetVersion) -> list[tuple[Any, Any]]:
     left_out = {name for names in KIND_SETTINGS.values() for name in names} - own
     if kind == "table" and not version.job.spec.get("label_field"):
         left_out |= {"label_field", "label_type"}
+    if kind == "sound":  # their labels are always classes
+        left_out.add("label_type")
     rows: list[tuple[Any, Any]] = []
     for name in SETTINGS:
         value = version.job.spec.get(name)
