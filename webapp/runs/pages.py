@@ -371,7 +371,8 @@ def _of_classes(run: Run, report: dict[str, Any]) -> dict[str, Any]:
 def _predicted(run: Run, twin: Run | None) -> dict[str, Any]:
     """What the report of a run that predicts a number shows; nothing for another's."""
     report = run.job.report or {}
-    if not report.get("target") or not report.get("scores"):
+    # A table's target may be of classes.
+    if not report.get("target") or not report.get("scores") or "classes" in report:
         return {}
     found = _of_number(run, regressions.with_twin(report, twin.job.report if twin else None))
     return {"report": found["report"], "predicts": found}

@@ -215,6 +215,8 @@ def test_the_report_shows_rows_and_what_stands_beside(
     scores = {name: make_scores(0.9 - place / 10) for place, name in enumerate(names)}
     looked = {"loss": 0.3, "accuracy": 0.9, "examples": 8}
     report = make_report(
+        target="income",
+        zero_share=0.5,
         scores=scores,
         before={"validation": looked, "test": None},
         after={"validation": looked, "test": None},
