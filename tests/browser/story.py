@@ -408,9 +408,13 @@ def wait_state(page: Page, place: str, *wanted: str, timeout_s: float = JOB_S) -
 
 
 def overflows(page: Page) -> list[str]:
-    """Says where a page is wider than its window."""
-    fits = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    return [] if fits else [f"{page.url} is wider than {page.viewport_size}"]
+    """Says where a page stays wider than its window: charts are drawn anew a moment after it."""
+    deadline = time.monotonic() + PAGE_S / 4
+    while not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
+        if time.monotonic() > deadline:
+            return [f"{page.url} is wider than {page.viewport_size}"]
+        page.wait_for_timeout(100)
+    return []
 
 
 def violations(page: Page) -> list[str]:
