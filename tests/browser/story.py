@@ -51,6 +51,7 @@ SCREENS: dict[str, ViewportSize] = {
     "desktop": {"width": 1280, "height": 860},
     "phone": {"width": 390, "height": 844},
 }
+DESK, PHONE = SCREENS["desktop"], SCREENS["phone"]
 
 expect.set_options(timeout=PAGE_S * 1000)
 
@@ -407,6 +408,11 @@ def wait_state(page: Page, place: str, *wanted: str, timeout_s: float = JOB_S) -
     )
 
 
+def section(page: Page, title: str) -> Locator:
+    """A part of a page by its heading."""
+    return page.locator("section").filter(has=page.get_by_role("heading", name=title, exact=True))
+
+
 def overflows(page: Page) -> list[str]:
     """Says where a page stays wider than its window: charts are drawn anew a moment after it."""
     deadline = time.monotonic() + PAGE_S / 4
@@ -432,6 +438,9 @@ def violations(page: Page) -> list[str]:
 # --- what people do -------------------------------------------------------------------------------
 
 CHECKPOINT = re.compile(r"/checkpoints/[0-9a-f-]{36}$")
+HEAD = re.compile(r"/heads/[0-9a-f-]{36}$")
+RUN = re.compile(r"/runs/[0-9a-f-]{36}$")
+VERSION = re.compile(r"/data/(versions/)?[0-9a-f-]{36}$")
 
 
 def dropped_model(page: Page, portal: Portal) -> str:

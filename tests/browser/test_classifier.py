@@ -6,14 +6,18 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.story import (
     CHECKPOINT,
+    DESK,
     JOB_S,
+    PHONE,
+    RUN,
     drop,
     fill_run,
     overflows,
+    section,
     upload,
     violations,
     wait_state,
@@ -23,15 +27,6 @@ from tests.parity.text import CASES, word_pieces
 from tests.pictures import archive, class_folders
 
 pytestmark = pytest.mark.slow
-
-RUN = re.compile(r"/runs/[0-9a-f-]{36}$")
-PHONE = {"width": 390, "height": 844}
-DESK = {"width": 1280, "height": 900}
-
-
-def section(page: Page, title: str) -> Locator:
-    """A part of the page by its heading."""
-    return page.locator("section").filter(has=page.get_by_role("heading", name=title, exact=True))
 
 
 def learn(page: Page, **more: str) -> None:

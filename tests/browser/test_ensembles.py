@@ -7,8 +7,18 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.story import JOB_S, overflows, upload, violations, wait_state
-from tests.browser.test_classifier import DESK, PHONE, RUN, learn, section
+from tests.browser.story import (
+    DESK,
+    JOB_S,
+    PHONE,
+    RUN,
+    overflows,
+    section,
+    upload,
+    violations,
+    wait_state,
+)
+from tests.browser.test_classifier import learn
 from tests.pictures import archive, class_folders
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,9 @@ from playwright.sync_api import Page, expect
 from safetensors.numpy import load
 
 from tests.browser.story import (
+    HEAD,
     JOB_S,
+    PHONE,
     Portal,
     dropped_model,
     overflows,
@@ -23,7 +25,6 @@ from tests.browser.story import (
 
 pytestmark = pytest.mark.slow
 
-HEAD = re.compile(r"/heads/[0-9a-f-]{36}$")
 WORDS = {"praise": ["grand", "lovely", "superb"], "blame": ["dull", "feeble", "dreary"]}
 
 
@@ -71,7 +72,7 @@ def test_a_head_is_fitted_on_a_model_s_features(page: Page, portal: Portal) -> N
     assert violations(page) == []
     size = page.viewport_size
     assert size is not None
-    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_viewport_size(PHONE)
     assert overflows(page) == []
     page.set_viewport_size(size)
 

@@ -10,7 +10,11 @@ from safetensors.numpy import save
 
 from tests.browser.story import (
     CHECKPOINT,
+    DESK,
+    HEAD,
     JOB_S,
+    PHONE,
+    VERSION,
     drop,
     overflows,
     until,
@@ -23,10 +27,6 @@ from training.backbones.shufflenet.config import PRESETS
 from training.weights.initial import initial_weights
 
 pytestmark = pytest.mark.slow
-
-HEAD = re.compile(r"/heads/[0-9a-f-]{36}$")
-VERSION = re.compile(r"/data/(versions/)?[0-9a-f-]{36}$")
-PHONE = {"width": 390, "height": 844}
 
 
 def drawn(images: Locator) -> int:
@@ -71,7 +71,7 @@ def test_images_are_seen_and_told_apart(page: Page) -> None:
     assert violations(page) == []
     page.set_viewport_size(PHONE)
     assert overflows(page) == []
-    page.set_viewport_size({"width": 1280, "height": 900})
+    page.set_viewport_size(DESK)
 
     page.goto("/")
     expect(page.get_by_role("listitem").filter(has_text="Colours")).to_contain_text("61 images")
@@ -111,7 +111,7 @@ def test_images_are_seen_and_told_apart(page: Page) -> None:
     assert overflows(page) == []
 
     # The map: a point is followed without loading the page, and by its address with it.
-    page.set_viewport_size({"width": 1280, "height": 900})
+    page.set_viewport_size(DESK)
     page.goto(head)
     page.get_by_role("link", name="Map and neighbours").click()
     points = page.locator(".map-points a")
@@ -138,7 +138,7 @@ def test_images_are_seen_and_told_apart(page: Page) -> None:
     assert overflows(page) == []
 
     # Attention is learned over the places of the map, with logistic regression alone.
-    page.set_viewport_size({"width": 1280, "height": 900})
+    page.set_viewport_size(DESK)
     page.goto(version)
     page.get_by_role("link", name="Fit a head").click()
     page.get_by_label("Checkpoint", exact=True).select_option(network.rsplit("/", 1)[1])

@@ -8,8 +8,18 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.story import JOB_S, fill_run, overflows, upload, violations, wait_state
-from tests.browser.test_classifier import DESK, PHONE, RUN, section
+from tests.browser.story import (
+    DESK,
+    JOB_S,
+    PHONE,
+    RUN,
+    fill_run,
+    overflows,
+    section,
+    upload,
+    violations,
+    wait_state,
+)
 from tests.browser.test_tables import as_csv
 from tests.browser.test_wide_deep import VERSION
 from tests.small_tables import people

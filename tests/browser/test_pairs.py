@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,13 @@ from playwright.sync_api import Page, expect
 from tests.browser.story import (
     CHECKPOINT,
     JOB_S,
+    PHONE,
+    RUN,
+    VERSION,
     drop,
     fill_run,
     overflows,
+    section,
     upload,
     violations,
     wait_state,
@@ -22,9 +25,6 @@ from tests.integration.training.labelled import checkpoint
 from tests.parity.text import CASES, word_pieces
 
 pytestmark = pytest.mark.slow
-
-RUN = re.compile(r"/runs/[0-9a-f-]{36}$")
-VERSION = re.compile(r"/data/versions/[0-9a-f-]{36}$")
 
 
 def test_rows_are_read_as_pairs_and_told_apart_as_pairs(page: Page, tmp_path: Path) -> None:
@@ -78,10 +78,8 @@ def test_rows_are_read_as_pairs_and_told_apart_as_pairs(page: Page, tmp_path: Pa
     page.wait_for_url(RUN)
     wait_state(page, "#live", "succeeded", timeout_s=JOB_S)
     page.get_by_role("link", name="Full report").click()
-    wrong = page.locator("section").filter(
-        has=page.get_by_role("heading", name="Where it is most wrong", exact=True)
-    )
+    wrong = section(page, "Where it is most wrong")
     expect(wrong.locator(".document-text.second").first).to_contain_text("it ")
     assert violations(page) == []
-    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_viewport_size(PHONE)
     assert overflows(page) == []

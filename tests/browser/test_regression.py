@@ -11,15 +11,18 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.story import (
     CHECKPOINT,
+    DESK,
     JOB_S,
+    PHONE,
+    RUN,
     drop,
     fill_run,
     overflows,
+    section,
     upload,
     violations,
     wait_state,
 )
-from tests.browser.test_classifier import DESK, PHONE, RUN, section
 from tests.integration.training.labelled import PHRASES, checkpoint
 from tests.parity.text import CASES, word_pieces
 

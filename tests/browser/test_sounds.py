@@ -5,8 +5,19 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.story import JOB_S, fill_run, overflows, until, upload, violations, wait_state
-from tests.browser.test_classifier import DESK, PHONE, RUN, section
+from tests.browser.story import (
+    DESK,
+    JOB_S,
+    PHONE,
+    RUN,
+    fill_run,
+    overflows,
+    section,
+    until,
+    upload,
+    violations,
+    wait_state,
+)
 from tests.browser.test_generative import SHORT, ready
 from tests.pictures import archive
 from tests.sounds import class_folders

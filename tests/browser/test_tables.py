@@ -10,9 +10,8 @@ from typing import Any
 
 from playwright.sync_api import Page, ViewportSize, expect
 
-from tests.browser.story import overflows, upload, violations, wait_state
+from tests.browser.story import VERSION, overflows, upload, violations, wait_state
 
-VERSION = re.compile(r"/data/(versions/)?[0-9a-f-]{36}$")
 PHONE: ViewportSize = {"width": 320, "height": 640}
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 

@@ -7,14 +7,24 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.story import JOB_S, fill_run, overflows, upload, violations, wait_state
-from tests.browser.test_classifier import DESK, PHONE, RUN, section
+from tests.browser.story import (
+    DESK,
+    JOB_S,
+    PHONE,
+    RUN,
+    VERSION,
+    fill_run,
+    overflows,
+    section,
+    upload,
+    violations,
+    wait_state,
+)
 from tests.browser.test_tables import as_csv
 from tests.small_tables import people
 
 pytestmark = pytest.mark.slow
 
-VERSION = re.compile(r"/data/(versions/)?[0-9a-f-]{36}$")
 SHORT = {"training.steps": "12", "training.warmup_steps": "2", "evaluation.every": "4"}
 
 

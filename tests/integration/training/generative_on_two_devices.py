@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.integration.training.generative import METHODS, Steps, spec_of
+from tests.integration.training.generative import METHODS, spec_of
+from tests.integration.training.runs import Steps
 from training.engine.devices import configure
 from training.spec import DeviceSpec
 

@@ -1,4 +1,4 @@
-"""Labelled data and runs on it, so small that a test can afford several trainings."""
+"""Labelled data and specs of runs on it, so small that a test can afford several trainings."""
 
 from __future__ import annotations
 
@@ -9,20 +9,15 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from safetensors.numpy import load_file
 
+from tests.integration.training.runs import with_parts
 from tests.pictures import archive, class_folders, encoded
 from tests.small import loud
 from training.backbones.contract import BackboneConfig
 from training.data.prepare import run as prepare_upload
 from training.data.prepare_spec import PrepareSpec
-from training.engine.run import run as train
-from training.events import EventLog, read_events
-from training.methods.registry import METHODS
-from training.methods.task_related.classification import LoadedClasses
-from training.methods.task_related.classification_spec import ClassificationSpec
-from training.methods.task_related.classification_task import ClassifierTask
-from training.weights.checkpoint import read_checkpoint, write_checkpoint
+from training.events import EventLog
+from training.weights.checkpoint import write_checkpoint
 
 #: What a phrase adds to a text's number.
 PHRASES = {"so it goes": 20.0, "xyz": -15.0, "zz yx": 2.0, "and it went": 7.0}
@@ -115,68 +110,4 @@ def spec_of(dataset: Path, **parts: Any) -> dict[str, Any]:
         "evaluation": {"every": 3, "batches": 4, "checkpoint_every": 100},
         "devices": {"kind": "cpu"},
     }
-    for name, part in parts.items():
-        both = isinstance(part, dict) and isinstance(spec.get(name), dict)
-        spec[name] = {**spec[name], **part} if both else part
-    return spec
-
-
-def run(out: Path, spec: dict[str, Any]) -> dict[str, Any]:
-    """Train in this process, or go on training; the report."""
-    out.mkdir(exist_ok=True)
-    log = EventLog(out / "events.jsonl")
-    try:
-        train(METHODS[spec["method"]].settings.model_validate(spec), out, log)
-    finally:
-        log.close()
-    return report(out)
-
-
-def loaded(spec: dict[str, Any], folder: Path) -> LoadedClasses:
-    """The data and the configuration of a run; no TensorFlow."""
-    log = EventLog(folder / "events.jsonl")
-    try:
-        return LoadedClasses(ClassificationSpec.model_validate(spec), folder, log)
-    finally:
-        log.close()
-
-
-def built(spec: dict[str, Any], folder: Path) -> ClassifierTask:
-    """The same with its model, as it is before the first step."""
-    import tensorflow as tf
-
-    log = EventLog(folder / "events.jsonl")
-    try:
-        found: ClassifierTask = loaded(spec, folder).build(
-            compute_dtype="float32", fused=True, strategy=tf.distribute.get_strategy(), events=log
-        )
-        return found
-    finally:
-        log.close()
-
-
-def report(out: Path) -> dict[str, Any]:
-    """A finished run's."""
-    found: dict[str, Any] = json.loads((out / "report.json").read_text())
-    return found
-
-
-def state_of(out: Path, step: int, file: str = "weights") -> dict[str, np.ndarray]:
-    """What a run kept on disk at a step."""
-    return load_file(out / "state" / f"step-{step:08d}" / f"{file}.safetensors")
-
-
-def tensors(folder: Path) -> dict[str, np.ndarray]:
-    """A checkpoint's, every hash verified."""
-    return dict(read_checkpoint(folder, verify=True).tensors())
-
-
-def changed(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> set[str]:
-    """Names of the tensors that are not the same bit for bit."""
-    assert before.keys() == after.keys()
-    return {name for name in before if not np.array_equal(before[name], after[name])}
-
-
-def told(out: Path, kind: str) -> list[dict[str, Any]]:
-    """A run's events of a kind."""
-    return [event for event in read_events(out / "events.jsonl")[0] if event["kind"] == kind]
+    return with_parts(spec, parts)

@@ -6,18 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tests.integration.training.labelled import report
+from tests.integration.training.runs import with_parts
 from training.backbones.resnet.config import ResNetConfig
 from training.backbones.vit.config import ViTConfig
-from training.engine.run import run as train
-from training.engine.schedule import learning_rate
-from training.engine.state import Position
-from training.events import EventLog
-from training.methods.registry import LOOP_METHODS
-from training.siamese.loaded import LoadedImages
-from training.siamese.settings import SiameseSpec
 
 METHODS = ("simclr", "byol", "simsiam", "moco")
 RESNET = ResNetConfig(depths=[1], group_width=8, num_classes=0)
@@ -46,92 +37,7 @@ def spec_of(method: str, dataset: Path, **parts: Any) -> dict[str, Any]:
     }
     if "source" in parts:
         del spec["model"]
-    for name, part in parts.items():
-        both = isinstance(part, dict) and isinstance(spec.get(name), dict) and name != "model"
-        spec[name] = {**spec[name], **part} if both else part
-    return spec
-
-
-def validated(spec: dict[str, Any]) -> SiameseSpec:
-    found = LOOP_METHODS[spec["method"]].settings.model_validate(spec)
-    assert isinstance(found, SiameseSpec)
-    return found
-
-
-def run(out: Path, spec: dict[str, Any]) -> dict[str, Any]:
-    """Train in this process, or go on training; the report."""
-    out.mkdir(exist_ok=True)
-    log = EventLog(out / "events.jsonl")
-    try:
-        train(validated(spec), out, log)
-    finally:
-        log.close()
-    return report(out)
-
-
-def loaded(spec: dict[str, Any], folder: Path) -> LoadedImages:
-    """The data and the configuration of a run; no TensorFlow."""
-    folder.mkdir(exist_ok=True)
-    log = EventLog(folder / "events.jsonl")
-    try:
-        found = LOOP_METHODS[spec["method"]].load(validated(spec), folder, log)
-    finally:
-        log.close()
-    assert isinstance(found, LoadedImages)
-    return found
-
-
-def built(spec: dict[str, Any], folder: Path, strategy: Any = None) -> Any:
-    """The same with its model, as it is before the first step: a ``SiameseTask``."""
-    import tensorflow as tf
-
-    ready = loaded(spec, folder)
-    log = EventLog(folder / "events.jsonl")
-    strategy = strategy or tf.distribute.get_strategy()
-    try:
-        return ready.build(compute_dtype="float32", fused=True, strategy=strategy, events=log)
-    finally:
-        log.close()
-
-
-def named(task: Any) -> dict[str, np.ndarray]:
-    """A copy of everything that a task trains, follows or keeps."""
-    return {name: np.array(v.value) for name, v in task.model.named_variables.items()}
-
-
-class Steps:
-    """A run that is taken step by step, without looks.
-
-    Attributes:
-        task: What is trained.
-        loop: Its loop.
-        weights: Everything, before the first step and after each.
-        losses: Of each step.
-    """
-
-    def __init__(self, spec: dict[str, Any], folder: Path, strategy: Any = None) -> None:
-        import tensorflow as tf
-
-        from training.engine.loop import Loop
-
-        self.task = built(spec, folder, strategy)
-        strategy = strategy or tf.distribute.get_strategy()
-        position = Position(0, 0, spec["seed"], "", 0.0, (1, 1))
-        log = EventLog(folder / "events.jsonl")
-        self.loop = Loop(validated(spec), self.task, strategy, position, log, folder / "state")
-        log.close()
-        self.weights = [named(self.task)]
-        self.losses: list[float] = []
-
-    def take(self, count: int) -> Steps:
-        """So many more steps, at the run's learning rate."""
-        for _ in range(count):
-            step = len(self.weights)
-            rate = learning_rate(self.task.spec.training, step)
-            loss, _norm, _examples = self.loop._update(step, rate)
-            self.losses.append(loss)
-            self.weights.append(named(self.task))
-        return self
+    return with_parts(spec, parts)
 
 
 def without_labels(dataset: Path) -> None:

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.integration.training.siamese import VIT, Steps, spec_of
+from tests.integration.training.runs import Steps
+from tests.integration.training.siamese import VIT, spec_of
 from training.engine.devices import configure
 from training.methods.registry import LOOP_METHODS
 from training.spec import DeviceSpec

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.integration.training.labelled import (
+from tests.integration.training.labelled import image_dataset, spec_of
+from tests.integration.training.runs import (
     built,
     changed,
-    image_dataset,
     loaded,
     report,
     run,
-    spec_of,
     state_of,
     tensors,
     told,

@@ -7,14 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.training.labelled import (
-    checkpoint,
-    image_dataset,
-    loaded,
-    spec_of,
-    text_dataset,
-    told,
-)
+from tests.integration.training.labelled import checkpoint, image_dataset, spec_of, text_dataset
+from tests.integration.training.runs import loaded, told
 from tests.parity.text import CASES, word_pieces
 from tests.small import SMALL, TOKENIZER
 from training.__main__ import main

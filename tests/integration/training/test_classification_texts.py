@@ -7,18 +7,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from tests.integration.training.labelled import (
-    built,
-    changed,
-    checkpoint,
-    loaded,
-    pair_dataset,
-    report,
-    spec_of,
-    tensors,
-    text_dataset,
-    told,
-)
+from tests.integration.training.labelled import checkpoint, pair_dataset, spec_of, text_dataset
+from tests.integration.training.runs import built, changed, loaded, report, tensors, told
 from tests.parity.text import CASES, word_pieces
 from tests.small import loud
 from training.__main__ import main

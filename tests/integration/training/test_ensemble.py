@@ -10,17 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.integration.training.labelled import (
-    changed,
-    checkpoint,
-    image_dataset,
-    report,
-    run,
-    spec_of,
-    tensors,
-    text_dataset,
-    told,
-)
+from tests.integration.training.labelled import checkpoint, image_dataset, spec_of, text_dataset
+from tests.integration.training.runs import changed, report, run, tensors, told
 from tests.parity.text import CASES, word_pieces
 from tests.small_tables import people, table_dataset, table_spec
 from training import stopping

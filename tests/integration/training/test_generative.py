@@ -12,22 +12,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.integration.training.generative import (
-    METHODS,
-    MODELS,
-    built,
-    loaded,
-    named,
-    run,
-    spec_of,
-)
-from tests.integration.training.labelled import (
-    checkpoint,
-    image_dataset,
-    report,
-    state_of,
-    tensors,
-)
+from tests.integration.training.generative import METHODS, MODELS, spec_of
+from tests.integration.training.labelled import checkpoint, image_dataset
+from tests.integration.training.runs import built, loaded, named, report, run, state_of, tensors
 from tests.integration.training.tiny import curve
 from training.backbones.resnet.config import ResNetConfig
 from training.errors import TrainingError

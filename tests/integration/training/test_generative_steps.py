@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.integration.training.generative import Steps, built, named, spec_of
+from tests.integration.training.generative import spec_of
 from tests.integration.training.labelled import image_dataset
+from tests.integration.training.runs import Steps, built, named
 from training.backbones.conditional_gan.config import VECTOR, ConditionalGANConfig
 from training.backbones.conditional_gan.model import ConditionalGAN
 from training.generative import losses

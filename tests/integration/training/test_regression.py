@@ -9,16 +9,13 @@ import numpy as np
 import pytest
 
 from tests.integration.training.labelled import (
-    changed,
     checkpoint,
     numbered_images,
     numbered_texts,
-    report,
-    run,
     spec_of,
-    tensors,
     text_dataset,
 )
+from tests.integration.training.runs import changed, report, run, tensors
 from tests.parity.text import CASES, word_pieces
 from training.__main__ import main
 from training.backbones.registry import model_class

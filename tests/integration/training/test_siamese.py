@@ -13,16 +13,9 @@ import numpy as np
 import pytest
 
 from tests.integration.training import labelled, siamese
-from tests.integration.training.labelled import (
-    changed,
-    checkpoint,
-    image_dataset,
-    report,
-    state_of,
-    tensors,
-    told,
-)
-from tests.integration.training.siamese import METHODS, RESNET, run, spec_of, without_labels
+from tests.integration.training.labelled import checkpoint, image_dataset
+from tests.integration.training.runs import changed, report, run, state_of, tensors, told
+from tests.integration.training.siamese import METHODS, RESNET, spec_of, without_labels
 from tests.integration.training.tiny import curve
 from training.data.pixels import NORMALISATIONS
 from training.weights.checkpoint import read_checkpoint

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.integration.training.labelled import checkpoint, image_dataset, text_dataset, told
-from tests.integration.training.siamese import METHODS, RESNET, VIT, loaded, spec_of
+from tests.integration.training.labelled import checkpoint, image_dataset, text_dataset
+from tests.integration.training.runs import loaded, told
+from tests.integration.training.siamese import METHODS, RESNET, VIT, spec_of
 from tests.parity.text import CASES, word_pieces
 from training.__main__ import main
 from training.data.pixels import ANY_PX

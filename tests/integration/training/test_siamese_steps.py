@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.integration.training.labelled import changed, image_dataset
-from tests.integration.training.siamese import RESNET, VIT, Steps, built, named, spec_of
+from tests.integration.training.labelled import image_dataset
+from tests.integration.training.runs import Steps, built, changed, named
+from tests.integration.training.siamese import RESNET, VIT, spec_of
 from training.backbones.registry import BACKBONES
 from training.siamese.mlp import Layer
 from training.siamese.network import SiameseNetwork

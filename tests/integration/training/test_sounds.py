@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.integration.training.generative import METHODS, run, spec_of, validated
-from tests.integration.training.labelled import report
+from tests.integration.training.generative import METHODS, spec_of
+from tests.integration.training.runs import report, run, validated
 from tests.integration.training.test_draw import draw
 from tests.pictures import archive, class_folders
 from tests.sounds import class_folders as sound_folders
