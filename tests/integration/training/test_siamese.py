@@ -12,9 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.integration.training import labelled, siamese
+from tests.integration.training import labelled
 from tests.integration.training.labelled import checkpoint, image_dataset
-from tests.integration.training.runs import changed, report, run, state_of, tensors, told
+from tests.integration.training.runs import (
+    Steps,
+    built,
+    changed,
+    named,
+    report,
+    run,
+    state_of,
+    tensors,
+    told,
+)
 from tests.integration.training.siamese import METHODS, RESNET, spec_of, without_labels
 from tests.integration.training.tiny import curve
 from training.data.pixels import NORMALISATIONS
@@ -192,7 +202,7 @@ def test_labels_change_nothing_of_what_is_learned(
 ) -> None:
     """SimCLR on the same images without their labels takes the very same steps."""
     out, spec = runs["simclr"]
-    without = siamese.Steps(spec | {"data": {"path": str(unlabelled)}}, tmp_path / "without")
+    without = Steps(spec | {"data": {"path": str(unlabelled)}}, tmp_path / "without")
     without.take(KEPT)
     assert without.losses == [curve(out)["loss", step] for step in range(1, KEPT + 1)]
     found = without.weights[-1]
@@ -213,12 +223,12 @@ def test_a_source_is_copied_exactly_but_for_its_head(
     assert event["parameters_copied"] == event["parameters_total"]
     assert event["initialised"] == 0
     assert report(out)["weights"]["verified"] is True
-    task = siamese.built(spec, tmp_path / "built")
+    task = built(spec, tmp_path / "built")
     ours = task.model.online.named()
     assert theirs.keys() - ours.keys() == ({"fc.weight", "fc.bias"} if method == "moco" else set())
     assert not changed({name: theirs[name] for name in ours}, ours)
     # The momentum encoder begins where the encoder does.
-    everything = siamese.named(task)
+    everything = named(task)
     for name, value in everything.items():
         if name.startswith("momentum."):
             assert np.array_equal(value, everything[name.removeprefix("momentum.")]), name
@@ -228,14 +238,14 @@ def test_from_scratch_nothing_is_copied(runs: Runs, tmp_path: Path) -> None:
     out, spec = runs["simclr"]
     assert not told(out, "weights")
     assert report(out)["weights"] is None
-    ours = siamese.built(spec, tmp_path / "built").model.online.named()
+    ours = built(spec, tmp_path / "built").model.online.named()
     assert not changed(dict(initial_weights(RESNET, spec["seed"])), ours)
 
 
 def test_what_starts_afresh_is_said(runs: Runs, dataset: Path, tmp_path: Path) -> None:
     source = runs["simclr"][0] / "checkpoint"
     chosen = {"checkpoint": str(source), "reinitialise": ["layer1.*"]}
-    task = siamese.built(spec_of("simclr", dataset, source=chosen), tmp_path / "built")
+    task = built(spec_of("simclr", dataset, source=chosen), tmp_path / "built")
     afresh = {name for name in BACKBONE if name.startswith("layer1.")}
     assert task.weights_event["initialised"] == len(afresh)
     ours, random = task.model.online.named(), initial_weights(RESNET, 3)
@@ -256,7 +266,7 @@ def test_a_classifier_starts_from_what_was_learned(
         training={"steps": 1, "policy": "head"},
     )
     out = tmp_path / "run"
-    found = labelled.run(out, spec)
+    found = run(out, spec)
     assert found["weights"]["verified"] is True
     assert found["weights"]["initialised"] == 2
     after, before = tensors(out / "checkpoint"), tensors(source)
