@@ -53,7 +53,7 @@ def side(name: str) -> Callable[[int], tuple[float, float]]:
     from training.backbones.lora import initial_factors
     from training.backbones.registry import model_class
     from training.engine.devices import configure, default_threads
-    from training.fine_tuning.settings import LoraSpec, adapted_matrices, with_classes
+    from training.fine_tuning.settings import FineTuningLoraSpec, adapted_matrices, with_classes
     from training.spec import DeviceSpec
     from training.weights.initial import initial_weights
 
@@ -63,7 +63,7 @@ def side(name: str) -> Callable[[int], tuple[float, float]]:
     model.load_named(initial_weights(config, 0))
     trained = model.trainable_names()
     if name == LORA:
-        lora = LoraSpec()
+        lora = FineTuningLoraSpec()
         matrices = adapted_matrices(config, lora)
         model.adapt(matrices, lora.rank, lora.alpha / lora.rank)
         factors = initial_factors(matrices, lora.rank, 0)

@@ -143,6 +143,24 @@ WeightDecay = Annotated[
 ]
 
 
+LookEvery = Annotated[
+    int,
+    Field(
+        ge=1,
+        title=_("Evaluate every"),
+        description=_("Steps between two looks at the validation split."),
+    ),
+]
+SaveEvery = Annotated[
+    int,
+    Field(
+        ge=1,
+        title=_("Save every"),
+        description=_("Steps between two complete training states; two are kept."),
+    ),
+]
+
+
 class OptimisationSpec(Settings):
     """How weights are optimised, whatever the method: AdamW, its rate over the steps, batches."""
 
@@ -256,24 +274,14 @@ class TrainingSpec(OptimisationSpec):
 class LookSpec(Settings):
     """How often a run is looked at and saved."""
 
-    every: int = Field(
-        25,
-        ge=1,
-        title=_("Evaluate every"),
-        description=_("Steps between two looks at the validation split."),
-    )
+    every: LookEvery = 25
     batches: int = Field(
         16,
         ge=1,
         title=_("Validation batches"),
         description=_("Most batches a look takes; the report uses ten times as many."),
     )
-    checkpoint_every: int = Field(
-        50,
-        ge=1,
-        title=_("Save every"),
-        description=_("Steps between two complete training states; two are kept."),
-    )
+    checkpoint_every: SaveEvery = 50
 
 
 class EvaluationSpec(LookSpec):

@@ -16,6 +16,7 @@ import numpy as np
 from training.command_specs import ProbeSpec
 from training.engine.devices import configure, default_threads
 from training.errors import TrainingError
+from training.evaluation.classification import log_softmax
 from training.events import EventLog
 from training.report import write_report
 from training.spec import DeviceSpec
@@ -100,7 +101,7 @@ def differences(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
         (share of places with the same likeliest class).
     """
     gap = np.abs(after - before)
-    first, second = _log_softmax(before), _log_softmax(after)
+    first, second = log_softmax(before), log_softmax(after)
     divergence = (np.exp(first) * (first - second)).sum(-1).mean()
     agreement = (before.argmax(-1) == after.argmax(-1)).mean()
     return {
@@ -110,8 +111,3 @@ def differences(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
         "divergence": max(0.0, float(divergence)),
         "agreement": float(agreement),
     }
-
-
-def _log_softmax(values: np.ndarray) -> np.ndarray:
-    shifted = values.astype(np.float64) - values.max(-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from training.ensembles.spec import Combination
 from training.errors import TrainingError
-from training.evaluation.classification import LEAST, Labels, Probabilities
+from training.evaluation.classification import LEAST, Labels, Probabilities, softmax
 from training.features.heads import Head, fit_head
 
 #: Stacking sees no log probability below that of this one: beyond it a member's certainty says
@@ -65,7 +65,7 @@ class Combined:
         assert self.weights is not None
         weights = self.weights.astype(np.float64) / self.weights.sum(dtype=np.float64)
         if self.kind == "logits":
-            return _softmax(np.einsum("m,mrc->rc", weights, told.astype(np.float64)))
+            return softmax(np.einsum("m,mrc->rc", weights, told.astype(np.float64)))
         mixed = np.einsum("m,mrc->rc", weights, np.exp(told.astype(np.float64)))
         return np.asarray(mixed / mixed.sum(1, keepdims=True))
 
@@ -149,16 +149,6 @@ def fit_weights(told: Told, labels: Labels) -> npt.NDArray[np.float64]:
     ).x
     weights = np.where(found > LEAST_WEIGHT, found, 0.0)
     return np.asarray(weights / weights.sum())
-
-
-def log_softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Log probabilities of rows of scores, float64."""
-    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
-
-
-def _softmax(scores: npt.NDArray[np.float64]) -> Probabilities:
-    return np.asarray(np.exp(log_softmax(scores)))
 
 
 def _side_by_side(told: Told) -> npt.NDArray[np.float32]:

@@ -23,11 +23,10 @@ from training.data.table_features import read_features
 from training.data.table_rows import Rows
 from training.data.tables import read_columns, read_table
 from training.data.tokenizers import tokenizer_of
-from training.ensembles.combining import log_softmax
 from training.ensembles.members import Member, require_alike
 from training.errors import TrainingError
 from training.evaluation import baselines
-from training.evaluation.classification import Probabilities
+from training.evaluation.classification import Probabilities, log_softmax
 from training.evaluation.classification_report import Examples, without_a_model
 from training.hashing import content_hash, file_hash
 from training.methods.task_related.wide_deep import class_target, rows_with_a_class

@@ -32,6 +32,18 @@ Labels = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float64]
 
 
+def softmax(scores: npt.NDArray[Any]) -> Probabilities:
+    """Probabilities of rows of scores, float64 [rows, classes]."""
+    shares = np.exp(scores.astype(np.float64) - scores.max(-1, keepdims=True))
+    return np.asarray(shares / shares.sum(-1, keepdims=True))
+
+
+def log_softmax(scores: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Their logarithms, exact also where a probability is none that a float can hold."""
+    shifted = scores.astype(np.float64) - scores.max(-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
+
+
 def classification_scores(
     probabilities: Probabilities, labels: Labels, names: Sequence[str], seed: int = 0
 ) -> dict[str, Any]:

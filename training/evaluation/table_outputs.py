@@ -9,7 +9,6 @@ import numpy as np
 
 from training.data.order import spread_batches
 from training.data.table_features import Features
-from training.evaluation.classification import Probabilities
 
 #: Rows that are predicted at a time.
 PREDICTED = 4096
@@ -36,9 +35,3 @@ def outputs_of(
         said = compute(tuple(tf.constant(array) for array in features.take(rows)))
         found.append([one.numpy()[:real].astype(np.float64) for one in said])
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]
-
-
-def softmax(logits: np.ndarray) -> Probabilities:
-    """Probabilities of the classes, float64 [rows, classes]."""
-    shares = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(shares / shares.sum(1, keepdims=True))

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
 from training.evaluation.choosing import Places, choose, fit, logistic_path
-from training.evaluation.classification import Labels, Probabilities
+from training.evaluation.classification import Labels, Probabilities, softmax
 from training.features.attention import (
     CHOOSING_ITERATIONS,
     ITERATIONS,
@@ -87,18 +87,20 @@ class Head:
         arrays, features = self.arrays, self.pooled(features)
         match self.kind:
             case "logistic":
-                return _softmax(_standardised(features, arrays) @ arrays["kernel"] + arrays["bias"])
+                return softmax(_standardised(features, arrays) @ arrays["kernel"] + arrays["bias"])
             case "mlp":
                 x = np.maximum(
                     _standardised(features, arrays) @ arrays["kernel.0"] + arrays["bias.0"], 0
                 )
-                return _softmax(x @ arrays["kernel.1"] + arrays["bias.1"])
+                return softmax(x @ arrays["kernel.1"] + arrays["bias.1"])
             case "knn":
                 return _neighbours(features, arrays, round(self.chosen))
             case "prototype":
                 means = arrays["means"]
                 # The squared length of the features is the same for every class.
-                return _softmax(self.chosen * (2 * _unit(features) @ means.T - (means**2).sum(1)))
+                return softmax(
+                    self.chosen * (2 * unit_vectors(features) @ means.T - (means**2).sum(1))
+                )
 
 
 def save_head(head: Head, folder: Path, about: Mapping[str, Any]) -> None:
@@ -219,9 +221,9 @@ def _fit(
     kind: HeadKind, value: float, features: Matrix, labels: Labels, classes: int, seed: int
 ) -> dict[str, np.ndarray]:
     if kind == "knn":
-        return {"features": _unit(features), "labels": labels, "classes": np.array(classes)}
+        return {"features": unit_vectors(features), "labels": labels, "classes": np.array(classes)}
     if kind == "prototype":
-        unit = _unit(features)
+        unit = unit_vectors(features)
         return {"means": np.stack([unit[labels == one].mean(0) for one in range(classes)])}
     arrays = _scale(features)
     x = _standardised(features, arrays)
@@ -258,7 +260,7 @@ def _neighbours(features: Matrix, arrays: Mapping[str, np.ndarray], count: int) 
     one_hot, found = np.eye(classes)[labels], []
     rows = max(1, (1 << 24) // len(known))
     for start in range(0, len(features), rows):
-        cosine = _unit(features[start : start + rows]) @ known.T
+        cosine = unit_vectors(features[start : start + rows]) @ known.T
         nearest = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
         found.append(one_hot[nearest].mean(1))
     return np.concatenate(found) if found else np.zeros((0, classes))
@@ -275,14 +277,10 @@ def _standardised(features: Matrix, arrays: Mapping[str, np.ndarray]) -> Matrix:
     return np.asarray((features - arrays["mean"]) / arrays["scale"], np.float32)
 
 
-def _unit(features: Matrix) -> Matrix:
+def unit_vectors(features: Matrix) -> Matrix:
+    """The same directions, of length one; zeros stay."""
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     return np.asarray(features / np.maximum(norms, 1e-12), np.float32)
-
-
-def _softmax(scores: np.ndarray) -> Probabilities:
-    shifted = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(1, keepdims=True))
 
 
 def _float32(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

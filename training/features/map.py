@@ -18,6 +18,7 @@ import numpy.typing as npt
 from training.data.labelled import Places, few
 from training.evaluation.classification import Probabilities
 from training.evaluation.classification_report import shown
+from training.features.heads import unit_vectors
 from training.features.material import Material
 
 #: Examples on a map, of the training and of the scored split; more is a blot.
@@ -50,7 +51,7 @@ def lay_out(features: Matrix, seed: int) -> npt.NDArray[np.float64]:
 
     count, width = features.shape
     components = min(COMPONENTS, count, width)
-    places = PCA(components, random_state=seed).fit_transform(_unit(features))
+    places = PCA(components, random_state=seed).fit_transform(unit_vectors(features))
     if count >= LEAST:
         perplexity = min(PERPLEXITY, (count - 1) / 3)
         # Duplicates have no direction from each other; a hair's breadth gives them one.
@@ -74,7 +75,7 @@ def neighbours(features: Matrix, count: int) -> tuple[Places, npt.NDArray[np.flo
     Returns:
         Places [examples, count] and their cosines.
     """
-    unit = _unit(features)
+    unit = unit_vectors(features)
     cosine = unit.astype(np.float64) @ unit.T
     np.fill_diagonal(cosine, -np.inf)
     nearest = np.argsort(-cosine, axis=1, kind="stable")[:, : min(count, len(features) - 1)]
@@ -141,8 +142,3 @@ def _some(labels: npt.NDArray[np.int64], most: int, wanted: list[int], seed: int
     if len(labels) <= most:
         return np.arange(len(labels))
     return np.union1d(few(labels, max(most, len(np.unique(labels))), seed), wanted).astype(int)
-
-
-def _unit(features: Matrix) -> Matrix:
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.asarray(features / np.maximum(norms, 1e-12), np.float32)

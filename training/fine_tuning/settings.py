@@ -71,7 +71,7 @@ AdaptedLayer = Literal[
 ATTENTION_INPUTS = frozenset({"attention.query", "attention.key", "attention.value"})
 
 
-class LoraSpec(LowRankSpec):
+class FineTuningLoraSpec(LowRankSpec):
     """Which matrices of a transformer get low-rank updates; the paper's are the default."""
 
     targets: list[AdaptedLayer] = Field(
@@ -82,7 +82,7 @@ class LoraSpec(LowRankSpec):
     )
 
 
-class TrainingSpec(OptimisationSpec):
+class FineTuningTrainingSpec(OptimisationSpec):
     """How the weights are adapted."""
 
     steps: Steps = 200
@@ -149,7 +149,7 @@ class TrainingSpec(OptimisationSpec):
         title=_("Dropout"),
         description=_("Share of activations dropped in training; of texts only."),
     )
-    lora: LoraSpec | None = Field(
+    lora: FineTuningLoraSpec | None = Field(
         None,
         title=_("LoRA"),
         description=_(
@@ -170,7 +170,7 @@ class FineTuningSpec(Settings):
     #: Its classes are set by the data. With a source and no model, the source's own is used.
     model: AnyConfig | None = None
     source: SourceSpec | None = None
-    training: TrainingSpec = Field(default_factory=TrainingSpec)
+    training: FineTuningTrainingSpec = Field(default_factory=FineTuningTrainingSpec)
     evaluation: LookSpec = Field(default_factory=LookSpec)
     devices: DeviceSpec = Field(default_factory=DeviceSpec)
 
@@ -252,7 +252,7 @@ def with_rows(config: BackboneConfig, rows: int | None, tokens: int) -> Backbone
     return type(config).model_validate(config.model_dump() | {"vocab_size": rows})
 
 
-def adapted_matrices(config: BackboneConfig, lora: LoraSpec | None) -> list[TensorSpec]:
+def adapted_matrices(config: BackboneConfig, lora: FineTuningLoraSpec | None) -> list[TensorSpec]:
     """The matrices that get low-rank updates; none without LoRA, or where there are no such."""
     if lora is None:
         return []

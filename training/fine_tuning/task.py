@@ -21,7 +21,7 @@ from training.data.tokenizers import tokenizer_of
 from training.engine.phases import Phase
 from training.engine.policies import blocks_below_head, phases_of, rates_of
 from training.events import EventLog
-from training.fine_tuning.settings import LoraSpec, adapted_matrices
+from training.fine_tuning.settings import FineTuningLoraSpec, adapted_matrices
 from training.methods.contract import Batch
 from training.methods.examples_task import ExamplesTask
 from training.report import describe_dataset
@@ -253,7 +253,9 @@ class FineTuningTask(ExamplesTask):
             extras=extras,
         )
 
-    def _write_adapter(self, best: Mapping[str, np.ndarray], lora: LoraSpec, folder: Path) -> None:
+    def _write_adapter(
+        self, best: Mapping[str, np.ndarray], lora: FineTuningLoraSpec, folder: Path
+    ) -> None:
         # Whole names: the ends of two of a block's modules can be the same.
         modules = [one.name.removesuffix(".weight") for one in self.matrices]
         task = "SEQ_CLS" if self.loaded.kind == "text" else None

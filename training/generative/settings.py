@@ -18,8 +18,10 @@ from training.spec import (
     BatchSize,
     DataSpec,
     DeviceSpec,
+    LookEvery,
     LookSpec,
     OptimisationSpec,
+    SaveEvery,
     Seed,
     SourceSpec,
     Steps,
@@ -43,18 +45,8 @@ class GenerativeTrainingSpec(OptimisationSpec):
 class GenerativeLookSpec(LookSpec):
     """How a run is looked at: what it makes is shown, and measured by a judge."""
 
-    every: int = Field(
-        200,
-        ge=1,
-        title=_("Evaluate every"),
-        description=_("Steps between two looks at the validation split."),
-    )
-    checkpoint_every: int = Field(
-        200,
-        ge=1,
-        title=_("Save every"),
-        description=_("Steps between two complete training states; two are kept."),
-    )
+    every: LookEvery = 200
+    checkpoint_every: SaveEvery = 200
     images: int = Field(
         500,
         ge=2,

@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 
 from training.evaluation.classification import Labels
-from training.features.heads import Matrix, neighbours_classes, probe_classes
+from training.features.heads import Matrix, neighbours_classes, probe_classes, unit_vectors
 
 #: Spread of the projections below which they are all but the same.
 COLLAPSED: Final = 0.1
@@ -40,7 +40,7 @@ def spread(vectors: Matrix) -> float:
     Args:
         vectors: float32 [examples, width], of any length.
     """
-    return float(_unit(vectors).std(0).mean() * np.sqrt(vectors.shape[1]))
+    return float(unit_vectors(vectors).std(0).mean() * np.sqrt(vectors.shape[1]))
 
 
 def dimensions(vectors: Matrix) -> float:
@@ -49,18 +49,13 @@ def dimensions(vectors: Matrix) -> float:
     Args:
         vectors: float32 [examples, width], of any length.
     """
-    centred = _unit(vectors).astype(np.float64)
+    centred = unit_vectors(vectors).astype(np.float64)
     centred -= centred.mean(0)
     examples, width = centred.shape
     # Both products have the same eigenvalues, but for zeros.
     product = centred @ centred.T if examples < width else centred.T @ centred
     total = np.trace(product)
     return float(total**2 / np.square(product).sum()) if total > 1e-12 else 1.0
-
-
-def _unit(vectors: Matrix) -> Matrix:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12))
 
 
 def accuracies(

@@ -20,6 +20,7 @@ from training.spec import (
     BatchSize,
     DataSpec,
     DeviceSpec,
+    LookEvery,
     LookSpec,
     OptimisationSpec,
     Seed,
@@ -88,12 +89,7 @@ class SiameseTrainingSpec(OptimisationSpec):
 class SiameseLookSpec(LookSpec):
     """How a run is looked at: by its loss, and by what its features are good for."""
 
-    every: int = Field(
-        50,
-        ge=1,
-        title=_("Evaluate every"),
-        description=_("Steps between two looks at the validation split."),
-    )
+    every: LookEvery = 50
     examples: int = Field(
         2000,
         ge=10,

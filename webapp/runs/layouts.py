@@ -41,6 +41,18 @@ _NORMALISATIONS: Mapping[str, str | Promise] = {
     "inception": _("range -1 to 1"),
     "unit": _("range 0 to 1"),
 }
+#: Every method has these.
+_CHOICES: Mapping[str, Mapping[str, str | Promise]] = {
+    "training.schedule": _SCHEDULES,
+    "training.precision": _PRECISIONS,
+    "devices.kind": _DEVICES,
+}
+_LOOK_SECTION = Section(
+    "evaluation",
+    _("Evaluation"),
+    ("evaluation.every",),
+    ("evaluation.batches", "evaluation.checkpoint_every"),
+)
 _DEVICE_SECTION = Section("devices", _("Devices"), ("devices.kind", "devices.count"))
 
 _OPTIMISER_PATHS = (
@@ -131,9 +143,7 @@ CAUSAL_LM = Layout(
             "source": _("the source's own"),
             "checkpoint": _("of the same source as its transfer"),
         },
-        "training.schedule": _SCHEDULES,
-        "training.precision": _PRECISIONS,
-        "devices.kind": _DEVICES,
+        **_CHOICES,
     },
 )
 
@@ -190,12 +200,7 @@ def _fine_tuning(
                 ),
                 (*advanced, "training.dropout", *_OPTIMISER_PATHS),
             ),
-            Section(
-                "evaluation",
-                _("Evaluation"),
-                ("evaluation.every",),
-                ("evaluation.batches", "evaluation.checkpoint_every"),
-            ),
+            _LOOK_SECTION,
             _DEVICE_SECTION,
         ),
         apart=("source.reinitialise",),
@@ -226,9 +231,7 @@ def _fine_tuning(
             },
             "inputs.normalisation": _NORMALISATIONS,
             **choices,
-            "training.schedule": _SCHEDULES,
-            "training.precision": _PRECISIONS,
-            "devices.kind": _DEVICES,
+            **_CHOICES,
         },
     )
 
@@ -278,9 +281,7 @@ def _siamese(
         choice_names={
             "objective.variant": {"v1": _("version 1"), "v2": _("version 2")},
             "views.normalisation": _NORMALISATIONS,
-            "training.schedule": _SCHEDULES,
-            "training.precision": _PRECISIONS,
-            "devices.kind": _DEVICES,
+            **_CHOICES,
         },
     )
 
@@ -319,12 +320,7 @@ WIDE_DEEP = Layout(
             ),
             ("training.l1", "training.l2", "training.dropout", *_OPTIMISER_PATHS),
         ),
-        Section(
-            "evaluation",
-            _("Evaluation"),
-            ("evaluation.every",),
-            ("evaluation.batches", "evaluation.checkpoint_every"),
-        ),
+        _LOOK_SECTION,
         _DEVICE_SECTION,
     ),
     apart=("source.reinitialise",),
@@ -336,9 +332,7 @@ WIDE_DEEP = Layout(
             "deep": _("the deep part alone"),
         },
         "training.deep_optimiser": {"adagrad": "AdaGrad", "adamw": "AdamW"},
-        "training.schedule": _SCHEDULES,
-        "training.precision": _PRECISIONS,
-        "devices.kind": _DEVICES,
+        **_CHOICES,
     },
 )
 
@@ -393,9 +387,7 @@ def _generative(
                 "gaussian": _("Gaussian, for photographs"),
             },
             "objective.loss": {"hinge": _("hinge"), "non_saturating": _("non-saturating")},
-            "training.schedule": _SCHEDULES,
-            "training.precision": _PRECISIONS,
-            "devices.kind": _DEVICES,
+            **_CHOICES,
         },
     )
 
@@ -421,12 +413,7 @@ MULTI_TASK = Layout(
             _TRAINING_SECTION.paths,
             ("training.dropout", *_OPTIMISER_PATHS),
         ),
-        Section(
-            "evaluation",
-            _("Evaluation"),
-            ("evaluation.every",),
-            ("evaluation.batches", "evaluation.checkpoint_every"),
-        ),
+        _LOOK_SECTION,
         _DEVICE_SECTION,
     ),
     apart=("source.reinitialise",),
@@ -436,9 +423,7 @@ MULTI_TASK = Layout(
             "fixed": _("fixed, as written above"),
             "uncertainty": _("learned, by uncertainty"),
         },
-        "training.schedule": _SCHEDULES,
-        "training.precision": _PRECISIONS,
-        "devices.kind": _DEVICES,
+        **_CHOICES,
     },
 )
 

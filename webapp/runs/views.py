@@ -28,7 +28,7 @@ from webapp.jobs.services import job_cancel, job_pause, job_resume, job_retry
 from webapp.keys import parse_uuid
 from webapp.playing import playable
 from webapp.runs import curves as run_curves
-from webapp.runs import estimates, pages, pictures, selectors, services
+from webapp.runs import estimates, pages, pictures, report_page, selectors, services
 from webapp.runs import sources as run_sources
 from webapp.runs.data import learnable
 from webapp.runs.drafts import draft, start
@@ -284,7 +284,7 @@ def _csv(run: Run, found: dict[str, dict[str, list[Any]]]) -> HttpResponse:
 @require_GET
 def report(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
     run = _run(request, pk)
-    return render(request, "runs/report.html", pages.report_context(run, request.user))
+    return render(request, "runs/report.html", report_page.report_context(run, request.user))
 
 
 @require_GET

@@ -20,7 +20,12 @@ from training.backbones.vit.config import ViTConfig
 from training.data.labelled import class_names, read_about
 from training.data.tokenizers import tokenizer_of
 from training.errors import EXIT_DONE
-from training.fine_tuning.settings import AdaptedLayer, LoraSpec, adapted_matrices, scratch_twin
+from training.fine_tuning.settings import (
+    AdaptedLayer,
+    FineTuningLoraSpec,
+    adapted_matrices,
+    scratch_twin,
+)
 from training.methods.task_related.classification_spec import ClassificationSpec
 from training.weights.checkpoint import read_checkpoint
 
@@ -307,7 +312,7 @@ def test_lora_leaves_its_updates_beside_the_merged_weights(adapted: Path, bert: 
 def test_only_head_and_factors_are_counted_as_trained(adapted: Path) -> None:
     counted = report(adapted)["parameters"]
     config = read_checkpoint(adapted / "checkpoint").config
-    lora = LoraSpec(rank=2, targets=["attention.query", "feed_forward.in"])
+    lora = FineTuningLoraSpec(rank=2, targets=["attention.query", "feed_forward.in"])
     factors = sum(2 * sum(one.shape) for one in adapted_matrices(config, lora))
     head = sum(one.size for one in config.tensors() if one.block == "head")
     assert counted == {"total": config.parameter_count(), "trainable": head + factors}
@@ -316,7 +321,7 @@ def test_only_head_and_factors_are_counted_as_trained(adapted: Path) -> None:
 @pytest.mark.parametrize("config", [BERT, VIT], ids=["bert", "vit"])
 def test_an_adapted_network_computes_what_the_merged_one_does(config: BackboneConfig) -> None:
     every = list(get_args(AdaptedLayer))
-    matrices = adapted_matrices(config, LoraSpec(targets=every))
+    matrices = adapted_matrices(config, FineTuningLoraSpec(targets=every))
     weights = dict(loud(config))
     plain, low = (model_class(config.architecture)(config) for _ in range(2))
     low.load_named(weights)

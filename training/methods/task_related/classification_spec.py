@@ -14,11 +14,11 @@ from pydantic import Field, model_validator
 from training.backbones.contract import BackboneConfig
 from training.backbones.encoder.config import EncoderConfig
 from training.errors import gettext_noop as _
-from training.fine_tuning.settings import FineTuningSpec, TrainingSpec
+from training.fine_tuning.settings import FineTuningSpec, FineTuningTrainingSpec
 from training.settings import field_error
 
 
-class ClassificationTrainingSpec(TrainingSpec):
+class ClassificationTrainingSpec(FineTuningTrainingSpec):
     """How the weights are adapted."""
 
     cycles: int = Field(

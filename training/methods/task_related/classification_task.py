@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from training.evaluation.classification import softmax
 from training.evaluation.classification_report import classification_report, without_a_model
-from training.evaluation.table_outputs import softmax
 from training.events import EventLog
 from training.fine_tuning.task import FineTuningTask
 from training.methods.examples_task import ClassesTask

@@ -19,10 +19,11 @@ from training.data.table_tasks import TableTask, read_tasks, tasks_to_json, writ
 from training.data.tables import FIRST, Table
 from training.engine.phases import Phase, one_phase
 from training.evaluation import baselines
+from training.evaluation.classification import softmax
 from training.evaluation.classification_report import classification_report
 from training.evaluation.regression import regression_report
 from training.evaluation.table_baselines import number_baselines, table_baselines
-from training.evaluation.table_outputs import outputs_of, softmax
+from training.evaluation.table_outputs import outputs_of
 from training.events import EventLog
 from training.methods.contract import Batch
 from training.methods.examples_task import ExamplesTask

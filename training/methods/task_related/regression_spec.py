@@ -13,7 +13,7 @@ from pydantic import Field
 from training.backbones.contract import BackboneConfig
 from training.backbones.encoder.config import EncoderConfig
 from training.errors import gettext_noop as _
-from training.fine_tuning.settings import FineTuningSpec, TrainingSpec
+from training.fine_tuning.settings import FineTuningSpec, FineTuningTrainingSpec
 
 NumberedExamples = Annotated[
     int | None,
@@ -27,7 +27,7 @@ NumberedExamples = Annotated[
 ]
 
 
-class RegressionTrainingSpec(TrainingSpec):
+class RegressionTrainingSpec(FineTuningTrainingSpec):
     """How the weights are adapted, and what of an error counts."""
 
     loss: Literal["squared", "huber"] = Field(

@@ -18,10 +18,10 @@ from training.engine.ftrl import AdaGrad, Ftrl, Together
 from training.engine.optimizer import AdamW, Optimizer
 from training.engine.phases import Phase, one_phase
 from training.evaluation import baselines
-from training.evaluation.classification import Probabilities
+from training.evaluation.classification import Probabilities, softmax
 from training.evaluation.classification_report import classification_report
 from training.evaluation.table_baselines import table_baselines
-from training.evaluation.table_outputs import outputs_of, softmax
+from training.evaluation.table_outputs import outputs_of
 from training.events import EventLog
 from training.methods.contract import Batch
 from training.methods.examples_task import ClassesTask

@@ -13,10 +13,10 @@ from training.ensembles.combining import (
     Combined,
     combine,
     fit_weights,
-    log_softmax,
 )
 from training.ensembles.spec import Combination
 from training.errors import TrainingError
+from training.evaluation.classification import log_softmax
 
 NAMES = ["a", "b", "c"]
 

@@ -11,7 +11,7 @@ from training.backbones.resnet.config import ResNetConfig
 from training.backbones.roberta.config import RobertaConfig
 from training.backbones.vit.config import ViTConfig
 from training.fine_tuning.settings import (
-    LoraSpec,
+    FineTuningLoraSpec,
     adapted_matrices,
     estimate_run,
     scratch_twin,
@@ -196,7 +196,7 @@ def test_lora_and_l2_sp_exclude_each_other() -> None:
 
 
 def test_lora_s_layers_are_found_by_what_they_do_in_every_transformer() -> None:
-    lora = LoraSpec(targets=["attention.value", "feed_forward.out"])
+    lora = FineTuningLoraSpec(targets=["attention.value", "feed_forward.out"])
     bert = [one.name.split(".", 4)[-1] for one in adapted_matrices(BERT, lora)]
     assert set(bert) == {"attention.self.value.weight", "output.dense.weight"}
     vit = ViTConfig(image_size=32, patch_size=8, width=16, depth=2, heads=2, inner=32)

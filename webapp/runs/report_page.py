@@ -1,0 +1,166 @@
+"""What a run's report page is given: a part for each kind of result, empty where it has none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from webapp import classifiers, regressions
+from webapp.checkpoints.plans import CopyPreview
+from webapp.runs import pages, pictures, selectors
+from webapp.runs.forms import form_class
+from webapp.runs.methods import METHODS
+from webapp.runs.models import Run
+from webapp.runs.settings_diff import changed
+from webapp.runs.twins import pair_of
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What one prompt led to."""
+
+    prompt: str
+    before: str
+    after: str
+    twin: str
+
+
+def report_context(run: Run, user: Any) -> dict[str, Any]:
+    """The report: of the transfer, when its twin's is asked for."""
+    shown = run.twin_of or run
+    if shown.pk != run.pk:
+        shown = selectors.runs_with_all(user).get(pk=shown.pk)
+    twin = selectors.twin_of(shown)
+    report = shown.job.report or {}
+    return pages.outcome_context(shown, user) | {
+        "job": shown.job,
+        "report": report,
+        "twin": twin,
+        "texts": _texts(shown, twin),
+        "shown": METHODS[shown.method],
+        **_classified(shown, twin),
+        **_predicted(shown, twin),
+        **_generated(shown),
+        "tasks": _tasks(shown, twin),
+        "chart": pages.chart([shown, twin], pair=True),
+        "metrics": pages.metric_choices([shown], pair=True),
+        "alarm": selectors.collapse_of(shown),
+        "changed": changed(shown.job.spec),
+        "model": selectors.model_of(shown),
+        "elapsed": selectors.elapsed_s(shown.job),
+        "environment": report.get("environment") or {},
+        "plan": _plan(shown),
+    }
+
+
+def _classified(run: Run, twin: Run | None) -> dict[str, Any]:
+    """What a classifier's report shows; nothing for another's."""
+    report = run.job.report or {}
+    if not (report.get("scores") or {}).get("model") or "classes" not in report:
+        return {}
+    return _of_classes(run, classifiers.with_twin(report, twin.job.report if twin else None))
+
+
+def _of_classes(run: Run, report: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "report": report,
+        "mine": report["scores"]["model"],
+        "worth": classifiers.verdict(report),
+        "sides": classifiers.sides(report),
+        "confusion": classifiers.confusion(report),
+        "scored_split": METHODS[run.method].splits.get(report["split"], report["split"]),
+    }
+
+
+def _predicted(run: Run, twin: Run | None) -> dict[str, Any]:
+    """What the report of a run that predicts a number shows; nothing for another's."""
+    report = run.job.report or {}
+    # A table's target may be of classes.
+    if not report.get("target") or not report.get("scores") or "classes" in report:
+        return {}
+    found = _of_number(run, regressions.with_twin(report, twin.job.report if twin else None))
+    return {"report": found["report"], "predicts": found}
+
+
+def _of_number(run: Run, report: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "report": report,
+        "mine": report["scores"]["model"],
+        "worth": regressions.verdict(report),
+        "sides": regressions.sides(report),
+        "scatter": regressions.scatter(report),
+        "scored_split": METHODS[run.method].splits.get(report["split"], report["split"]),
+    }
+
+
+def _generated(run: Run) -> dict[str, Any]:
+    """What the report of a run that makes images shows; nothing for another's."""
+    generated = (run.job.report or {}).get("generated")
+    if not generated:
+        return {}
+    return {
+        "generated": generated,
+        "generated_worth": pictures.verdict(generated),
+        "generated_sides": pictures.sides(generated),
+        "generated_warnings": pictures.warnings(generated),
+        "picture_sets": pictures.of_report(run),
+        "generated_split": METHODS[run.method].splits.get(generated["split"], ""),
+    }
+
+
+def _tasks(run: Run, twin: Run | None) -> list[dict[str, Any]]:
+    """What the report of a run on several targets shows of each; nothing for another's."""
+    of_twin = {
+        one["target"]: one for one in ((twin.job.report or {}).get("tasks") or [] if twin else [])
+    }
+    key = "twin" if pair_of(run).key == "scratch" else "single"
+    found = []
+    for number, one in enumerate((run.job.report or {}).get("tasks") or []):
+        told: dict[str, Any] = {"about": one, "number": f"-{number}", "mine": None}
+        if one.get("scores"):
+            other = of_twin.get(one["target"])
+            if one["type"] == "category":
+                told |= _of_classes(run, classifiers.with_twin(one, other, key))
+            else:
+                told |= _of_number(run, regressions.with_twin(one, other, key))
+        found.append(told)
+    return found
+
+
+def _plan(run: Run) -> CopyPreview | None:
+    """Where the weights came from, tensor by tensor, as it was planned before the start."""
+    from training.errors import TrainingError
+    from training.weights.planner import make_plan
+    from webapp.runs.sources import of_checkpoint
+
+    source, model = run.source_checkpoint, selectors.model_of(run)
+    if source is None and run.source_run is not None:
+        source = run.source_run.checkpoint
+    if source is None or model is None:
+        return None
+    known = of_checkpoint(source)
+    form = form_class(run.method).from_spec(run.job.spec, run.team)
+    try:
+        plan = make_plan(
+            model,
+            known.config,
+            known.shapes,
+            same_tokenizer=form.same_tokenizer,
+            reinitialise=[*form.payload()["source"]["reinitialise"], *form.afresh],
+        )
+    except TrainingError:
+        return None
+    return CopyPreview.of(plan, known.config)
+
+
+def _texts(run: Run, twin: Run | None) -> list[Texts]:
+    def by_prompt(of: Run | None, when: str) -> dict[str, str]:
+        samples = ((of.job.report or {}).get("samples") or {}) if of else {}
+        return {item["prompt"]: item["text"] for item in samples.get(when) or []}
+
+    before, after = by_prompt(run, "before"), by_prompt(run, "after")
+    of_twin = by_prompt(twin, "after")
+    return [
+        Texts(prompt, before.get(prompt, ""), text, of_twin.get(prompt, ""))
+        for prompt, text in after.items()
+    ]
