@@ -29,7 +29,6 @@ from training.data.prepare import run as prepare
 from training.data.prepare_spec import PrepareSpec
 from training.events import EventLog
 from training.features.cache import cached_features
-from training.features.heads import fit_head
 from training.features.material import Material, read_material
 from training.features.settings import FeatureSettings
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
@@ -61,7 +60,7 @@ def main() -> None:
             finding.append(ended - between)
             ratios.append(computing[-1] / finding[-1])
             one, other = (
-                fit_head("logistic", values, material.train.labels, len(material.names), 0)
+                material.answers.fit("linear", values, material.train.labels, 0)
                 for values in (computed["train"], found["train"])
             )
             scored = computed[material.split]

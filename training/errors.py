@@ -358,6 +358,14 @@ MESSAGES: dict[str, str] = {
     "numbers_constant_in_training": _(
         "Every training example has the same number (%(value)s), so there is nothing to learn."
     ),
+    "head_needs_classes": _(
+        "The distance to each class's mean tells classes apart, and these labels are numbers. "
+        "Choose a linear probe, one hidden layer or nearest neighbours."
+    ),
+    "attention_needs_classes": _(
+        "Attention is learned together with classes, and these labels are numbers. Choose another "
+        "pooling."
+    ),
     "examples_fewer_than_classes": _(
         "There are %(classes)d classes, and each needs an example at least. Choose more examples."
     ),

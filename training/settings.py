@@ -53,8 +53,7 @@ PROBLEMS: dict[str, str] = {
     "pooler_needed": _("The head %(head)s reads the pooler."),
     "labels_without_head": _("Labels belong to the classification head, which needs them."),
     "attention_needs_logistic": _(
-        "Attention is learned together with logistic regression: choose that head, or another "
-        "pooling."
+        "Attention is learned together with a linear probe: choose that head, or another pooling."
     ),
     "labels_twice": _("Two labels have the same name."),
     "padding_outside": _("The padding token is not in the vocabulary, or leaves no position."),

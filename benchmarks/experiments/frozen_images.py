@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="frozen_images", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--poolings", nargs="+", default=["mean", "max"])
-    parser.add_argument("--head", default="logistic")
+    parser.add_argument("--head", default="linear")
     options = parser.parse_args(arguments)
     missed = False
     print("| seed | pooling | Lite0 (95 % interval) | random weights | raw pixels | majority |")

@@ -150,7 +150,7 @@ def test_images_are_seen_and_told_apart(page: Page) -> None:
     page.get_by_label("Map and neighbours").uncheck()
     page.get_by_role("button", name="Fit the head").click()
     expect(page.locator("#id_head_error")).to_contain_text("logistic regression: choose that head")
-    page.get_by_label("Head", exact=True).select_option("logistic")
+    page.get_by_label("Head", exact=True).select_option("linear")
     page.get_by_role("button", name="Fit the head").click()
     page.wait_for_url(HEAD)
     wait_state(page, "#head", "succeeded", timeout_s=2 * JOB_S)

@@ -51,6 +51,7 @@ def test_a_rating_is_learned_from_texts_and_read_in_its_units(page: Page, tmp_pa
     page.get_by_label("Name", exact=True).fill("Rater before")
     page.get_by_role("button", name="Import", exact=True).click()
     page.wait_for_url(CHECKPOINT, timeout=JOB_S * 1000)
+    before = page.url.rsplit("/", 1)[1]
 
     upload(page, "ratings.csv", rated(120), "Rated texts", label_field="rating", test_percent="25")
     wait_state(page, "#version", "succeeded")
@@ -106,6 +107,32 @@ def test_a_rating_is_learned_from_texts_and_read_in_its_units(page: Page, tmp_pa
     page.set_viewport_size(PHONE)
     assert overflows(page) == []
     page.set_viewport_size(DESK)
+
+    # A head on frozen features predicts it too: what needs classes is refused, and nothing is lost.
+    report = page.url
+    page.goto(version)
+    page.get_by_role("link", name="Fit a head").click()
+    expect(page.get_by_label("Data", exact=True)).to_contain_text("a number each (rating)")
+    page.get_by_label("Checkpoint", exact=True).select_option(before)
+    page.get_by_label("Head", exact=True).select_option("prototype")
+    page.locator("summary", has_text="Further settings").click()
+    page.get_by_label("Name", exact=True).fill("Frozen rater")
+    page.get_by_role("button", name="Fit the head").click()
+    expect(page.locator("#id_head_error")).to_contain_text("these labels are numbers")
+    page.get_by_label("Head", exact=True).select_option("linear")
+    page.get_by_role("button", name="Fit the head").click()
+    wait_state(page, "#head", "succeeded", timeout_s=JOB_S)
+    expect(page.get_by_role("heading", name="Frozen rater")).to_be_visible()
+    expect(section(page, "How well it predicts rating")).to_contain_text("random weights")
+    expect(section(page, "Predicted against true").locator("circle")).to_have_count(30)
+    assert violations(page) == []
+    page.set_viewport_size(PHONE)
+    assert overflows(page) == []
+    page.set_viewport_size(DESK)
+    page.get_by_role("link", name="Map and neighbours").click()
+    expect(page.locator(".map-points a")).to_have_count(114)
+    assert violations(page) == []
+    page.goto(report)
 
     # Its checkpoint says what it predicts, and is the source of a run that goes on from there.
     page.get_by_role("link", name="Checkpoint", exact=True).click()

@@ -14,6 +14,7 @@ from tests.factories.datasets import make_labelled
 from tests.factories.jobs import make_job
 from training.methods.feature_matching.frozen_features import FrozenFeaturesSpec
 from webapp import storage
+from webapp.heads.jobs import SCORES
 from webapp.heads.models import Head
 from webapp.jobs.models import State
 from webapp.runs import references
@@ -79,6 +80,41 @@ def make_report(**fields: Any) -> dict[str, Any]:
     } | fields
 
 
+def number_report(rmse: float = 0.8) -> dict[str, Any]:
+    """What a report says of a predicted number: better than everything beside it."""
+    errors = {
+        "mae": 0.6,
+        "r2": 0.5,
+        "examples": 90,
+        "intervals": {"rmse": [rmse - 0.1, rmse + 0.1]},
+    }
+    constant = errors | {"r2": -0.01, "pearson": None, "spearman": None}
+    return {
+        "target": "rating",
+        "examples": 171,
+        "split": "test",
+        "scores": {
+            "model": errors | {"rmse": rmse, "pearson": 0.912, "spearman": 0.898},
+            "tfidf": errors | {"rmse": 1.25, "pearson": 0.5, "spearman": 0.5},
+            "mean": constant | {"rmse": 1.5},
+            "median": constant | {"rmse": 1.52},
+        },
+        "beaten_by": [],
+        "points": [[-3.0, -2.5], [0.0, 0.25], [3.5, 2.0]],
+        "predictions": [
+            {"id": 7, "text": "So <dull>", "label": -3.0, "predicted": 2.125, "error": 5.125}
+        ],
+    }
+
+
+def make_number_report(**fields: Any) -> dict[str, Any]:
+    """``report.json`` of a head that predicts a number."""
+    found = make_report(head={"kind": "ridge", "chosen": 10.0}) | number_report()
+    del found["classes"]
+    found["scores"]["random"] = found["scores"]["tfidf"] | {"rmse": 1.125}
+    return found | fields
+
+
 def make_map(points: list[dict[str, Any]], classes: list[str]) -> dict[str, Any]:
     """``map.json`` of these examples, in a row; each is the neighbour of those beside it."""
     last = len(points) - 1
@@ -136,7 +172,7 @@ def make_head(cast: Cast, **fields: Any) -> Head:
     }
     if done:
         scores = report["scores"]["model"]
-        values |= {"accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"]}
+        values |= {name: scores[name] for name in SCORES if name in scores}
         values["manifest"] = {"head.json": {"blake3": "ab" * 32, "size": 2}}
     if drawn is not None:
         values["manifest"] |= stored({"map.json": json.dumps(drawn)})

@@ -10,15 +10,16 @@ The strength of the ridge is chosen by cross-validation on the training examples
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from training.data.labelled import Labelled
+from training.data.numbers import Numbers
 from training.data.pixels import raw_pixels
 from training.evaluation.baselines import word_weights
-from training.evaluation.choosing import FOLDS, fit
-from training.evaluation.regression import Numbers
+from training.evaluation.choosing import Places, choose_by_error, fit
 
 #: Penalties that are tried: of rows of length 1, and of a few hundred standardised pixels.
 WORD_PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -66,14 +67,11 @@ def ridge(
         seed: Of the folds.
     """
     from sklearn.linear_model import Ridge
-    from sklearn.model_selection import KFold
 
-    penalty = penalties[len(penalties) // 2]
-    if len(labels) >= 2 * FOLDS:
-        errors = np.zeros(len(penalties))
-        for fitted, held_out in KFold(FOLDS, shuffle=True, random_state=seed).split(labels):
-            for place, one in enumerate(penalties):
-                model = fit(Ridge(one), known[fitted], labels[fitted])
-                errors[place] += np.square(model.predict(known[held_out]) - labels[held_out]).sum()
-        penalty = penalties[int(errors.argmin())]
+    def predict(fitted: Places, held_out: Places) -> Iterator[Numbers]:
+        for one in penalties:
+            model = fit(Ridge(one), known[fitted], labels[fitted])
+            yield np.asarray(model.predict(known[held_out]))
+
+    penalty = choose_by_error(penalties, labels, seed, predict)
     return np.asarray(fit(Ridge(penalty), known, labels).predict(unknown), np.float64)

@@ -22,10 +22,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from training.data.numbers import Numbers
 from training.evaluation.classification import INTERVAL, RESAMPLES
 from training.evaluation.classification_report import shown
 
-Numbers = npt.NDArray[np.float64]
 #: Predictions that a report shows, and points of its chart.
 SHOWN = 100
 POINTS = 400

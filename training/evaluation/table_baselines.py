@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from training.data.numbers import Numbers
 from training.data.table_features import Features
 from training.evaluation.classification import Labels, Probabilities
-from training.evaluation.regression import Numbers
 
 #: Training rows that baselines see at most, drawn from the seed: enough for both to be good.
 MOST_ROWS = 200_000

@@ -11,7 +11,8 @@ Details people get wrong: the scale of the features comes from the training spli
 chosen (strength of the regularisation, number of neighbours) is chosen by cross-validation there,
 never on what the report scores.
 
-Features of every place, [rows, places, channels], are pooled by attention that is learned with a
+Heads that predict a number are in :mod:`training.features.number_heads`. Features of every place,
+[rows, places, channels], are pooled by attention that is learned with a
 logistic regression: :mod:`training.features.attention`.
 """
 
@@ -24,7 +25,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from training.durable import durable_folder, json_bytes
 from training.errors import TrainingError
@@ -37,6 +37,15 @@ from training.features.attention import (
     attended,
     attention_path,
 )
+from training.features.geometry import (
+    Matrix,
+    as_float32,
+    nearest,
+    scale_of,
+    standardised,
+    unit_vectors,
+)
+from training.features.number_heads import HIDDEN, MLP_EPOCHS, NUMBER_HEADS, NumberHead
 from training.weights.tensors import open_tensors, write_tensors
 
 HeadKind = Literal["logistic", "mlp", "knn", "prototype"]
@@ -49,14 +58,13 @@ GRID: dict[HeadKind, tuple[float, ...]] = {
     "knn": (1, 3, 5, 10, 20, 50),
     "prototype": (1.0, 3.0, 10.0, 30.0, 100.0),
 }
-HIDDEN = 64
 #: Inverse regularisation of a probe that nothing is chosen for.
 PROBE_STRENGTH = 0.1
 HEAD_VERSION = 1
 WEIGHTS_FILE, ABOUT_FILE = "head.safetensors", "head.json"
-MLP_EPOCHS = 300
 
-Matrix = npt.NDArray[np.float32]
+#: A head in a few words, whatever it predicts: the linear one is logistic or ridge regression.
+HeadChoice = Literal["linear", "mlp", "knn", "prototype"]
 
 
 @dataclass(frozen=True)
@@ -87,10 +95,10 @@ class Head:
         arrays, features = self.arrays, self.pooled(features)
         match self.kind:
             case "logistic":
-                return softmax(_standardised(features, arrays) @ arrays["kernel"] + arrays["bias"])
+                return softmax(standardised(features, arrays) @ arrays["kernel"] + arrays["bias"])
             case "mlp":
                 x = np.maximum(
-                    _standardised(features, arrays) @ arrays["kernel.0"] + arrays["bias.0"], 0
+                    standardised(features, arrays) @ arrays["kernel.0"] + arrays["bias.0"], 0
                 )
                 return softmax(x @ arrays["kernel.1"] + arrays["bias.1"])
             case "knn":
@@ -103,7 +111,7 @@ class Head:
                 )
 
 
-def save_head(head: Head, folder: Path, about: Mapping[str, Any]) -> None:
+def save_head(head: Head | NumberHead, folder: Path, about: Mapping[str, Any]) -> None:
     """Write ``head.safetensors`` and ``head.json`` durably.
 
     Args:
@@ -120,21 +128,22 @@ def save_head(head: Head, folder: Path, about: Mapping[str, Any]) -> None:
         (temporary / ABOUT_FILE).write_bytes(json_bytes(document))
 
 
-def load_head(folder: Path) -> tuple[Head, dict[str, Any]]:
-    """A head that was saved, and what it was saved with.
+def load_head(folder: Path) -> tuple[Head | NumberHead, dict[str, Any]]:
+    """A head that was saved, and what it was saved with; with a ``target`` it predicts numbers.
 
     Raises:
         TrainingError: ``checkpoint_invalid`` or ``weights_*``.
     """
     try:
         about = json.loads((folder / ABOUT_FILE).read_bytes())
-        if about.pop("version") != HEAD_VERSION or about["kind"] not in HEADS:
+        made, kinds = (NumberHead, NUMBER_HEADS) if "target" in about else (Head, HEADS)
+        if about.pop("version") != HEAD_VERSION or about["kind"] not in kinds:
             raise ValueError("another version or kind")
         kind, chosen = about["kind"], float(about["chosen"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError("checkpoint_invalid", file=ABOUT_FILE, detail=str(error)) from error
     tensors = open_tensors(folder / WEIGHTS_FILE)
-    return Head(kind, chosen, {name: np.array(tensors[name]) for name in tensors}), about
+    return made(kind, chosen, {name: np.array(tensors[name]) for name in tensors}), about
 
 
 def fit_head(kind: HeadKind, features: np.ndarray, labels: Labels, classes: int, seed: int) -> Head:
@@ -155,8 +164,8 @@ def fit_head(kind: HeadKind, features: np.ndarray, labels: Labels, classes: int,
 
     def predict(fitted: Places, held_out: Places) -> Iterator[Probabilities]:
         if kind == "logistic":
-            scale = _scale(features[fitted])
-            seen, unseen = (_standardised(features[rows], scale) for rows in (fitted, held_out))
+            scale = scale_of(features[fitted])
+            seen, unseen = (standardised(features[rows], scale) for rows in (fitted, held_out))
             yield from logistic_path(values, seen, labels[fitted], unseen)
             return
         for value in values:
@@ -210,8 +219,8 @@ def probe_classes(known: Matrix, labels: Labels, features: Matrix) -> Labels:
     training by. Arguments as :func:`neighbours_classes`."""
     if (labels == labels[0]).all():  # nothing to tell apart
         return np.full(len(features), labels[0])
-    scale = _scale(known)
-    seen, unseen = _standardised(known, scale), _standardised(features, scale)
+    scale = scale_of(known)
+    seen, unseen = standardised(known, scale), standardised(features, scale)
     (probabilities,) = logistic_path((PROBE_STRENGTH,), seen, labels, unseen)
     # Its columns are the classes that there are, which of a part of the data can be fewer.
     return np.asarray(np.unique(labels)[probabilities.argmax(1)])
@@ -225,18 +234,18 @@ def _fit(
     if kind == "prototype":
         unit = unit_vectors(features)
         return {"means": np.stack([unit[labels == one].mean(0) for one in range(classes)])}
-    arrays = _scale(features)
-    x = _standardised(features, arrays)
+    arrays = scale_of(features)
+    x = standardised(features, arrays)
     fitted = _fitted(kind, value, x, labels, seed)
     if kind == "logistic":
         kernel, bias = fitted.coef_.T, fitted.intercept_
         if classes == 2:  # scikit-learn keeps one score for two classes
             kernel, bias = np.hstack([-kernel, kernel]) / 2, np.concatenate([-bias, bias]) / 2
-        return _float32(arrays | {"kernel": kernel, "bias": bias})
+        return as_float32(arrays | {"kernel": kernel, "bias": bias})
     (first, second), (bias, last) = fitted.coefs_, fitted.intercepts_
     if classes == 2:
         second, last = np.hstack([-second, second]) / 2, np.concatenate([-last, last]) / 2
-    return _float32(
+    return as_float32(
         arrays | {"kernel.0": first, "bias.0": bias, "kernel.1": second, "bias.1": last}
     )
 
@@ -255,33 +264,8 @@ def _fitted(kind: HeadKind, value: float, x: np.ndarray, labels: Labels, seed: i
 
 
 def _neighbours(features: Matrix, arrays: Mapping[str, np.ndarray], count: int) -> Probabilities:
-    """The share of each class among the nearest, a slice of rows at a time."""
-    known, labels, classes = arrays["features"], arrays["labels"], int(arrays["classes"])
-    one_hot, found = np.eye(classes)[labels], []
-    rows = max(1, (1 << 24) // len(known))
-    for start in range(0, len(features), rows):
-        cosine = unit_vectors(features[start : start + rows]) @ known.T
-        nearest = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
-        found.append(one_hot[nearest].mean(1))
+    """The share of each class among the nearest."""
+    labels, classes = arrays["labels"], int(arrays["classes"])
+    one_hot = np.eye(classes)[labels]
+    found = [one_hot[places].mean(1) for places in nearest(features, arrays["features"], count)]
     return np.concatenate(found) if found else np.zeros((0, classes))
-
-
-def _scale(features: Matrix) -> dict[str, np.ndarray]:
-    """Mean and deviation of each dimension; one that never changes is left as it is."""
-    mean, scale = features.mean(0), features.std(0)
-    scale[scale < 1e-6] = 1.0
-    return {"mean": mean, "scale": scale}
-
-
-def _standardised(features: Matrix, arrays: Mapping[str, np.ndarray]) -> Matrix:
-    return np.asarray((features - arrays["mean"]) / arrays["scale"], np.float32)
-
-
-def unit_vectors(features: Matrix) -> Matrix:
-    """The same directions, of length one; zeros stay."""
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.asarray(features / np.maximum(norms, 1e-12), np.float32)
-
-
-def _float32(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(array, np.float32) for name, array in arrays.items()}

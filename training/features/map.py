@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.data.labelled import Places, few
-from training.evaluation.classification import Probabilities
+from training.data.labelled import Places
 from training.evaluation.classification_report import shown
-from training.features.heads import unit_vectors
+from training.features.answers import Answers
+from training.features.geometry import unit_vectors
 from training.features.material import Material
 
 #: Examples on a map, of the training and of the scored split; more is a blot.
@@ -85,7 +85,7 @@ def neighbours(features: Matrix, count: int) -> tuple[Places, npt.NDArray[np.flo
 def feature_map(
     material: Material,
     features: Mapping[str, Matrix],
-    probabilities: Probabilities,
+    predicted: npt.NDArray[np.float64],
     wrong: list[int],
     seed: int,
 ) -> dict[str, Any]:
@@ -94,13 +94,14 @@ def feature_map(
     Args:
         material: The examples.
         features: Of each split, float32 [examples, width].
-        probabilities: What the head says of the scored split.
+        predicted: What the head says of the scored split.
         wrong: Places of scored examples that must be on the map.
         seed: Decides which examples are on it, and what is random in its layout.
     """
+    answers = material.answers
     chosen = {
-        "train": _some(material.train.labels, MOST_TRAINING, [], seed),
-        material.split: _some(material.scored.labels, MOST_SCORED, wrong, seed),
+        "train": _some(answers, material.train.labels, MOST_TRAINING, [], seed),
+        material.split: _some(answers, material.scored.labels, MOST_SCORED, wrong, seed),
     }
     together = np.concatenate([features[split][places] for split, places in chosen.items()])
     layout = lay_out(together, seed)
@@ -108,6 +109,7 @@ def feature_map(
     labels = np.concatenate(
         [material.splits[split].labels[places] for split, places in chosen.items()]
     )
+    names, groups = answers.groups(labels)
     points: list[dict[str, Any]] = []
     for split, places in chosen.items():
         for place in places.tolist():
@@ -117,7 +119,8 @@ def feature_map(
                 example[name] = example[name][:SHOWN_CHARACTERS]
             told = {
                 "split": split,
-                "label": material.names[labels[point]],
+                "label": names[groups[point]],
+                **answers.told(labels[point]),
                 "x": round(float(layout[point, 0]), 4),
                 "y": round(float(layout[point, 1]), 4),
                 "neighbours": [
@@ -127,18 +130,21 @@ def feature_map(
                 **example,
             }
             if split == material.split:
-                told["predicted"] = material.names[int(probabilities[place].argmax())]
+                told["predicted"] = answers.said(predicted[place])
             points.append(told)
     return {
         "version": MAP_VERSION,
-        "classes": material.names,
-        "agreement": round(float((labels[nearest] == labels[:, None]).mean()), 4),
+        "classes": names,
+        "agreement": round(float((groups[nearest] == groups[:, None]).mean()), 4),
         "points": points,
     }
 
 
-def _some(labels: npt.NDArray[np.int64], most: int, wanted: list[int], seed: int) -> Places:
-    """Places of at most so many examples, each class in its share, and of all that are wanted."""
+def _some(
+    answers: Answers, labels: npt.NDArray[Any], most: int, wanted: list[int], seed: int
+) -> Places:
+    """Places of at most so many examples, each label in its share, and of all that are wanted."""
     if len(labels) <= most:
         return np.arange(len(labels))
-    return np.union1d(few(labels, max(most, len(np.unique(labels))), seed), wanted).astype(int)
+    names, _groups = answers.groups(labels)
+    return np.union1d(answers.few(labels, max(most, len(names)), seed), wanted).astype(int)

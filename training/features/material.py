@@ -1,4 +1,4 @@
-"""What features are computed of: texts or images, their classes, and what they are compared with.
+"""What features are computed of: texts or images, their labels, and what they are compared with.
 
 A method works on any kind of data through :class:`Material`; a further kind is a class here.
 """
@@ -13,10 +13,11 @@ from typing import Any, cast
 import numpy as np
 
 from training.backbones.image_config import ImageConfig
-from training.data.labelled import Labelled, class_names, labelled_split, read_about
+from training.data.labelled import Labelled, read_about
 from training.data.pixels import ANY_PX, statistics_of
 from training.data.tokenizers import tokenizer_of
 from training.errors import TrainingError
+from training.features.answers import answers_of
 from training.features.images import image_features
 from training.features.settings import (
     FeatureSettings,
@@ -38,7 +39,7 @@ class Material(ABC):
         source: The checkpoint.
         settings: How its features are taken.
         kind: Of the data, ``text`` or ``image``.
-        names: The classes.
+        answers: What their labels are.
         train: What is fitted on.
         scored: What is scored on.
         split: The split that this is: the test's, or the validation's where there is no test.
@@ -48,13 +49,13 @@ class Material(ABC):
         self, source: Checkpoint, settings: FeatureSettings, dataset: Path, about: dict[str, Any]
     ) -> None:
         self.source, self.settings = source, settings
-        self.kind, self.names = str(about["kind"]), class_names(about)
-        train = labelled_split(dataset, "train", about)
+        self.kind, self.answers = str(about["kind"]), answers_of(about)
+        train = self.answers.split(dataset, "train", about)
         if not train:
             raise TrainingError("split_missing", field="data.path", split="train")
         self.train = train
         for split in ("test", "validation"):
-            if scored := labelled_split(dataset, split, about):
+            if scored := self.answers.split(dataset, split, about):
                 self.scored, self.split = scored, split
                 return
         raise TrainingError("split_missing", field="data.path", split="validation")

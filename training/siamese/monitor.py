@@ -24,7 +24,8 @@ from typing import Final
 import numpy as np
 
 from training.evaluation.classification import Labels
-from training.features.heads import Matrix, neighbours_classes, probe_classes, unit_vectors
+from training.features.geometry import Matrix, unit_vectors
+from training.features.heads import neighbours_classes, probe_classes
 
 #: Spread of the projections below which they are all but the same.
 COLLAPSED: Final = 0.1

@@ -20,7 +20,8 @@ from training.data.order import rows_of_batch, spread_batches
 from training.engine.phases import Phase, one_phase
 from training.evaluation.classification_report import classification_report, without_a_model
 from training.events import EventLog
-from training.features.heads import Matrix, fit_head
+from training.features.geometry import Matrix
+from training.features.heads import fit_head
 from training.methods.contract import Batch
 from training.methods.examples_task import ExamplesTask
 from training.report import describe_dataset

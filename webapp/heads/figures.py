@@ -23,6 +23,11 @@ FITTED: dict[str, str | Promise] = {
     "random": SIDES["random"],
     "baselines": _("what it must beat"),
 }
+#: What the linear probe came to.
+FITTED_HEADS: dict[str, str | Promise] = {
+    "logistic": _("linear probe: logistic regression"),
+    "ridge": _("linear probe: ridge regression"),
+}
 SPLITS: dict[str, str | Promise] = {
     "train": _("training split"),
     "validation": _("validation split"),
@@ -55,6 +60,12 @@ def features(report: dict[str, Any]) -> str:
     return gettext("computed in %(computed)s s") % {"computed": f"{computed:.0f}"}
 
 
+def _head(head: Head) -> Any:
+    """What was fitted; before it is, what was asked for."""
+    kind = (head.job.report or {}).get("head", {}).get("kind")
+    return FITTED_HEADS.get(kind) or dict(HEADS).get(head.job.spec["head"], head.job.spec["head"])
+
+
 def settings_used(head: Head) -> list[tuple[Any, Any]]:
     """The settings, as the form calls them."""
     spec = head.job.spec
@@ -68,7 +79,7 @@ def settings_used(head: Head) -> list[tuple[Any, Any]]:
         own = [(_("Longest text (tokens)"), spec["most_tokens"] or _("the model's context"))]
     return [
         (_("Pooling"), dict(POOLINGS).get(spec["pooling"], spec["pooling"])),
-        (_("Head"), dict(HEADS).get(spec["head"], spec["head"])),
+        (_("Head"), _head(head)),
         (_("Training examples"), spec["examples"] or _("all")),
         *own,
         (_("Seed"), spec["seed"]),

@@ -10,7 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
 
 from training.backbones.registry import BACKBONES, config_of
+from training.data.labelled import number_name
 from training.errors import TrainingError
+from training.features.answers import answers_of
 from training.features.settings import require_kind, require_settings
 from training.methods.feature_matching.frozen_features import FrozenFeaturesSpec
 from training.settings import problems
@@ -38,7 +40,7 @@ POOLINGS = [
     ("adaptive_max", _("images: maximum of each quarter (adaptive max)")),
     ("first", _("first token (BERT's [CLS], a vision transformer's class token)")),
     ("last", _("texts: last token (models that write)")),
-    ("attention", _("learned attention over all places (with logistic regression)")),
+    ("attention", _("learned attention over all places (of classes, with a linear probe)")),
 ]
 NORMALISATIONS = [
     ("auto", _("automatic: what the network came with, else ImageNet's")),
@@ -47,10 +49,10 @@ NORMALISATIONS = [
     ("unit", _("range 0 to 1")),
 ]
 HEADS = [
-    ("logistic", _("logistic regression (linear probe)")),
+    ("linear", _("linear probe: logistic regression, of numbers ridge regression")),
     ("mlp", _("one hidden layer")),
     ("knn", _("nearest neighbours")),
-    ("prototype", _("distance to the classes' means")),
+    ("prototype", _("of classes: distance to each one's mean")),
 ]
 
 
@@ -69,13 +71,20 @@ class CheckpointChoice(forms.ModelChoiceField):
 
 class VersionChoice(forms.ModelChoiceField):
     def label_from_instance(self, obj: Any) -> str:
-        count = len(obj.summary["labels"]["classes"])
-        told = (
-            gettext("images, %(count)s classes")
-            if obj.kind == "image"
-            else gettext("texts, %(count)s classes")
-        )
-        return f"{obj.dataset.name} v{obj.number} · {told % {'count': count}}"
+        labels = obj.summary["labels"]
+        if "classes" in labels:
+            told = (
+                gettext("images, %(count)s classes")
+                if obj.kind == "image"
+                else gettext("texts, %(count)s classes")
+            ) % {"count": len(labels["classes"])}
+        else:
+            told = (
+                gettext("images, a number each (%(name)s)")
+                if obj.kind == "image"
+                else gettext("texts, a number each (%(name)s)")
+            ) % {"name": number_name(obj.summary)}
+        return f"{obj.dataset.name} v{obj.number} · {told}"
 
 
 class HeadForm(forms.Form):
@@ -145,8 +154,11 @@ class HeadForm(forms.Form):
             except TrainingError as error:
                 name = "version" if error.code.startswith("features_need") else error.field
                 self.add_error(name, sentence(error.code, error.params))
-        if version is not None and self.spec.examples is not None:
-            classes = len(version.summary["labels"]["classes"])
-            if self.spec.examples < classes:
-                said = sentence("examples_fewer_than_classes", {"classes": classes})
-                self.add_error("examples", said)
+        if version is None:
+            return
+        answers = answers_of(version.summary)
+        try:
+            answers.require(self.spec.head, self.spec.pooling)
+            answers.require_examples(self.spec.examples)
+        except TrainingError as error:
+            self.add_error(error.field, sentence(error.code, error.params))

@@ -33,12 +33,16 @@ def inputs(job: Job, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     return spec
 
 
+#: Those that lists show, and that a row keeps.
+SCORES = ("accuracy", "macro_f1", "rmse")
+
+
 def collect(job: Job, out: Path) -> tuple[storage.Manifest, dict[str, float]]:
     """Put the head's files into the store; their manifest, and the scores that lists show."""
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     feature_cache.keep(out / CACHE)
     mine = report["scores"]["model"]
-    scores = {key: float(mine[key]) for key in ("accuracy", "macro_f1")}
+    scores = {key: float(mine[key]) for key in SCORES if key in mine}
     manifest = storage.store_folder(out / "head")
     if (out / "map").is_dir():
         manifest |= storage.store_folder(out / "map")
@@ -49,5 +53,6 @@ def finish(job: Job, collected: tuple[storage.Manifest, dict[str, float]]) -> No
     """Fill in the row, in the transaction that marks the job as succeeded."""
     head = Head.objects.get(job=job)
     head.manifest, scores = collected
-    head.accuracy, head.macro_f1 = scores["accuracy"], scores["macro_f1"]
-    head.save(update_fields=["manifest", "accuracy", "macro_f1", "updated_at"])
+    for key in SCORES:
+        setattr(head, key, scores.get(key))
+    head.save(update_fields=["manifest", *SCORES, "updated_at"])

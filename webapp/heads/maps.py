@@ -9,6 +9,7 @@ from typing import Any
 
 from webapp import storage
 from webapp.heads.models import Head
+from webapp.templatetags.graft import amount
 
 #: Classes with a colour of their own, the largest first; the others share one.
 COLOURS = 9
@@ -84,7 +85,7 @@ def spots(document: dict[str, Any], chosen: str) -> list[Spot]:
             *_place(point),
             colours[point["label"]],
             bool(chosen) and point["label"] != chosen,
-            point["label"],
+            amount(point["number"]) if "number" in point else point["label"],
         )
         for index, point in enumerate(document["points"])
     ]

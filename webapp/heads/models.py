@@ -1,4 +1,4 @@
-"""Heads: small classifiers on the frozen features of a checkpoint."""
+"""Heads: small models on the frozen features of a checkpoint."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class Head(TeamOwned):
     manifest = models.JSONField(default=dict, blank=True)  # {path: {blake3, size}}, once fitted
     accuracy = models.FloatField(_("accuracy"), null=True, blank=True)
     macro_f1 = models.FloatField(_("macro-F1"), null=True, blank=True)
+    #: Of one that predicts a number, in its units.
+    rmse = models.FloatField(_("RMSE"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("head")

@@ -8,7 +8,7 @@ from training.methods.feature_matching.frozen_features import METHOD
 from webapp.accounts.models import Team, User
 from webapp.checkpoints.models import Checkpoint
 from webapp.datasets.models import DatasetVersion
-from webapp.datasets.selectors import labelled
+from webapp.datasets.selectors import labelled, numbered
 from webapp.heads.models import Head
 
 #: Heads that the page of a checkpoint or of data lists.
@@ -30,9 +30,10 @@ def heads_of_checkpoint(user: User, checkpoint: Checkpoint) -> QuerySet[Head]:
 
 
 def heads_with_data(user: User, version: DatasetVersion) -> QuerySet[Head]:
-    """The most accurate heads on this version, for its page; those without a score come last."""
+    """The best heads on this version, for its page; those without a score come last."""
     rows = heads_for(user).filter(dataset_version=version)
-    return rows.order_by(F("accuracy").desc(nulls_last=True), "-created_at")[:MOST_SHOWN]
+    best = F("accuracy").desc(nulls_last=True), F("rmse").asc(nulls_last=True)
+    return rows.order_by(*best, "-created_at")[:MOST_SHOWN]
 
 
 def can_have_head(checkpoint: Checkpoint) -> bool:
@@ -48,9 +49,10 @@ def checkpoints_offered(team: Team) -> QuerySet[Checkpoint]:
 
 
 def versions_offered(team: Team) -> QuerySet[DatasetVersion]:
-    """The team's labelled data that is ready, newest first."""
+    """The team's labelled data that is ready, with classes or numbers, newest first."""
+    rows = DatasetVersion.objects.filter(team=team)
     return (
-        labelled(DatasetVersion.objects.filter(team=team))
+        (labelled(rows) | numbered(rows).filter(summary__kind__in=["text", "image"]))
         .select_related("dataset")
         .defer("preview", "manifest")
         .order_by("-created_at")

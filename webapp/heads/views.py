@@ -13,7 +13,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from webapp import classifiers, storage
+from training.methods.feature_matching.frozen_features import FrozenFeaturesSpec
+from webapp import classifiers, regressions, storage
 from webapp.accounts import permissions
 from webapp.accounts.selectors import can_write
 from webapp.checkpoints import downloads
@@ -68,7 +69,8 @@ def _asked_for(request: PortalRequest) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if like := parse_uuid(request.GET.get("like")):
         head = permissions.get_for_user(selectors.heads_for(request.user), request.user, pk=like)
-        found = {name: head.job.spec[name] for name in SETTINGS if name in head.job.spec}
+        spec = FrozenFeaturesSpec.model_validate(head.job.spec).model_dump(mode="json")
+        found = {name: spec[name] for name in SETTINGS}
         found |= {"checkpoint": head.checkpoint_id, "version": head.dataset_version_id}
     for name, field in (("checkpoint", "checkpoint"), ("data", "version")):
         if pk := parse_uuid(request.GET.get(name)):
@@ -96,14 +98,28 @@ def detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         context |= {
             "report": report,
             "mine": report["scores"]["model"],
-            "verdict": classifiers.verdict(report),
-            "sides": classifiers.sides(report),
-            "confusion": classifiers.confusion(report),
             "features": figures.features(report),
             "split": figures.SPLITS.get(report["split"], report["split"]),
+            **(_of_number(report) if "target" in report else _of_classes(report)),
         }
     template = "heads/detail.html" + ("#body" if wants_fragment(request) else "")
     return render(request, template, context)
+
+
+def _of_classes(report: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "verdict": classifiers.verdict(report),
+        "sides": classifiers.sides(report),
+        "confusion": classifiers.confusion(report),
+    }
+
+
+def _of_number(report: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "verdict": regressions.verdict(report),
+        "sides": regressions.sides(report),
+        "scatter": regressions.scatter(report),
+    }
 
 
 @require_GET

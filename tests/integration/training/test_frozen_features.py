@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.integration.training.labelled import numbered_texts
 from tests.parity.text import CASES, word_pieces
 from tests.small import SMALL, TOKENIZER, loud
 from training.backbones.contract import BackboneConfig
@@ -205,6 +206,37 @@ def test_from_the_command_line_to_the_report(dataset: Path, bert: Path, tmp_path
     model.load_named(read_checkpoint(bert).tensors())
     predicted = head.predict(text_features(model, PIECES, shown, "mean")).argmax(1)
     assert [about["classes"][place] for place in predicted] == [one["predicted"] for one in shown]
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp", "knn"])
+def test_a_number_is_predicted_in_its_units(
+    kind: str, bert: Path, tmp_path: Path, events: EventLog
+) -> None:
+    dataset = numbered_texts(tmp_path / "data", 120)
+    spec = FrozenFeaturesSpec(
+        data={"path": str(dataset)}, source={"checkpoint": str(bert)}, head=kind, examples=60
+    )
+    work(spec, tmp_path / "out", events)
+    found = report(tmp_path / "out")
+    assert found["target"] == "score"
+    assert found["examples"] == 60
+    assert set(found["scores"]) == {"model", "random", "tfidf", "mean", "median"}
+    mine, mean = (found["scores"][one]["rmse"] for one in ("model", "mean"))
+    assert mine < 0.8 * mean
+    head, about = load_head(tmp_path / "out" / "head")
+    assert about["target"] == "score"
+    assert head.kind == ("ridge" if kind == "linear" else kind)
+    model = model_class(BERT.architecture)(BERT)
+    model.load_named(read_checkpoint(bert).tensors())
+    again = head.predict(text_features(model, PIECES, found["predictions"], "mean"))
+    told = np.array([one["predicted"] for one in found["predictions"]])
+    assert np.abs(again - told).max() < 0.1  # of neighbours the features decide to the last bit
+    drawn = json.loads((tmp_path / "out" / "map" / "map.json").read_text())
+    assert len(drawn["classes"]) == 5
+    by_row = {(one["split"], one["id"]): one for one in drawn["points"]}
+    for one in found["predictions"]:
+        point = by_row[found["split"], one["id"]]
+        assert (point["number"], point["predicted"]) == (one["label"], one["predicted"])
 
 
 def test_without_a_test_split_the_validation_split_is_scored(

@@ -178,7 +178,7 @@ def test_from_images_to_the_report_and_the_second_time_from_the_cache(
     tmp_path: Path, dataset: Path, resnet: Path
 ) -> None:
     cache = {"cache": str(tmp_path / "cache")}
-    first = run(tmp_path / "first", dataset, resnet, head="logistic", **cache)
+    first = run(tmp_path / "first", dataset, resnet, head="linear", **cache)
     assert set(first["scores"]) == {"model", "random", "pixels", "majority"}
     assert first["split"] == "test"
     assert first["scores"]["model"]["examples"] == 18
@@ -211,7 +211,7 @@ def test_from_images_to_the_report_and_the_second_time_from_the_cache(
     assert about["image_px"] == 32
     assert about["mean"] == list(NORMALISATIONS["imagenet"][0])
 
-    second = run(tmp_path / "second", dataset, resnet, head="logistic", **cache)
+    second = run(tmp_path / "second", dataset, resnet, head="linear", **cache)
     assert second["features"]["splits"]["test"]["cache"] == "hit"
     assert second["scores"] == first["scores"]
     events, _rest = read_events(tmp_path / "second" / "events.jsonl")
@@ -242,7 +242,7 @@ def test_every_pooling_of_a_transformer_gives_a_head(
 def test_attention_is_learned_over_the_places_of_the_last_map(
     tmp_path: Path, dataset: Path, resnet: Path
 ) -> None:
-    asked = {"pooling": "attention", "head": "logistic", "cache": str(tmp_path / "cache")}
+    asked = {"pooling": "attention", "head": "linear", "cache": str(tmp_path / "cache")}
     told = run(tmp_path / "first", dataset, resnet, **asked)
     again = run(tmp_path / "second", dataset, resnet, **asked)
     assert again["features"]["splits"]["test"]["cache"] == "hit"

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
-from tests.factories.datasets import make_images, make_labelled
-from tests.factories.heads import make_head, make_report, make_scores
+from tests.factories.datasets import make_images, make_labelled, make_numbered
+from tests.factories.heads import make_head, make_number_report, make_report, make_scores
 from webapp import classifiers
 from webapp.heads import figures
 from webapp.heads.models import Head
@@ -38,6 +39,30 @@ def test_a_fitted_head_shows_its_report(alice: Client, cast: Cast) -> None:
     assert "hx-trigger" not in page
     assert 'class="number right-7"' in page
     assert 'class="number wrong-3"' in page
+
+
+def test_a_head_that_predicts_a_number_says_how_far_off_it_is(alice: Client, cast: Cast) -> None:
+    version = make_numbered(cast)
+    head = make_head(cast, version=version, report=make_number_report())
+    page = _get(alice, head)
+    for told in (
+        "How well it predicts rating",
+        "the same network with random weights",
+        "It is off by 0.8 (root mean square), less than the next best",
+        "linear probe: ridge regression",
+        "0.912",
+        "true 3.5, predicted 2",
+        "So &lt;dull&gt;",
+    ):
+        assert told in page
+    for of_classes in ("Accuracy", "Calibration", "What is taken for what"):
+        assert of_classes not in page
+    assert ">0.8</td>" in alice.get("/heads/").content.decode()
+    assert (
+        "off by 0.8" in alice.get(reverse("datasets:version", args=[version.pk])).content.decode()
+    )
+    warned = make_number_report(beaten_by=["tfidf"])
+    assert "panel-warning" in _get(alice, make_head(cast, name="Worse", report=warned))
 
 
 @pytest.mark.parametrize(

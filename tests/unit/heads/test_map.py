@@ -8,7 +8,7 @@ from django.test import Client
 
 from tests.factories import Cast
 from tests.factories.datasets import make_images
-from tests.factories.heads import make_head, make_map, make_report
+from tests.factories.heads import make_head, make_map, make_number_report, make_report
 from webapp.heads import maps
 from webapp.heads.models import Head
 
@@ -113,3 +113,28 @@ def test_a_head_without_a_map_says_nothing_of_one(alice: Client, cast: Cast) -> 
 def test_another_team_s_map_is_not_found(client: Client, cast: Cast, head: Head) -> None:
     client.force_login(cast.mallory)
     assert client.get(f"/heads/{head.pk}/map").status_code == 404
+
+
+def test_numbers_have_the_colour_of_their_range(alice: Client, cast: Cast) -> None:
+    ranges = ["-3 – 0", "0.5 – 3"]
+    points = [
+        {
+            "id": number,
+            "split": "test",
+            "label": ranges[number > 2],
+            "number": number - 2.75,
+            "predicted": 1.25,
+            "text": f"Text {number}",
+        }
+        for number in range(6)
+    ]
+    head = make_head(cast, report=make_number_report(), map=make_map(points, ranges))
+    page = page_of(alice, head, "?item=2")
+    assert "are in its own range of numbers" in page
+    assert "<title>-2.75</title>" in page
+    assert '<span class="tag">-0.75</span>' in page
+    assert 'predicted <span class="tag">1.25</span>' in page
+    assert '<span class="soft">-1.75</span>' in page
+    assert '<span class="taken">0.25</span>' in page
+    assert page.count("point-1 faded") == 0
+    assert page_of(alice, head, "?class=-3 – 0").count("point-1 faded") == 3

@@ -8,7 +8,7 @@ from django.test import Client
 
 from tests.factories import Cast, make_version
 from tests.factories.checkpoints import make_checkpoint
-from tests.factories.datasets import make_images, make_labelled
+from tests.factories.datasets import make_images, make_labelled, make_numbered
 from tests.factories.heads import make_head
 from training.backbones.contract import BackboneConfig
 from training.backbones.resnet.config import ResNetConfig
@@ -25,7 +25,7 @@ def fields(cast: Cast, **changed: Any) -> dict[str, Any]:
         "checkpoint": str(make_checkpoint(cast, name="Whale").pk),
         "version": str(make_labelled(cast).pk),
         "pooling": "last",
-        "head": "logistic",
+        "head": "linear",
         "examples": "",
         "control": "on",
         "name": "",
@@ -64,7 +64,7 @@ def test_a_form_becomes_a_job_with_a_frozen_spec(alice: Client, cast: Cast) -> N
         ("pooling", "sum", "not one of the available choices"),
         ("pooling", "adaptive_max", "has nothing to pool that way"),
         ("image_px", "3", "Must be 16 or more."),
-        ("head", "knn", "learned together with logistic regression"),
+        ("head", "knn", "learned together with a linear probe"),
         ("head", "forest", "not one of the available choices"),
         ("most_tokens", "x", "Enter a whole number"),
     ],
@@ -101,6 +101,39 @@ def test_only_what_fits_is_offered(alice: Client, cast: Cast) -> None:
         assert there in page
     for not_there in ("Without labels", "Not ready", "Theirs", "Foreign"):
         assert not_there not in page
+
+
+def test_data_with_numbers_are_offered_and_say_which(alice: Client, cast: Cast) -> None:
+    make_numbered(cast, name="Stars")
+    assert "Stars v1 · texts, a number each (rating)" in alice.get(URL).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("head", "prototype", "these labels are numbers"),
+        ("pooling", "attention", "learned together with classes"),
+    ],
+)
+def test_what_needs_classes_is_refused_for_numbers(
+    alice: Client, cast: Cast, field: str, value: str, sentence: str
+) -> None:
+    version = str(make_numbered(cast).pk)
+    answer = alice.post(URL, fields(cast, version=version) | {field: value})
+    assert sentence in " ".join(answer.context["form"].errors[field])
+    assert not Head.objects.exists()
+
+
+def test_of_numbers_two_examples_are_enough(alice: Client, cast: Cast) -> None:
+    answer = alice.post(URL, fields(cast, version=str(make_numbered(cast).pk), examples="2"))
+    assert answer["Location"] == f"/heads/{Head.objects.get().pk}"
+
+
+def test_a_head_from_before_is_fitted_again_under_today_s_name(alice: Client, cast: Cast) -> None:
+    head = make_head(cast)
+    head.job.spec["head"] = "logistic"
+    head.job.save()
+    assert alice.get(URL, {"like": str(head.pk)}).context["form"].initial["head"] == "linear"
 
 
 def test_an_empty_portal_says_what_is_missing(alice: Client) -> None:

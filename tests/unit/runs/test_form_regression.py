@@ -12,6 +12,7 @@ from django.urls import reverse
 from tests.factories import Cast
 from tests.factories.checkpoints import make_checkpoint
 from tests.factories.datasets import NUMBERS, make_images, make_labelled, make_numbered
+from tests.factories.heads import number_report
 from tests.factories.runs import make_curve, make_source, set_state
 from tests.unit.runs.test_form_classification import posted
 from training.backbones.bert.config import PRESETS as BERT
@@ -139,13 +140,6 @@ def test_a_link_from_a_source_comes_to_the_form_that_takes_its_data(
 
 
 def scored(rmse: float = 0.8, **fields: Any) -> dict[str, Any]:
-    errors = {
-        "mae": 0.6,
-        "r2": 0.5,
-        "examples": 90,
-        "intervals": {"rmse": [rmse - 0.1, rmse + 0.1]},
-    }
-    constant = errors | {"r2": -0.01, "pearson": None, "spearman": None}
     looked = {"loss": 0.3, "rmse": rmse, "mae": 0.6, "examples": 8}
     return {
         "version": 1,
@@ -153,22 +147,9 @@ def scored(rmse: float = 0.8, **fields: Any) -> dict[str, Any]:
         "steps": 20,
         "tokens": 640,
         "counts": "examples",
-        "target": "rating",
-        "examples": 171,
-        "split": "test",
         "before": {"validation": looked, "test": looked | {"rmse": 1.9}},
         "after": {"validation": looked, "test": looked},
-        "scores": {
-            "model": errors | {"rmse": rmse, "pearson": 0.912, "spearman": 0.898},
-            "tfidf": errors | {"rmse": 1.25, "pearson": 0.5, "spearman": 0.5},
-            "mean": constant | {"rmse": 1.5},
-            "median": constant | {"rmse": 1.52},
-        },
-        "beaten_by": [],
-        "points": [[-3.0, -2.5], [0.0, 0.25], [3.5, 2.0]],
-        "predictions": [
-            {"id": 7, "text": "So <dull>", "label": -3.0, "predicted": 2.125, "error": 5.125}
-        ],
+        **number_report(rmse),
     } | fields
 
 

@@ -1,6 +1,6 @@
 """A head on a frozen model's features: the cheapest transfer, and the honest first look at one.
 
-    z = pool(f(x; θ_source)),    p(y | x) = head(z)             only the head is fitted
+    z = pool(f(x; θ_source)),    p(y | x) or y = head(z)        only the head is fitted
 
 - Donahue et al., 2014, "DeCAF: A Deep Convolutional Activation Feature"
 - Alain and Bengio, 2016, "Understanding intermediate layers using linear classifier probes"
@@ -21,29 +21,34 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+import numpy.typing as npt
+from pydantic import BeforeValidator, Field, model_validator
 
 from training.backbones.registry import BACKBONES
-from training.data.labelled import FewExamples, Labelled, few
+from training.data.labelled import FewExamples, Labelled
 from training.durable import durable_folder, json_bytes, sweep
 from training.errors import gettext_noop as _
-from training.evaluation.classification import Probabilities
-from training.evaluation.classification_report import classification_report, without_a_model
 from training.events import EventLog
 from training.features.attention import places_seen
 from training.features.cache import Cached, cached_features
-from training.features.heads import Head, HeadKind, fit_head, save_head
+from training.features.heads import Head, HeadChoice, save_head
 from training.features.map import feature_map
 from training.features.material import Material, read_material
+from training.features.number_heads import NumberHead
 from training.features.settings import FeatureSettings
 from training.methods.contract import WorkMethod
 from training.report import describe_dataset, write_report
 from training.settings import field_error
 from training.spec import CheckpointSpec, DataSpec, DeviceSpec, Seed
 from training.weights.checkpoint import Checkpoint, read_checkpoint
+
+
+def _as_it_is_called_now(head: Any) -> Any:
+    """Specs from before heads predicted numbers say ``logistic``."""
+    return "linear" if head == "logistic" else head
 
 
 class FrozenFeaturesSpec(FeatureSettings):
@@ -54,12 +59,13 @@ class FrozenFeaturesSpec(FeatureSettings):
     seed: Seed = 0
     data: DataSpec
     source: CheckpointSpec
-    head: HeadKind = Field(
-        "logistic",
+    head: Annotated[HeadChoice, BeforeValidator(_as_it_is_called_now)] = Field(
+        "linear",
         title=_("Head"),
         description=_(
-            "What is fitted on the features: logistic regression, a network with one hidden layer, "
-            "nearest neighbours, or the distance to each class's mean."
+            "What is fitted on the features: a linear probe (logistic regression of classes, ridge "
+            "regression of numbers), a network with one hidden layer, nearest neighbours, or, of "
+            "classes, the distance to each one's mean."
         ),
     )
     examples: FewExamples = None
@@ -79,7 +85,7 @@ class FrozenFeaturesSpec(FeatureSettings):
 
     @model_validator(mode="after")
     def _head_fits(self) -> FrozenFeaturesSpec:
-        if self.pooling == "attention" and self.head != "logistic":
+        if self.pooling == "attention" and self.head != "linear":
             raise field_error("attention_needs_logistic", "head")
         return self
 
@@ -132,11 +138,12 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
     events.emit("phase", name="loading", fraction=None, detail="")
     source = read_checkpoint(Path(spec.source.checkpoint))
     material = read_material(source, spec, Path(spec.data.path))
-    names, chosen = material.names, np.arange(len(material.train))
+    answers, chosen = material.answers, np.arange(len(material.train))
+    answers.require(spec.head, spec.pooling)
     if spec.examples is not None:
-        chosen = few(material.train.labels, spec.examples, spec.seed)
+        chosen = answers.few(material.train.labels, spec.examples, spec.seed)
 
-    predicted: dict[str, Probabilities] = {}
+    predicted: dict[str, npt.NDArray[np.float64]] = {}
     features = _compute(spec, material, out, events, random=False)
     _tell_fitting(events, "model")
     head = _fit(spec, material, chosen, features)
@@ -149,10 +156,8 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
         predicted["random"] = other.predict(control.of[material.split].values)
     _tell_fitting(events, "baselines")
     train, scored = material.train.chosen(chosen), material.scored
-    predicted |= without_a_model(material.kind, train, scored, len(names), spec.seed)
-    found = classification_report(
-        material.kind, material.split, train, scored, names, predicted, spec.seed
-    )
+    predicted |= answers.without_a_model(material.kind, train, scored, spec.seed)
+    found = answers.report(material.kind, material.split, train, scored, predicted, spec.seed)
     if spec.map:
         events.emit("phase", name="mapping", fraction=None, detail="")
         pooled = {split: head.pooled(one.values) for split, one in features.of.items()}
@@ -161,7 +166,7 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
         head,
         out / "head",
         {
-            "classes": names,
+            **answers.about,
             "pooling": spec.pooling,
             **material.own_key(),
             "weights_sha256": source.weights_sha256,
@@ -244,17 +249,16 @@ def _tell_fitting(events: EventLog, what: str) -> None:
 
 def _fit(
     spec: FrozenFeaturesSpec, material: Material, chosen: np.ndarray, features: _Features
-) -> Head:
-    return fit_head(
+) -> Head | NumberHead:
+    return material.answers.fit(
         spec.head,
         features.of["train"].values[chosen],
         material.train.labels[chosen],
-        len(material.names),
         spec.seed,
     )
 
 
-def _attention(head: Head, scored: np.ndarray) -> dict[str, Any]:
+def _attention(head: Head | NumberHead, scored: np.ndarray) -> dict[str, Any]:
     """How many places an example has on average, and over how many attention is spread."""
     if scored.ndim == 2:
         return {}
@@ -267,14 +271,14 @@ def _write_map(
     spec: FrozenFeaturesSpec,
     material: Material,
     features: dict[str, np.ndarray],
-    probabilities: Probabilities,
+    predicted: npt.NDArray[np.float64],
     shown: list[dict[str, Any]],
     out: Path,
 ) -> None:
     """Write ``map/map.json``, and tell the predictions that are shown where on it they are."""
     place_of = {row["id"]: place for place, row in enumerate(material.scored.rows)}
     wrong = [place_of[one["id"]] for one in shown]
-    found = feature_map(material, features, probabilities, wrong, spec.seed)
+    found = feature_map(material, features, predicted, wrong, spec.seed)
     places = {(point["split"], point["id"]): at for at, point in enumerate(found["points"])}
     for one in shown:
         one["point"] = places[material.split, one["id"]]
@@ -287,9 +291,10 @@ METHOD: Final = WorkMethod(
     family="feature_matching",
     title=_("Head on frozen features"),
     summary=_(
-        "Compute a model's features once, leave the model as it is, and fit a small classifier."
+        "Compute a model's features once, leave the model as it is, and fit a small head on them "
+        "that tells classes apart or predicts a number."
     ),
-    data=("labelled_text", "labelled_image"),
+    data=("labelled_text", "labelled_image", "numbered_text", "numbered_image"),
     backbones=tuple(key for key, backbone in BACKBONES.items() if backbone.kind != "table"),
     settings=FrozenFeaturesSpec,
     example={"data": {"path": "DATASET"}, "source": {"checkpoint": "CHECKPOINT"}},
