@@ -196,6 +196,7 @@ def make_images(cast: Cast, *, folder: Path, count: int = 6, **fields: Any) -> D
         },
         "splits": {"train": {"images": 80}, "validation": {"images": 6}, "test": {"images": 8}},
         "sides": [{"from": 16, "to": 32, "images": 94}],
+        "side_px": 20,
         "modes": {"RGB": 90, "L": 4},
         "unreadable": [{"name": "cat/<broken>.png", "reason": "truncated"}],
         "warnings": [],

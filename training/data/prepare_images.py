@@ -103,6 +103,7 @@ def prepare_images(spec: PrepareSpec, folder: Path, events: EventLog) -> dict[st
         "counts": counts,
         "splits": in_splits,
         "sides": histogram(np.array(found.sides)[kept], "images"),
+        "side_px": int(np.median(np.minimum(found.heights, found.widths)[kept])),
         "modes": dict(found.modes.most_common()),
         "unreadable": found.told,
         "warnings": remarks("images", spec, archive, found, divided, _told(found)),

@@ -196,10 +196,13 @@ class RunForm(ABC):
     def choose_data(self, pk: UUID) -> None:
         """Learn from this data."""
         self.values["data"] = str(pk)
+        if self.version is not None:
+            self.values |= self.data_values(self.version)
 
     @classmethod
     def data_values(cls, version: DatasetVersion) -> dict[str, Any]:
-        """What choosing data writes into the form, from what a list of them knows."""
+        """What choosing data writes into the form, by a link or in its list: the same settings for
+        all data, so that a second choice leaves nothing of the first."""
         return {}
 
     def choose_source(self, source: Source, key: str, *, keep: bool) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import median
 from typing import Any
-from uuid import UUID
 
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
@@ -100,25 +98,19 @@ class GenerativeForm(RunForm):
             return None
         return with_rows(base, rows)
 
-    def choose_data(self, pk: UUID) -> None:
-        """Images of about their own size, in grey where all of them are."""
-        super().choose_data(pk)
-        if self.version is None:
-            return
-        if self.sound is not None:
-            # Each is listened to, which takes longer than a glance.
-            self.values["evaluation.samples"] = str(HEARD)
-            return
-        sides = [min(one["width"], one["height"]) for one in self.version.preview["images"]]
-        if sides:
-            wanted = round(median(sides) / PX_STEP) * PX_STEP
-            self.values["model.image_px"] = str(min(max(wanted, LEAST_PX), MOST_PX))
-        self.values |= self.data_values(self.version)
-
     @classmethod
     def data_values(cls, version: DatasetVersion) -> dict[str, Any]:
-        modes = set(version.summary.get("modes") or {})
-        return {"model.in_channels": "1" if modes == {"L"} else "3"} if modes else {}
+        """Images of about their own size, in grey where all of them are; a few sounds."""
+        if version.summary.get("sound"):
+            # Each is listened to, which takes longer than a glance.
+            return {"evaluation.samples": str(HEARD)}
+        found = {"evaluation.samples": cls.layout().default("evaluation.samples")}
+        if side := version.summary.get("side_px"):
+            wanted = round(side / PX_STEP) * PX_STEP
+            found["model.image_px"] = str(min(max(wanted, LEAST_PX), MOST_PX))
+        if modes := set(version.summary.get("modes") or {}):
+            found["model.in_channels"] = "1" if modes == {"L"} else "3"
+        return found
 
     @cached_property
     def judges(self) -> list[tuple[str, str]]:

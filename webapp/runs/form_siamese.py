@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import median
 from typing import Any
-from uuid import UUID
 
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
@@ -12,6 +10,7 @@ from django.utils.translation import gettext as _
 from training.backbones.contract import BackboneConfig
 from training.data.pixels import ANY_PX, LEAST_PX
 from training.siamese.settings import SiameseSpec, pooled_config
+from webapp.datasets.models import DatasetVersion
 from webapp.jobs.selectors import sentence
 from webapp.runs.form_network import NetworkForm
 from webapp.runs.sources import Source
@@ -30,25 +29,24 @@ class SiameseForm(NetworkForm):
         """The backbone that would be trained."""
         return pooled_config(self.base) if self.base is not None else None
 
-    def choose_data(self, pk: UUID) -> None:
-        """Learn from these images: small ones as they are, few in smaller batches."""
-        super().choose_data(pk)
-        if self.version is None:
-            return
-        sides = [min(one["width"], one["height"]) for one in self.version.preview["images"]]
-        if sides and median(sides) < ANY_PX:
-            self.values["views.image_px"] = str(max(LEAST_PX, int(median(sides))))
-        images, batch = self.train_images, int(self.layout().default("training.batch_size"))
-        if 0 < images < batch:
+    @classmethod
+    def data_values(cls, version: DatasetVersion) -> dict[str, Any]:
+        """Small images as they are, few of them in smaller batches."""
+        names = ("views.image_px", "training.batch_size")
+        found = {name: cls.layout().default(name) for name in names}
+        side = version.summary.get("side_px") or ANY_PX
+        if side < ANY_PX:
+            found["views.image_px"] = str(max(LEAST_PX, side))
+        images = _train_images(version)
+        if 0 < images < int(found["training.batch_size"]):
             # A power of two, between a quarter and a half of them.
-            batch = max(2, 1 << images.bit_length() - 2)
-            self.values["training.batch_size"] = str(batch)
+            found["training.batch_size"] = str(max(2, 1 << images.bit_length() - 2))
+        return found
 
     @property
     def train_images(self) -> int:
         """Of the data, once it is chosen and checked; 0: not known."""
-        splits = (self.version.summary.get("splits") or {}) if self.version is not None else {}
-        return int((splits.get("train") or {}).get("images", 0))
+        return _train_images(self.version) if self.version is not None else 0
 
     def check_whole(self, spec: SiameseSpec) -> None:
         """What only shows when data and source are known."""
@@ -93,10 +91,16 @@ class MoCoForm(SiameseForm):
 
     method = "moco"
 
-    def choose_data(self, pk: UUID) -> None:
+    @classmethod
+    def data_values(cls, version: DatasetVersion) -> dict[str, Any]:
         """A queue that is no longer than a quarter of the images, in whole batches."""
-        super().choose_data(pk)
-        batch = int(self.values["training.batch_size"])
-        longest = batch * max(1, self.train_images // 4 // batch)
-        if self.train_images and longest < int(self.values["objective.queue"]):
-            self.values["objective.queue"] = str(longest)
+        found = super().data_values(version)
+        images, batch = _train_images(version), int(found["training.batch_size"])
+        longest = batch * max(1, images // 4 // batch)
+        queue = int(cls.layout().default("objective.queue"))
+        return found | {"objective.queue": str(min(queue, longest) if images else queue)}
+
+
+def _train_images(version: DatasetVersion) -> int:
+    splits = version.summary.get("splits") or {}
+    return int((splits.get("train") or {}).get("images", 0))

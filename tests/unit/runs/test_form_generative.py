@@ -150,8 +150,8 @@ def test_data_that_are_chosen_on_the_form_bring_their_colours(
     alice: Client, cast: Cast, images: Any
 ) -> None:
     page = alice.get(reverse("runs:new"), {"method": "cgan"}).text
-    told = html.escape(json.dumps({"model.in_channels": "3"}))
-    assert f'<option value="{images.pk}" data-fills="{told}"' in page
+    filled = {"evaluation.samples": "8", "model.image_px": "28", "model.in_channels": "3"}
+    assert f'<option value="{images.pk}" data-fills="{html.escape(json.dumps(filled))}"' in page
 
 
 @pytest.mark.parametrize(

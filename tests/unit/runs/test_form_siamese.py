@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.factories.runs import make_curve, make_source, set_state
 from tests.unit.runs.test_form_classification import posted
 from training.backbones.resnet.config import PRESETS as RESNETS
 from training.backbones.vit.config import ViTConfig
+from webapp.datasets.models import DatasetVersion
 from webapp.jobs.models import State
 from webapp.runs import services
 from webapp.runs.drafts import draft
@@ -215,6 +218,20 @@ def test_small_images_are_seen_as_they_are_and_few_of_them_in_small_batches(
     wanted = {"views.image_px": "20", "training.batch_size": "32", "objective.queue": "32"}
     assert {name: form.values[name] for name in wanted} == wanted
     assert form.validate() is not None, form.errors
+
+
+def test_data_chosen_on_the_form_bring_size_batch_and_queue_and_large_ones_the_defaults(
+    alice: Client, cast: Cast, images: Any
+) -> None:
+    page = alice.get(reverse("runs:new"), {"method": "moco"}).text
+    filled = {"views.image_px": "20", "training.batch_size": "32", "objective.queue": "32"}
+    assert f'<option value="{images.pk}" data-fills="{html.escape(json.dumps(filled))}"' in page
+    many = images.summary | {"side_px": 300, "splits": {"train": {"images": 90_000}}}
+    DatasetVersion.objects.filter(pk=images.pk).update(summary=many)
+    images.refresh_from_db()
+    assert MoCoForm.data_values(images) == {
+        name: MoCoForm.layout().default(name) for name in filled
+    }
 
 
 def test_the_page_of_a_run_shows_what_the_newest_look_found(

@@ -62,6 +62,9 @@ def test_folders_are_classes_and_each_has_its_share_of_every_split(prepared) -> 
         "test": {"images": 12},
     }
     folder = prepared.out / "dataset"
+    together = [row for found in rows(folder).values() for row in found]
+    sides = [min(row["height"], row["width"]) for row in together]
+    assert about["side_px"] == int(np.median(sides))
     for split, found in rows(folder).items():
         with zipfile.ZipFile(folder / f"{split}.zip") as packed:
             assert packed.testzip() is None
