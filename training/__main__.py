@@ -3,7 +3,7 @@
     python -m training methods                            every method: JSON
     python -m training spec METHOD                        a complete spec with defaults, to edit
     python -m training run|prepare|import|transfer|merge|evaluate|export|push SPEC --out DIR
-    python -m training probe|statistics|draw SPEC --out DIR
+    python -m training probe|statistics|draw|predict SPEC --out DIR
     python -m training generate SPEC                      text to the terminal
     python -m training serve                              requests as JSON lines on standard input
     python -m training inspect CHECKPOINT                 layers, shapes, sizes: JSON
@@ -62,6 +62,7 @@ WORKERS = {
     "export": "training.interop.exporting",
     "push": "training.interop.pushing",
     "draw": "training.generative.drawing",
+    "predict": "training.predicting.command",
 }
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from training.backbones.registry import AnyConfig
 from training.data.prepare_spec import PrepareSpec
 from training.errors import gettext_noop as _
+from training.predicting.spec import PredictSpec
 from training.settings import Settings, field_error
 from training.spec import SPEC_VERSION, DataSpec, RunSpec, Seed, SourceSpec, TokenizerSpec
 from training.weights.plan_settings import PlanSettings
@@ -314,4 +315,5 @@ COMMANDS: dict[str, type[Settings]] = {
     "push": PushSpec,
     "generate": GenerateSpec,
     "draw": DrawSpec,
+    "predict": PredictSpec,
 }

@@ -111,6 +111,108 @@ MESSAGES: dict[str, str] = {
         "This checkpoint is an ensemble. It can be judged and downloaded; for all else take one of "
         "its members."
     ),
+    # Predictions (training.predicting).
+    "predict_without_head": _(
+        "A %(architecture)s model of this kind predicts neither classes nor a number. Choose a "
+        "classifier, a model that was trained to predict a number, or an ensemble."
+    ),
+    "predict_head_of_another": _(
+        "The head was fitted on the features of another checkpoint. Name the one that it was "
+        "fitted on."
+    ),
+    "predict_needs_text": _("The model reads texts, and these data hold none. Choose other data."),
+    "predict_needs_image": _("The model sees images, and these data hold none. Choose other data."),
+    "predict_needs_table": _(
+        "The model looks at the columns of a table, and these data hold none. Choose other data, "
+        "or prepare them again as a table."
+    ),
+    "predict_pairs_expected": _(
+        "The model learned from pairs of texts, and these are single ones. Prepare the data again "
+        "and name the column of the second text."
+    ),
+    "predict_pairs_unexpected": _(
+        "The model learned from single texts, and these are pairs. Prepare the data again without "
+        "a second text."
+    ),
+    "predict_columns_missing": _(
+        "The model looks at columns that the data lack (%(count)s): %(columns)s. The data have: "
+        "%(known)s. Give them these columns; one with a reason behind its name was left out when "
+        "the data were prepared: give it a type, and prepare them again."
+    ),
+    "predict_columns_typed": _(
+        "Columns are of another type than the model learned: %(columns)s. Prepare the data again "
+        "with other types, or choose that columns of another type are converted."
+    ),
+    "predict_unknown_labels": _(
+        "Rows whose %(target)s the model does not know: %(rows)s (%(names)s). Nothing was "
+        "predicted. Correct them, or choose that such labels are left out."
+    ),
+    "predicted_learned": _(
+        "Examples that the model learned from: %(rows)s. Its scores on them say little about "
+        "others."
+    ),
+    "predicted_watched": _(
+        "Examples by which the model's weights were chosen (the validation split): %(rows)s."
+    ),
+    "predicted_overlap_unknown": _(
+        "Nobody knows whether the model learned from some of these examples."
+    ),
+    "predicted_without_labels": _(
+        "The data have no %(target)s: everything is predicted, and nothing is scored."
+    ),
+    "predicted_labels_unknown": _(
+        "Rows whose %(target)s the model does not know: %(rows)s (%(names)s). They are "
+        "predicted, and left out of the scores."
+    ),
+    "predicted_labels_unread": _(
+        "Rows whose %(target)s is no number: %(rows)s (%(names)s). They are predicted, and left "
+        "out of the scores."
+    ),
+    "predicted_labels_numbers": _(
+        "The %(target)s of the data are numbers, and the model tells classes apart."
+    ),
+    "predicted_labels_classes": _(
+        "The %(target)s of the data are classes, and the model predicts a number."
+    ),
+    "predicted_labels_missing": _(
+        "Rows without %(target)s: %(rows)s. They are predicted, and left out of the scores."
+    ),
+    "predicted_no_known_class": _(
+        "No row has a class of %(target)s that the model knows, so nothing is scored. It knows: "
+        "%(known)s."
+    ),
+    "predicted_no_number": _("No row has a number as its %(target)s, so nothing is scored."),
+    "predicted_number_renamed": _(
+        "The number of these data is called %(found)s, and the model learned %(learned)s. They are "
+        "compared as if they were the same."
+    ),
+    "predicted_images_fitted": _(
+        "The model sees %(px)s × %(px)s pixels. Images that were scaled: %(scaled)s; that are "
+        "not square, so that their middle is seen: %(cropped)s."
+    ),
+    "predicted_images_grey": _(
+        "The model sees colours. Images that are grey, and were given three equal channels: "
+        "%(rows)s."
+    ),
+    "predicted_images_coloured": _(
+        "The model sees grey. Images in colour, of which the brightness is seen: %(rows)s."
+    ),
+    "predicted_columns_extra": _(
+        "Columns of these data that the model does not look at (%(count)s): %(columns)s."
+    ),
+    "predicted_column_parsed": _(
+        "%(column)s holds categories, and the model learned numbers: they were read as such. "
+        "Rows with what is no number: %(rows)s; it counts as missing."
+    ),
+    "predicted_column_named": _(
+        "%(column)s holds numbers, and the model learned categories: each number was taken for the "
+        "category that is written so."
+    ),
+    "predicted_categories_unseen": _(
+        "%(column)s, rows with categories that the model has never seen: %(rows)s (%(names)s). "
+        "They count as unknown."
+    ),
+    "predicted_column_empty": _("%(column)s has no value in any row."),
     # Ensembles (training.ensembles).
     "ensemble_expected": _("This checkpoint is no ensemble."),
     "member_unreadable": _("Member %(number)s cannot be read: %(detail)s"),

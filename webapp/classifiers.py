@@ -23,6 +23,7 @@ SIDES: dict[str, str | Promise] = {
     "tfidf": _("words alone (TF-IDF)"),
     "pixels": _("raw pixels (logistic regression)"),
     "majority": _("always the commonest class"),
+    "here": _("always the commonest class of these data"),
 }
 
 
@@ -110,6 +111,23 @@ def verdict(report: dict[str, Any]) -> str:
             "next best: %(side)s (%(other)s%%)."
         )
     return told % values
+
+
+def shown(report: dict[str, Any], split: str | Promise) -> dict[str, Any]:
+    """What a page shows of a report on classes.
+
+    Args:
+        report: With its twin, if it has one.
+        split: Title of the split that is scored.
+    """
+    return {
+        "report": report,
+        "mine": report["scores"]["model"],
+        "worth": verdict(report),
+        "sides": sides(report),
+        "confusion": confusion(report),
+        "scored_split": split,
+    }
 
 
 def confusion(report: dict[str, Any]) -> list[tuple[str, list[Cell]]]:

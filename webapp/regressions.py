@@ -29,6 +29,7 @@ SIDES: dict[str, str | Promise] = {
     "pixels": _("raw pixels (ridge regression)"),
     "mean": _("always the training mean"),
     "median": _("always the training median"),
+    "here": _("always the mean of these data"),
 }
 
 
@@ -97,6 +98,18 @@ def verdict(report: dict[str, Any]) -> str:
             "(%(other)s)."
         )
     return told % values
+
+
+def shown(report: dict[str, Any], split: str | Promise) -> dict[str, Any]:
+    """What a page shows of a report on a number; see :func:`webapp.classifiers.shown`."""
+    return {
+        "report": report,
+        "mine": report["scores"]["model"],
+        "worth": verdict(report),
+        "sides": sides(report),
+        "scatter": scatter(report),
+        "scored_split": split,
+    }
 
 
 def scatter(report: dict[str, Any]) -> Scatter | None:

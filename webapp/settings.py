@@ -70,6 +70,7 @@ INSTALLED_APPS = [
     "webapp.runs",
     "webapp.heads",
     "webapp.ensembles",
+    "webapp.predictions",
     "webapp.playground",
 ]
 

@@ -22,6 +22,7 @@ urlpatterns = [
     path("checkpoints/", include("webapp.checkpoints.urls")),
     path("heads/", include("webapp.heads.urls")),
     path("ensembles/", include("webapp.ensembles.urls")),
+    path("predictions/", include("webapp.predictions.urls")),
     path("playground/", include("webapp.playground.urls")),
     path("jobs/", include("webapp.jobs.urls")),
     path("admin/queues/", include("django_rq.urls")),

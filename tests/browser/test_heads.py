@@ -15,6 +15,7 @@ from tests.browser.story import (
     HEAD,
     JOB_S,
     PHONE,
+    PREDICTION,
     Portal,
     dropped_model,
     overflows,
@@ -81,6 +82,21 @@ def test_a_head_is_fitted_on_a_model_s_features(page: Page, portal: Portal) -> N
     with zipfile.ZipFile(io.BytesIO(expected.value.path().read_bytes())) as archive:
         (name,) = [one for one in archive.namelist() if one.endswith("head.safetensors")]
         assert load(archive.read(name))["kernel"].shape[1] == 2
+
+    # It predicts as it was scored.
+    head, mine = page.url, verdict.get_by_role("row", name=re.compile("this checkpoint"))
+    right = mine.get_by_role("cell").first.inner_text()
+    page.get_by_role("link", name="Predict", exact=True).click()
+    page.get_by_label("Data", exact=True).select_option(label="Films v1 · texts")
+    page.get_by_label("Split", exact=True).select_option("test")
+    page.get_by_role("button", name="Predict", exact=True).click()
+    page.wait_for_url(PREDICTION)
+    wait_state(page, "#prediction", "succeeded", timeout_s=JOB_S)
+    expect(page.locator("#prediction .figures")).to_contain_text(f"{right} right")
+    expect(page.locator("#examples")).to_contain_text("film number")
+    assert violations(page) == []
+    page.goto(head)
+    expect(page.get_by_role("region", name="Predictions").get_by_role("link")).to_have_count(1)
 
     # Another head on the same features: nothing is computed again.
     page.get_by_role("link", name="Another with other settings").click()

@@ -32,6 +32,7 @@ def make_scores(accuracy: float = 0.75, **fields: Any) -> dict[str, Any]:
         "intervals": {
             "accuracy": [accuracy - 0.05, accuracy + 0.05],
             "macro_f1": [accuracy - 0.06, accuracy + 0.05],
+            "auc": [0.76, 0.84],
         },
         "classes": [
             {"name": "good <b>", "precision": 0.8, "recall": 0.7, "f1": 0.747, "examples": 50},

@@ -7,6 +7,8 @@ column of few values costs little, and one of a million different values not muc
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -177,6 +179,19 @@ def numbers(values: pa.Array, *, comma: bool = False) -> pa.Array:
         text = pc.if_else(other, point, text)
     number = text.cast(pa.float64())
     return pc.if_else(pc.is_finite(number), number, pa.scalar(None, pa.float64()))
+
+
+def number_of(value: str) -> float | None:
+    """The number that a single value is, with a point or a decimal comma; None: it is none.
+
+    What may as well set thousands apart (``1,234``) is none.
+    """
+    if re.match(NUMBER_COMMA, value) and not re.match(THOUSANDS, value):
+        value = value.replace(",", ".")
+    if not re.match(NUMBER, value):
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 def numbers_of(column: Column) -> Floats:

@@ -5,20 +5,15 @@ A further kind of data is a class here.
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from training.backbones.image_config import ImageConfig
-from training.data.inputs import ImageInputs, Inputs, TextInputs
 from training.data.labelled import Labelled, class_names, labelled_split, read_about
-from training.data.order import spread_batches
-from training.data.pixels import ANY_PX, statistics_of
 from training.data.table_features import read_features
 from training.data.table_rows import Rows
 from training.data.tables import read_columns, read_table
@@ -28,12 +23,14 @@ from training.errors import TrainingError
 from training.evaluation import baselines
 from training.evaluation.classification import Probabilities, log_softmax
 from training.evaluation.classification_report import Examples, without_a_model
-from training.hashing import content_hash, file_hash
+from training.hashing import file_hash
 from training.methods.task_related.wide_deep import class_target, rows_with_a_class
+from training.predicting.inputs import inputs_for, network_outputs, statistics_for
+from training.predicting.models import TableModel
+from training.predicting.outputs import Progress
+from training.predicting.overlap import fingerprints
 
 SPLITS = ("train", "validation", "test")
-#: Rows of a table that a member is shown together.
-Progress = Callable[[float], None]
 
 
 class Shown(ABC):
@@ -100,59 +97,23 @@ class Labels(Shown):
         }
         if self.kind == "text":
             return found | {"tokenizer": tokenizer_of(member.checkpoint).sha256}
-        mean, deviation = _statistics(member)
+        mean, deviation = statistics_for(member.checkpoint)
         return found | {"mean": list(mean), "std": list(deviation)}
 
     def log_probabilities(
         self, member: Member, split: str, batch_size: int, progress: Progress
     ) -> npt.NDArray[np.float32]:
-        import tensorflow as tf
-
-        from training.backbones.registry import model_class
-
-        examples, config = self.splits[split], member.checkpoint.config
-        inputs = self._inputs(member, examples)
-        model = model_class(config.architecture)(config)
-        model.load_named(member.checkpoint.tensors())
-
-        def logits(arrays: Any) -> Any:
-            return inputs.call(model, arrays, training=False)
-
-        compute = tf.function(logits, autograph=False)
-        count, told, found = len(examples), 0.0, []
-        for rows, real in spread_batches(count, min(count, batch_size)):
-            arrays = tuple(tf.constant(array) for array in inputs.take(examples, rows))
-            found.append(compute(arrays).numpy()[:real])
-            if time.monotonic() - told > 1:
-                told = time.monotonic()
-                progress(sum(map(len, found)) / count)
-        return log_softmax(np.concatenate(found)).astype(np.float32)
-
-    def _inputs(self, member: Member, examples: Labelled) -> Inputs:
-        if self.kind == "text":
-            tokenizer, most = tokenizer_of(member.checkpoint), member.inputs.most_tokens
-            assert most is not None
-            return TextInputs(tokenizer, examples.rows, most)
-        config = member.checkpoint.config
-        assert isinstance(config, ImageConfig)
-        if config.in_channels not in (1, 3):
-            raise TrainingError(
-                "image_channels",
-                field=f"members.{member.number - 1}.checkpoint",
-                channels=config.in_channels,
-            )
-        px = member.inputs.image_px or ANY_PX
-        return ImageInputs(px, config.in_channels, _statistics(member))
+        examples, field = self.splits[split], f"members.{member.number - 1}.checkpoint"
+        inputs = inputs_for(member.checkpoint, member.inputs, examples.rows, field)
+        found = network_outputs(member.checkpoint, inputs, [examples], batch_size, progress)
+        return log_softmax(found).astype(np.float32)
 
     def baselines(self, split: str, seed: int) -> dict[str, Probabilities]:
         train, scored = self.splits["train"], self.splits[split]
         return without_a_model(self.kind, train, scored, len(self.names), seed)
 
     def fingerprints(self, split: str) -> set[str] | None:
-        one = self.splits[split]
-        if self.kind == "text":
-            return {content_hash(text.encode()) for text in one.texts}
-        return {content_hash(one.pixels(row).tobytes()) for row in one.rows}
+        return set(fingerprints(self.splits[split], self.kind))
 
 
 class TableRows(Shown):
@@ -198,16 +159,17 @@ class TableRows(Shown):
             "columns": file_hash(self._dataset / "columns.json"),
             "table": file_hash(member.checkpoint.folder / "table.json"),
             "config": member.checkpoint.config.model_dump(mode="json"),
+            "categories": "the model's",
         }
 
     def log_probabilities(
         self, member: Member, split: str, batch_size: int, progress: Progress
     ) -> npt.NDArray[np.float32]:
-        from training.methods.task_related.wide_deep_task import predict
-
-        rows = self.splits[split]
-        _classes, found = predict(member.checkpoint, rows.table)
-        return np.log(np.maximum(found[rows.places], 1e-30)).astype(np.float32)
+        model = TableModel(member.checkpoint)
+        # By the member's own categories: other data may have fewer in training.
+        given = model.given(self._dataset, split)
+        (found,) = model.outputs(given, batch_size, progress)
+        return log_softmax(found[self.splits[split].places]).astype(np.float32)
 
     def baselines(self, split: str, seed: int) -> dict[str, Probabilities]:
         from training.evaluation.table_baselines import table_baselines
@@ -235,9 +197,3 @@ def read_shown(dataset: Path, members: Sequence[Member]) -> Shown:
     require_alike(members, shown.kind, shown.names)
     shown.split("train")
     return shown
-
-
-def _statistics(member: Member) -> Any:
-    config = member.checkpoint.config
-    assert isinstance(config, ImageConfig)
-    return statistics_of("auto", member.checkpoint.card, config.in_channels)

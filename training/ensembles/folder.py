@@ -26,6 +26,7 @@ from training.ensembles.combining import Combined
 from training.ensembles.spec import Combination
 from training.errors import TrainingError
 from training.hashing import file_hash
+from training.predicting.inputs import InputSizes
 from training.settings import Settings
 from training.weights.card import (
     CARD_FILE,
@@ -38,13 +39,6 @@ from training.weights.card import (
 )
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 from training.weights.tensors import open_tensors, write_tensors
-
-
-class MemberInputs(Settings):
-    """What a member is shown of an example; of the other kind of data nothing is said."""
-
-    image_px: int | None = None
-    most_tokens: int | None = None
 
 
 class MemberConfig(Settings):
@@ -63,7 +57,7 @@ class MemberConfig(Settings):
     architecture: str
     parameters: int
     weights_sha256: str
-    inputs: MemberInputs
+    inputs: InputSizes
 
 
 class EnsembleConfig(Settings):

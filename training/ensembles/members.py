@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from training.backbones.encoder.config import EncoderConfig
-from training.backbones.image_config import ImageConfig
 from training.backbones.registry import BACKBONES
-from training.data.pixels import ANY_PX
-from training.ensembles.folder import MemberConfig, MemberInputs, is_ensemble
+from training.ensembles.folder import MemberConfig, is_ensemble
 from training.ensembles.spec import MEMBERS, EnsembleSpec
 from training.errors import TrainingError
 from training.methods.task_related.classification_spec import classes_of
+from training.predicting.inputs import InputSizes, sizes_of
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 
 #: What a refusal lists of the classes that differ.
@@ -38,7 +35,7 @@ class Member:
     number: int
     checkpoint: Checkpoint
     classes: list[str]
-    inputs: MemberInputs
+    inputs: InputSizes
 
     @property
     def title(self) -> str:
@@ -87,10 +84,10 @@ def open_member(path: Path, number: int, spec: EnsembleSpec) -> Member:
         raise TrainingError(
             "member_unreadable", field=field, number=number, detail=str(error)
         ) from error
-    return as_member(checkpoint, number, shown(checkpoint, spec))
+    return as_member(checkpoint, number, sizes_of(checkpoint, spec.image_px, spec.most_tokens))
 
 
-def as_member(checkpoint: Checkpoint, number: int, inputs: MemberInputs) -> Member:
+def as_member(checkpoint: Checkpoint, number: int, inputs: InputSizes) -> Member:
     """The same of a checkpoint that is open.
 
     Raises:
@@ -108,19 +105,6 @@ def as_member(checkpoint: Checkpoint, number: int, inputs: MemberInputs) -> Memb
             architecture=member.title,
         )
     return member
-
-
-def shown(checkpoint: Checkpoint, spec: EnsembleSpec) -> MemberInputs:
-    """What a model is shown: as it was trained, else as the spec says."""
-    config, card = checkpoint.config, checkpoint.card
-    told: dict[str, Any] = card.get("inputs") or {}
-    if isinstance(config, ImageConfig):
-        px = config.fixed_px or told.get("image_px") or spec.image_px or ANY_PX
-        return MemberInputs(image_px=px)
-    if isinstance(config, EncoderConfig):
-        most = told.get("most_tokens") or spec.most_tokens
-        return MemberInputs(most_tokens=min(most, config.context or most))
-    return MemberInputs()
 
 
 def require_alike(members: Sequence[Member], kind: str, names: Sequence[str]) -> None:

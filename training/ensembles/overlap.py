@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.data.labelled import examples_split, read_about
 from training.ensembles.examples import Shown
 from training.ensembles.members import Member
-from training.errors import TrainingError
-from training.hashing import content_hash
+from training.predicting.overlap import learned
 
 
 def overlap(
@@ -42,24 +40,7 @@ def overlap(
     is_same = bool(same.get("sha256")) and same["sha256"] == data["sha256"]
     mine = shown.fingerprints(split) if trained_on else None
     if trained_on and mine is not None:
-        seen: set[str] = set()
-        for path in trained_on:
-            seen |= _trained_examples(path, shown.kind)
-        return {"known": "counted", "examples": len(mine & seen)}
+        return {"known": "counted", "examples": len(mine & learned(trained_on, shown.kind))}
     if is_same and not trained_on:
         return {"known": "same", "examples": 0}
     return {"known": "no", "examples": None}
-
-
-def _trained_examples(dataset: Path, kind: str) -> set[str]:
-    """Fingerprints of a prepared data set's training split; none of another kind of data."""
-    try:
-        about = read_about(dataset)
-    except TrainingError:  # a table, which has no such
-        return set()
-    train = examples_split(dataset, "train", about) if about["kind"] == kind else None
-    if train is None:
-        return set()
-    if kind == "text":
-        return {content_hash(text.encode()) for text in train.texts}
-    return {content_hash(train.pixels(row).tobytes()) for row in train.rows}

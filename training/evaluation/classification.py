@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from training.evaluation.area_interval import area_interval
+
 #: Of the confidence, equally wide.
 CALIBRATION_BINS = 10
 RESAMPLES = 1000
@@ -58,9 +60,11 @@ def classification_scores(
     Returns:
         ``accuracy``, ``macro_f1``, ``auc`` (None where not every class is among the labels),
         ``loss`` (mean cross-entropy, nats), ``ece``, ``examples``; ``intervals`` ``{accuracy,
-        macro_f1: [low, high]}``, 95 %, by the percentile bootstrap; ``classes`` ``[{name,
-        precision, recall, f1, examples}]``; ``confusion`` [true][predicted]; ``calibration``
-        ``[{from, to, examples, confidence, accuracy}]``, bins with nothing in them left out.
+        macro_f1: [low, high]}``, 95 %, by the percentile bootstrap, and of ``auc`` by
+        :mod:`training.evaluation.area_interval` (None where a class has fewer than two
+        examples); ``classes`` ``[{name, precision, recall, f1, examples}]``; ``confusion``
+        [true][predicted]; ``calibration`` ``[{from, to, examples, confidence, accuracy}]``, bins
+        with nothing in them left out.
 
     Raises:
         ValueError: No examples.
@@ -85,7 +89,10 @@ def classification_scores(
             / len(labels)
         ),
         "examples": len(labels),
-        "intervals": _intervals(predicted, labels, count, seed),
+        "intervals": {
+            **_intervals(predicted, labels, count, seed),
+            "auc": area_interval(probabilities, labels),
+        },
         "classes": [
             {
                 "name": name,

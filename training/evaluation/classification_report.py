@@ -5,7 +5,7 @@ For a further kind of data, add it here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from training.data.labelled import Labelled
@@ -23,6 +23,8 @@ from training.features.heads import fit_head
 SHOWN = 100
 #: Characters of a text that a report shows.
 SHOWN_CHARACTERS = 400
+#: Place of an example → what a report shows of it.
+Tell = Callable[[int], dict[str, Any]]
 
 
 class Examples(Protocol):
@@ -88,19 +90,49 @@ def classification_report(
 
     Returns:
         ``classes``, ``examples`` (learned from), ``split``, ``scores`` of each, ``beaten_by``,
-        ``predictions``: the worst.
+        ``predictions``: the worst, see
+        :func:`training.evaluation.classification.worst_predictions`; instead of their ``place``
+        what :func:`shown` tells.
+    """
+    found = classes_report(
+        split,
+        scored.labels,
+        names,
+        predicted,
+        seed,
+        lambda place: shown(kind, split, scored.rows[place]),
+    )
+    return found | {"examples": len(train)}
+
+
+def classes_report(
+    split: str,
+    labels: Labels,
+    names: Sequence[str],
+    predicted: Mapping[str, Probabilities],
+    seed: int,
+    tell: Tell,
+) -> dict[str, Any]:
+    """The same, but for what was learned from, which nobody may know.
+
+    Args:
+        split: That is scored.
+        labels: The true classes.
+        names: Of the classes.
+        predicted: Probabilities [examples, classes] of ``model`` and of what stands beside it.
+        seed: Of the resampling.
+        tell: An example by its place, as a report shows it.
     """
     results = {
-        name: classification_scores(one, scored.labels, names, seed)
-        for name, one in predicted.items()
+        name: classification_scores(one, labels, names, seed) for name, one in predicted.items()
     }
+    worst = worst_predictions(predicted["model"], labels, names, SHOWN)
     return {
         "classes": list(names),
-        "examples": len(train),
         "split": split,
         "scores": results,
         "beaten_by": beaten_by(results),
-        "predictions": most_wrong(kind, split, scored, predicted["model"], names),
+        "predictions": [one | tell(one.pop("place")) for one in worst],
     }
 
 
@@ -114,25 +146,13 @@ def beaten_by(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     )
 
 
-def most_wrong(
-    kind: str, split: str, scored: Examples, probabilities: Probabilities, names: Sequence[str]
-) -> list[dict[str, Any]]:
-    """The predictions with the highest loss, wrong ones first, with what was predicted.
+def shown(kind: str, split: str, row: dict[str, Any]) -> dict[str, Any]:
+    """An example, as a report shows it.
 
     Returns:
-        See :func:`training.evaluation.classification.worst_predictions`; instead of its ``place``,
-        of texts ``id``, ``text`` and of pairs ``text_pair``, of images ``id``, ``split`` and where
+        Of texts ``id``, ``text`` and of pairs ``text_pair``, of images ``id``, ``split`` and where
         the image lies, of tables ``id`` and ``values``.
     """
-    found = []
-    for one in worst_predictions(probabilities, scored.labels, names, SHOWN):
-        row = scored.rows[one.pop("place")]
-        found.append(one | shown(kind, split, row))
-    return found
-
-
-def shown(kind: str, split: str, row: dict[str, Any]) -> dict[str, Any]:
-    """An example, as a report shows it."""
     if kind == "table":
         return row
     if kind == "text":

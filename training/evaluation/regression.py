@@ -24,7 +24,8 @@ import numpy.typing as npt
 
 from training.data.numbers import Numbers
 from training.evaluation.classification import INTERVAL, RESAMPLES
-from training.evaluation.classification_report import shown
+from training.evaluation.classification_report import Tell, shown
+from training.evaluation.ranks import mean_ranks
 
 #: Predictions that a report shows, and points of its chart.
 SHOWN = 100
@@ -74,7 +75,7 @@ def regression_scores(predicted: Numbers, labels: Numbers, seed: int = 0) -> dic
     return {
         **_errors(predicted, labels),
         "pearson": _correlation(predicted, labels),
-        "spearman": _correlation(_ranks(predicted), _ranks(labels)),
+        "spearman": _correlation(mean_ranks(predicted), mean_ranks(labels)),
         "examples": len(labels),
         "intervals": {
             name: np.percentile(values, INTERVAL).tolist() if values else None
@@ -105,12 +106,6 @@ def _correlation(one: Numbers, other: Numbers) -> float | None:
     return float((one * other).sum() / size)
 
 
-def _ranks(values: Numbers) -> Numbers:
-    """From 0; equal values have the mean of their ranks."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts + 1) / 2)[places], np.float64)
-
-
 def regression_report(
     kind: str,
     split: str,
@@ -135,23 +130,40 @@ def regression_report(
         ``predictions``: those farthest off, each with ``label``, ``predicted``, ``error`` and what
         :func:`training.evaluation.classification_report.shown` tells of the example.
     """
-    results = {name: regression_scores(one, scored.labels, seed) for name, one in predicted.items()}
+    found = numbers_report(
+        split, scored.labels, predicted, seed, lambda place: shown(kind, split, scored.rows[place])
+    )
+    return found | {"examples": len(train)}
+
+
+def numbers_report(
+    split: str, labels: Numbers, predicted: Mapping[str, Numbers], seed: int, tell: Tell
+) -> dict[str, Any]:
+    """The same, but for what was learned from, which nobody may know.
+
+    Args:
+        split: That is scored.
+        labels: What is true.
+        predicted: Of ``model`` and of what stands beside it, in the units of the labels.
+        seed: Of the resampling.
+        tell: An example by its place, as a report shows it.
+    """
+    results = {name: regression_scores(one, labels, seed) for name, one in predicted.items()}
     mine = results["model"]["rmse"]
     others = {name: one["rmse"] for name, one in results.items() if name != "model"}
-    missed = predicted["model"] - scored.labels
+    missed = predicted["model"] - labels
     worst = np.argsort(-np.abs(missed), kind="stable")[:SHOWN]
     return {
-        "examples": len(train),
         "split": split,
         "scores": results,
         "beaten_by": sorted(
             (name for name, rmse in others.items() if rmse <= mine), key=lambda name: others[name]
         ),
-        "points": np.stack([scored.labels, predicted["model"]], 1)[_spread(scored.labels)].tolist(),
+        "points": np.stack([labels, predicted["model"]], 1)[_spread(labels)].tolist(),
         "predictions": [
-            shown(kind, split, scored.rows[int(row)])
+            tell(int(row))
             | {
-                "label": float(scored.labels[row]),
+                "label": float(labels[row]),
                 "predicted": float(predicted["model"][row]),
                 "error": float(missed[row]),
             }

@@ -49,7 +49,8 @@ class LoadedExamples(ABC):
         splits: Those that there are, by name.
         inputs: What the network is shown.
         images: How pixels are normalised, ``{mean, std}``, for the card; None for texts.
-        shown: How much of an example is seen, ``{image_px}`` or ``{most_tokens}``, for the card.
+        shown: How much of an example is seen, ``{image_px}`` or ``{most_tokens}``, and whether
+            texts are ``pairs``; for the card.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class LoadedExamples(ABC):
             rows = (row for split in self.splits.values() for row in split.rows)
             most = min(spec.inputs.most_tokens, self.config.context or spec.inputs.most_tokens)
             self.inputs = TextInputs(self.tokenizer, rows, most)
-            self.shown = {"most_tokens": most}
+            self.shown = {"most_tokens": most, "pairs": bool(about.get("pair_field"))}
         else:
             self.inputs = self._image_inputs(like)
 

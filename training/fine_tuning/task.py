@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import partial
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from training.backbones.contract import TensorSpec
 from training.backbones.lora import factor_specs, initial_factors, merge, write_adapter
-from training.data.order import rows_of_batch, spread_batches
+from training.data.order import rows_of_batch
 from training.data.text_tokenizer import TextTokenizer
 from training.data.tokenizers import tokenizer_of
 from training.engine.phases import Phase
@@ -24,6 +23,7 @@ from training.events import EventLog
 from training.fine_tuning.settings import FineTuningLoraSpec, adapted_matrices
 from training.methods.contract import Batch
 from training.methods.examples_task import ExamplesTask
+from training.predicting.outputs import outputs_of
 from training.report import describe_dataset
 from training.weights.carrying import plan_from, start_weights
 from training.weights.checkpoint import Checkpoint
@@ -186,19 +186,17 @@ class FineTuningTask(ExamplesTask):
 
     def outputs(self, split: str, events: EventLog) -> npt.NDArray[np.float64]:
         """What the head says of a split, [examples, outputs]."""
-        import tensorflow as tf
 
-        compiled = tf.function(self.logits, autograph=False)
-        count, told, found = len(self.loaded.splits[split]), 0.0, []
-        for rows, real in spread_batches(count, self.spec.training.batch_size):
+        def take(rows: Any) -> Any:
             *arrays, _labels, _mask = self.arrays(split, rows)
-            said = compiled(tuple(tf.constant(array) for array in arrays)).numpy()
-            found.append(said[:real].astype(np.float64))
-            if time.monotonic() - told > 1:
-                told = time.monotonic()
-                done = sum(len(one) for one in found) / count
-                events.emit("phase", name="evaluating", fraction=round(done, 4), detail=split)
-        return np.concatenate(found)
+            return arrays
+
+        def tell(share: float) -> None:
+            events.emit("phase", name="evaluating", fraction=round(share, 4), detail=split)
+
+        count, size = len(self.loaded.splits[split]), self.spec.training.batch_size
+        (found,) = outputs_of(lambda arrays: [self.logits(arrays)], take, count, size, tell)
+        return found
 
     # --- the result --------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ ACTIONS: dict[str, Any] = {
     "member.role": _("changed a member's role"),
     "plan.forget": _("forgot a transfer plan"),
     "plan.keep": _("kept a transfer plan"),
+    "prediction.create": _("asked for predictions"),
     "profile.password": _("changed the password"),
     "profile.update": _("changed the profile"),
     "run.create": _("started the run"),

@@ -15,6 +15,7 @@ from webapp.ensembles import selectors as ensembles
 from webapp.heads import selectors as heads
 from webapp.htmx import PortalRequest
 from webapp.jobs.selectors import error_sentence
+from webapp.predictions import selectors as predictions
 
 
 def detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -48,6 +49,8 @@ def detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
         "members": ensembles.members_of(checkpoint) if ensembles.is_ensemble(checkpoint) else [],
         "can_be_member": ensembles.as_classifier(checkpoint) is not None,
         "ensembles": ensembles.of_checkpoint(request.user, checkpoint),
+        "predicts": predictions.model_of(checkpoint) is not None,
+        "predictions": predictions.of_checkpoint(request.user, checkpoint),
         "python_class": selectors.python_class(checkpoint),
         "scores": selectors.scores(checkpoint),
         "settings": selectors.settings_of(checkpoint),

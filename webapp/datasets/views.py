@@ -36,6 +36,7 @@ from webapp.jobs.errors import IllegalTransition
 from webapp.jobs.selectors import error_sentence
 from webapp.paging import page_of
 from webapp.playing import playable
+from webapp.predictions import selectors as predictions
 
 
 def _writable_team(request: PortalRequest) -> Team:
@@ -209,6 +210,8 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
         "versions": selectors.versions_of(row.dataset),
         "runs": selectors.runs_using(row),
         "heads": heads.heads_with_data(request.user, row),
+        "can_be_predicted": predictions.can_be_predicted(row),
+        "predictions": predictions.with_data(request.user, row),
     }
     if context["classes"] or row.summary.get("targets"):
         context["ensembles"] = ensembles.with_data(request.user, row)

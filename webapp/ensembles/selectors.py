@@ -18,7 +18,7 @@ from webapp.datasets.models import DatasetVersion
 from webapp.datasets.selectors import labelled
 from webapp.ensembles.models import Ensemble
 from webapp.jobs.models import State
-from webapp.runs import tables
+from webapp.runs import references, tables
 from webapp.runs.models import Run
 
 #: Classifiers looked at for what goes together, the newest first.
@@ -166,6 +166,14 @@ def learned_from(checkpoints: Iterable[Checkpoint]) -> set[Any]:
         if not keys - seen:
             break
     return found
+
+
+def references_to(keys: set[Any], version: DatasetVersion) -> list[str]:
+    """Data by their keys, as a spec names them: those of a version's team and kind that are
+    ready."""
+    rows = DatasetVersion.objects.filter(pk__in=keys, team=version.team).exclude(sha256="")
+    rows = rows.defer("preview", "manifest").order_by("pk")
+    return [references.write("dataset", row.pk) for row in rows if row.kind == version.kind]
 
 
 def learned_before(run: Run) -> set[Any]:

@@ -172,13 +172,9 @@ def _member(
     if on_the_same:
         # Its training split has no example of the others; the engine sees that it is the same.
         keys = keys - {version.pk}
-    rows = DatasetVersion.objects.filter(pk__in=keys, team=version.team).exclude(sha256="")
-    rows = rows.defer("preview", "manifest").order_by("pk")
     return {
         "checkpoint": reference,
-        "trained_on": [
-            references.write("dataset", row.pk) for row in rows if row.kind == version.kind
-        ],
+        "trained_on": selectors.references_to(keys, version),
     }
 
 

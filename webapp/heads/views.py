@@ -28,6 +28,7 @@ from webapp.jobs.selectors import error_sentence, sentence
 from webapp.jobs.services import job_cancel, job_retry
 from webapp.keys import parse_uuid
 from webapp.paging import page_of
+from webapp.predictions import selectors as predictions
 
 
 @require_GET
@@ -92,6 +93,7 @@ def detail(request: PortalRequest, pk: uuid.UUID) -> HttpResponse:
         "percent": None if job.fraction is None else int(100 * job.fraction),
         "sentence": error_sentence(job),
         "settings_used": figures.settings_used(head),
+        "predictions": predictions.of_head(request.user, head),
     }
     if job.state == State.SUCCEEDED:
         report = job.report

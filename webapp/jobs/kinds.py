@@ -55,5 +55,6 @@ KINDS: dict[str, Kind] = {
     "push": Kind("push", "io", "webapp.checkpoints.push_jobs", network=True),
     "head": Kind("run", "train", "webapp.heads.jobs"),
     "ensemble": Kind("run", "train", "webapp.ensembles.jobs"),
+    "predict": Kind("predict", "train", "webapp.predictions.jobs"),
     "generate": Kind("generate", "interactive", "webapp.playground.jobs", deadline_s=900),
 }

@@ -9,6 +9,7 @@ from typing import Any
 from webapp import storage
 from webapp.checkpoints.models import Checkpoint
 from webapp.datasets.models import DatasetVersion
+from webapp.heads.models import Head
 from webapp.jobs.errors import JobRefused
 from webapp.runs import references
 from webapp.runs.models import Run
@@ -35,5 +36,7 @@ def _manifest(reference: str) -> Mapping[str, Mapping[str, Any]]:
         return DatasetVersion.objects.get(pk=pk).manifest
     if kind == "checkpoint":
         return Checkpoint.objects.get(pk=pk).manifest
+    if kind == "head":
+        return Head.objects.get(pk=pk).manifest
     run = Run.objects.select_related("checkpoint").get(pk=pk)
     return run.checkpoint.manifest if run.checkpoint else {}

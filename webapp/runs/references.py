@@ -1,12 +1,12 @@
 """How a frozen spec names stored files: ``store:dataset/<id>``, ``store:checkpoint/<id>``,
-``store:run/<id>`` (the checkpoint that the run will have made)."""
+``store:run/<id>`` (the checkpoint that the run will have made), ``store:head/<id>``."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 PREFIX = "store:"
-KINDS = frozenset({"dataset", "checkpoint", "run"})
+KINDS = frozenset({"dataset", "checkpoint", "run", "head"})
 
 
 def write(kind: str, pk: UUID | str) -> str:

@@ -58,18 +58,8 @@ def _classified(run: Run, twin: Run | None) -> dict[str, Any]:
     report = run.job.report or {}
     if not (report.get("scores") or {}).get("model") or "classes" not in report:
         return {}
-    return _of_classes(run, classifiers.with_twin(report, twin.job.report if twin else None))
-
-
-def _of_classes(run: Run, report: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "report": report,
-        "mine": report["scores"]["model"],
-        "worth": classifiers.verdict(report),
-        "sides": classifiers.sides(report),
-        "confusion": classifiers.confusion(report),
-        "scored_split": METHODS[run.method].splits.get(report["split"], report["split"]),
-    }
+    told = classifiers.with_twin(report, twin.job.report if twin else None)
+    return classifiers.shown(told, _split(run, report))
 
 
 def _predicted(run: Run, twin: Run | None) -> dict[str, Any]:
@@ -78,19 +68,14 @@ def _predicted(run: Run, twin: Run | None) -> dict[str, Any]:
     # A table's target may be of classes.
     if not report.get("target") or not report.get("scores") or "classes" in report:
         return {}
-    found = _of_number(run, regressions.with_twin(report, twin.job.report if twin else None))
+    told = regressions.with_twin(report, twin.job.report if twin else None)
+    found = regressions.shown(told, _split(run, report))
     return {"report": found["report"], "predicts": found}
 
 
-def _of_number(run: Run, report: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "report": report,
-        "mine": report["scores"]["model"],
-        "worth": regressions.verdict(report),
-        "sides": regressions.sides(report),
-        "scatter": regressions.scatter(report),
-        "scored_split": METHODS[run.method].splits.get(report["split"], report["split"]),
-    }
+def _split(run: Run, report: dict[str, Any]) -> Any:
+    """Title of the split that was scored."""
+    return METHODS[run.method].splits.get(report["split"], report["split"])
 
 
 def _generated(run: Run) -> dict[str, Any]:
@@ -118,11 +103,11 @@ def _tasks(run: Run, twin: Run | None) -> list[dict[str, Any]]:
     for number, one in enumerate((run.job.report or {}).get("tasks") or []):
         told: dict[str, Any] = {"about": one, "number": f"-{number}", "mine": None}
         if one.get("scores"):
-            other = of_twin.get(one["target"])
+            other, split = of_twin.get(one["target"]), _split(run, one)
             if one["type"] == "category":
-                told |= _of_classes(run, classifiers.with_twin(one, other, key))
+                told |= classifiers.shown(classifiers.with_twin(one, other, key), split)
             else:
-                told |= _of_number(run, regressions.with_twin(one, other, key))
+                told |= regressions.shown(regressions.with_twin(one, other, key), split)
         found.append(told)
     return found
 

@@ -21,11 +21,12 @@ from training.data.table_features import read_features
 from training.data.tables import UNSEEN, Table, read_table
 from training.engine.run import run
 from training.errors import EXIT_DONE, TrainingError
+from training.evaluation.classification import softmax
 from training.events import EventLog, read_events
 from training.methods.task_related import wide_deep_task
 from training.methods.task_related.wide_deep import LoadedTable
 from training.methods.task_related.wide_deep_spec import WideDeepSpec, scratch_twin
-from training.methods.task_related.wide_deep_task import predict
+from training.predicting.models import TableModel
 from training.weights.checkpoint import read_checkpoint
 from training.weights.initial import initial_tensors
 
@@ -155,8 +156,8 @@ def test_the_worst_rows_are_shown_as_they_were_uploaded(finished: Path, dataset:
 def test_the_checkpoint_predicts_what_the_report_says(finished: Path, dataset: Path) -> None:
     checkpoint = read_checkpoint(finished / "checkpoint", verify=True)
     assert "table.json" in checkpoint.card["files"]
-    names, found = predict(checkpoint, split(dataset))
-    table = split(dataset)
+    model, table = TableModel(checkpoint), split(dataset)
+    names, found = model.targets[0].classes, softmax(model.of_table(table)[0])
     (target,) = table.targets
     right = np.array(names)[found.argmax(1)] == np.array(target.column.categories)[target.values]
     report = json.loads((finished / "report.json").read_text())
@@ -175,7 +176,7 @@ def test_what_it_has_never_seen_is_predicted_all_the_same(finished: Path, datase
     )
     wild = replace(table, numbers=np.full_like(table.numbers, 3e38))
     for one in (unseen, missing, wild):
-        _names, found = predict(checkpoint, one)
+        (found,) = TableModel(checkpoint).of_table(one)
         assert np.isfinite(found).all()
     # No training row was like that: what stands for it says nothing.
     tensors = checkpoint.tensors()
@@ -188,7 +189,7 @@ def test_a_table_without_its_columns_is_refused(finished: Path, tmp_path: Path) 
     rows = [{"age": row["age"], "job": row["job"], "rich": row["rich"]} for row in people(100)]
     other = split(table_dataset(tmp_path, rows))
     with pytest.raises(TrainingError) as caught:
-        predict(read_checkpoint(finished / "checkpoint"), other)
+        TableModel(read_checkpoint(finished / "checkpoint")).of_table(other)
     assert caught.value.code == "table_columns_missing"
     assert caught.value.params["columns"] == "town"
 

@@ -174,6 +174,6 @@ def test_queries_do_not_grow_with_the_versions(
     version = make_version(cast)
     for number in range(versions):
         make_version(cast, dataset=version.dataset, sha256=f"{number:064}")
-    # Session, person, team; version, role, the same content, runs, heads, versions.
-    with django_assert_num_queries(9):
+    # Session, person, team; version, role, the same content, runs, heads, predictions, versions.
+    with django_assert_num_queries(10):
         _get(alice, version)

@@ -17,9 +17,10 @@ from tests.unit.heads.test_jobs import entry, names
 from tests.unit.runs.test_form_classification import form_of, posted, transfer
 from training.backbones.resnet.config import PRESETS as RESNETS
 from training.ensembles.combining import combine
-from training.ensembles.folder import EnsembleConfig, MemberInputs, write_ensemble
+from training.ensembles.folder import EnsembleConfig, write_ensemble
 from training.ensembles.members import as_member
 from training.ensembles.spec import EnsembleSpec
+from training.predicting.inputs import InputSizes
 from training.weights.checkpoint import read_checkpoint, write_checkpoint
 from training.weights.initial import initial_weights
 from webapp.checkpoints.models import Checkpoint
@@ -65,7 +66,7 @@ def finished(cast: Cast, out: Path, members: list[Checkpoint]) -> None:
     out.mkdir()
     (out / "report.json").write_text(json.dumps(report))
     opened = [
-        as_member(read_checkpoint(written(out.parent / f"m{n}", n)), n + 1, MemberInputs())
+        as_member(read_checkpoint(written(out.parent / f"m{n}", n)), n + 1, InputSizes())
         for n in range(2)
     ]
     combined = combine("mean", [0, 0], None, [], 0)  # type: ignore[arg-type]

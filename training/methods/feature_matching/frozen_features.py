@@ -169,7 +169,9 @@ def work(spec: FrozenFeaturesSpec, out: Path, events: EventLog) -> dict[str, str
             **answers.about,
             "pooling": spec.pooling,
             **material.own_key(),
+            **({"pairs": "text_pair" in train.rows[0]} if material.kind == "text" else {}),
             "weights_sha256": source.weights_sha256,
+            "data": describe_dataset(Path(spec.data.path)),
         },
     )
     write_report(

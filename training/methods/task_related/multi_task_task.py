@@ -10,27 +10,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from training.backbones.multi_task.config import MultiTaskConfig
 from training.backbones.multi_task.model import MultiTask
 from training.data.order import rows_of_batch
-from training.data.table_features import Features, read_features
+from training.data.table_features import Features
 from training.data.table_rows import Rows
-from training.data.table_tasks import TableTask, read_tasks, tasks_to_json, write_table
-from training.data.tables import FIRST, Table
+from training.data.table_tasks import TableTask, tasks_to_json, write_table
+from training.data.tables import FIRST
 from training.engine.phases import Phase, one_phase
 from training.evaluation import baselines
 from training.evaluation.classification import softmax
 from training.evaluation.classification_report import classification_report
 from training.evaluation.regression import regression_report
 from training.evaluation.table_baselines import number_baselines, table_baselines
-from training.evaluation.table_outputs import outputs_of
 from training.events import EventLog
 from training.methods.contract import Batch
 from training.methods.examples_task import ExamplesTask
 from training.methods.task_related.multi_task_loss import row_losses, row_weights, weigh
+from training.predicting.outputs import table_outputs
 from training.report import describe_dataset
 from training.weights.carrying import plan_from, start_weights
-from training.weights.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from training.methods.task_related.multi_task import LoadedTasks
@@ -311,25 +309,4 @@ def _numbers(
 
 def outputs(model: MultiTask, features: Features) -> list[np.ndarray]:
     """What each head says, float64 [rows, outputs]."""
-    return outputs_of(lambda rows: model((rows[0], rows[2]), training=False), features)
-
-
-def predict(checkpoint: Checkpoint, table: Table) -> dict[str, np.ndarray]:
-    """What a checkpoint says of each row of a table, by target.
-
-    Returns:
-        Of classes their probabilities, float64 [rows, classes] in the order of the task's; of a
-        number the number, float64 [rows].
-
-    Raises:
-        TrainingError: ``checkpoint_without_table``, ``table_columns_missing``.
-    """
-    features, config = read_features(checkpoint.folder), checkpoint.config
-    assert isinstance(config, MultiTaskConfig)
-    model = MultiTask(config)
-    model.load_named(checkpoint.tensors())
-    said = outputs(model, features.of(table))
-    return {
-        task.name: task.in_units(one[:, 0]) if task.is_number else softmax(one)
-        for task, one in zip(read_tasks(checkpoint.folder), said, strict=True)
-    }
+    return table_outputs(lambda rows: model((rows[0], rows[2]), training=False), features)

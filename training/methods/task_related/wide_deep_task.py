@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from training.backbones.wide_deep.config import WideDeepConfig
 from training.backbones.wide_deep.model import WideDeep
 from training.data.order import rows_of_batch
-from training.data.table_features import Features, read_features
-from training.data.tables import FIRST, Table
+from training.data.table_features import Features
+from training.data.tables import FIRST
 from training.engine.ftrl import AdaGrad, Ftrl, Together
 from training.engine.optimizer import AdamW, Optimizer
 from training.engine.phases import Phase, one_phase
@@ -21,14 +20,13 @@ from training.evaluation import baselines
 from training.evaluation.classification import Probabilities, softmax
 from training.evaluation.classification_report import classification_report
 from training.evaluation.table_baselines import table_baselines
-from training.evaluation.table_outputs import outputs_of
 from training.events import EventLog
 from training.methods.contract import Batch
 from training.methods.examples_task import ClassesTask
+from training.predicting.outputs import table_outputs
 from training.report import describe_dataset
 from training.spec import OptimisationSpec
 from training.weights.carrying import plan_from, start_weights
-from training.weights.checkpoint import Checkpoint
 from training.weights.plan import Plan
 
 if TYPE_CHECKING:
@@ -191,26 +189,8 @@ class WideDeepTask(ClassesTask):
         )
 
 
-def predict(checkpoint: Checkpoint, table: Table) -> tuple[tuple[str, ...], Probabilities]:
-    """The classes that a checkpoint knows, and their probabilities in each row of a table.
-
-    Missing values and categories that it has never seen have weights of their own.
-
-    Returns:
-        Names, and float64 [rows, classes].
-
-    Raises:
-        TrainingError: ``checkpoint_without_table``, ``table_columns_missing``.
-    """
-    features, config = read_features(checkpoint.folder), checkpoint.config
-    assert isinstance(config, WideDeepConfig)
-    model = WideDeep(config)
-    model.load_named(checkpoint.tensors())
-    return features.classes, probabilities(model, features.of(table))
-
-
 def probabilities(model: WideDeep, features: Features) -> Probabilities:
     """Probabilities of the classes, float64 [rows, classes]."""
 
-    (told,) = outputs_of(lambda rows: [model(rows, training=False)], features)
+    (told,) = table_outputs(lambda rows: [model(rows, training=False)], features)
     return softmax(told)

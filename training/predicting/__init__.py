@@ -1,0 +1,1 @@
+"""Examples shown to trained models, and what they say: one owner for all that ask."""
