@@ -254,6 +254,14 @@ class GenerateSpec(Settings):
     version: Literal[1] = SPEC_VERSION
     checkpoint: str
     prompt: str = Field("", max_length=100_000, title=_("Prompt"))
+    label: str = Field(
+        "",
+        max_length=200,
+        title=_("Label"),
+        description=_(
+            "The class of the text, for a model that was trained with labels; empty: without one."
+        ),
+    )
     max_tokens: int = Field(
         128, ge=1, le=4096, title=_("Length"), description=_("Most tokens to write.")
     )

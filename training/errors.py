@@ -698,6 +698,20 @@ MESSAGES: dict[str, str] = {
         "Of the class “%(name)s” there are only %(images)d examples to learn from, and %(least)d "
         "are needed. Add some, or leave the class out."
     ),
+    "method_needs_labelled_texts": _(
+        "This method learns texts of classes. Choose a data set of texts with a column for the "
+        "class."
+    ),
+    "control_token_taken": _(
+        "The class “%(name)s” would be told by the token %(token)s. The tokenizer has that token "
+        "already, as one that text may contain, so a text could switch the class. Rename the "
+        "class, or choose another tokenizer."
+    ),
+    "control_unknown": _("The checkpoint knows no label “%(name)s”. It knows: %(known)s."),
+    "control_none": _(
+        "This checkpoint was not trained with labels, so it cannot be asked for texts of a class. "
+        "Leave the label out, or choose another checkpoint."
+    ),
     "checkpoint_without_classes": _(
         "The checkpoint does not say which classes it makes images of, so nothing tells which of "
         "its rows belongs to which. Choose another one."

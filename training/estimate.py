@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from training.backbones.gpt2.config import GPT2Config
-from training.spec import OptimisationSpec, RunSpec
+from training.spec import LanguageModelSpec, OptimisationSpec
 
 #: Bytes of the process before any model: Python, TensorFlow, Keras, graphs.
 PROCESS_BYTES = 720 * 2**20
@@ -54,7 +54,7 @@ class Estimate:
 
 
 def estimate(
-    spec: RunSpec,
+    spec: LanguageModelSpec,
     config: GPT2Config,
     flops_per_s: float | None = None,
     trainable_tensors: list[tuple[int, ...]] | None = None,
@@ -100,6 +100,7 @@ def estimate(
     flops = tokens * flops_per_token(config, training.sequence_length, everything)
     looks = 2 + training.steps // spec.evaluation.every
     look_tokens = spec.evaluation.batches * training.batch_size * training.sequence_length
+    look_tokens *= spec.readings
     # Two reports of up to ten looks each; a look is a forward pass, a third of a step.
     flops += (
         (looks + 20) * look_tokens * flops_per_token(config, training.sequence_length, True) / 3

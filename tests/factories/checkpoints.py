@@ -29,7 +29,8 @@ TINY = GPT2Config(vocab_size=300, n_positions=16, n_embd=8, n_layer=2, n_head=2)
 
 
 def make_checkpoint(cast: Cast, **fields: Any) -> Checkpoint:
-    """A trained checkpoint of Alice's; ``files`` are its contents by path."""
+    """A trained checkpoint of Alice's; ``files`` are its contents by path, ``control`` the labels
+    that its tokenizer knows."""
     config: BackboneConfig = fields.pop("config", TINY)
     files: dict[str, bytes] = fields.pop(
         "files", {"config.json": b"{}", "model.safetensors": b"weights", "adapter/a.json": b"[]"}
@@ -40,7 +41,7 @@ def make_checkpoint(cast: Cast, **fields: Any) -> Checkpoint:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         manifest = storage.store_folder(Path(folder))
-    number = next(_numbers)
+    number, control = next(_numbers), fields.pop("control", None)
     tags = fields.pop("tags", [])
     later = {name: fields.pop(name) for name in ("created_at", "notes") if name in fields}
     team = fields.get("team", cast.team)
@@ -57,6 +58,7 @@ def make_checkpoint(cast: Cast, **fields: Any) -> Checkpoint:
             "architecture": config.architecture,
             "parameters": config.parameter_count(),
             "method": "causal_lm",
+            **({"control": control} if control else {}),
             "made_by": {"code_version": "0.1.0+test", "seed": 7},
         },
         "config": config.model_dump(),

@@ -13,6 +13,7 @@ from webapp.playground.models import Generation
 SETTINGS: dict[str, Any] = {
     "version": 1,
     "prompt": "Call me",
+    "label": "",
     "max_tokens": 16,
     "temperature": 0.8,
     "top_k": 0,

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from benchmarks.experiments import __main__ as experiments
-from benchmarks.experiments import exports, images, kills, weight_copy, wise_ft
+from benchmarks.experiments import (
+    conditional_text,
+    exports,
+    images,
+    kills,
+    weight_copy,
+    wise_ft,
+)
 from tests.faults.kills import Disturbed
 from training.weights.merge import interpolate
 
@@ -137,3 +144,21 @@ def test_what_is_fine_tuned_from_few_labels_can_be_interpolated(tmp_path: Path) 
         for value in (1.0, 3.0)
     )
     assert np.allclose(interpolate(one, other, 0.7)["dense/kernel"], 2.4)
+
+
+def test_texts_of_a_class_are_held_to_every_bar_that_was_written_down() -> None:
+    def side(accuracy: float, copied: float | None) -> dict[str, Any]:
+        return {"class_accuracy": accuracy, "copied": copied}
+
+    def report(**changes: Any) -> dict[str, Any]:
+        values = {"right": 0.6, "copied": 0.05, "low": 0.01, "loss": 4.9, "bayes": 0.65} | changes
+        scores = {"model": {"accuracy": values["bayes"]}, "majority": {"accuracy": 0.45}}
+        sides = {"labelled": side(values["right"], values["copied"]), "real": side(0.9, None)}
+        written = {"sides": sides, "bayes": {"scores": scores}}
+        written["gap"] = {"interval": [values["low"], 0.3]}
+        return {"written": written, "best": {"validation_loss": values["loss"]}}
+
+    twin = {"best": {"validation_loss": 5.0}}
+    assert conditional_text.below(report(), twin) == []
+    for change in ({"right": 0.59}, {"copied": 0.06}, {"low": 0.0}, {"loss": 5.0}, {"bayes": 0.64}):
+        assert len(conditional_text.below(report(**change), twin)) == 1, change

@@ -30,6 +30,10 @@ PIECE_CHARACTERS = 100_000
 #: Where a longer piece is cut even inside a word; no natural text has such a word.
 WORD_CHARACTERS = 1_000_000
 
+#: How the token is written that tells a model to write text of a class.
+CONTROL_TOKEN = "<|control:{}|>"
+_CONTROL = re.compile(r"<\|control:(.+)\|>", re.DOTALL)
+
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
@@ -169,6 +173,18 @@ class TextTokenizer:
     def token_string(self, number: int) -> str:
         """A token as the vocabulary writes it. Empty for an id not in use."""
         return (self._strings[number] if 0 <= number < self.size else None) or ""
+
+    @functools.cached_property
+    def control(self) -> dict[str, int]:
+        """Class → id of the token that tells a model to write text of it, in the order of ids.
+
+        Only tokens that no text can contain are among them.
+        """
+        return {
+            found[1]: token["id"]
+            for token in self._added
+            if token["special"] and (found := _CONTROL.fullmatch(token["content"]))
+        }
 
     @property
     def vocabulary(self) -> dict[str, int]:

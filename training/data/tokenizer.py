@@ -18,10 +18,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from training.data.published import PUBLISHED_FOLDER
 from training.data.text_tokenizer import (
+    CONTROL_TOKEN,
     MAX_SIZE,
     PIECE_CHARACTERS,
     WORD_CHARACTERS,
@@ -132,6 +133,39 @@ class Tokenizer(TextTokenizer):
             "tokenizer_unsupported", item="eos_token", value="-", wanted=END_OF_TEXT
         )
 
+    def with_control(self, names: Iterable[str]) -> Self:
+        """The same with a control token [0] for each class that has none yet, behind all others.
+
+        - [0] Keskar et al., 2019, "CTRL", https://arxiv.org/abs/1909.05858
+
+        Args:
+            names: The classes.
+
+        Raises:
+            TrainingError: ``control_token_taken``: the tokenizer has a token of that name which
+                text may contain; ``tokenizer_unsupported``: text may contain its end-of-text token.
+        """
+        if self.end_of_text not in {token["id"] for token in self._added if token["special"]}:
+            end = self.token_string(self.end_of_text)
+            raise TrainingError(
+                "tokenizer_unsupported", item=end, value="special: false", wanted="special: true"
+            )
+        added = list(self._added)
+        for name in names:
+            if name in self.control:
+                continue
+            content = CONTROL_TOKEN.format(encodable(name))
+            if content in self._vocabulary:
+                raise TrainingError(
+                    "control_token_taken", field="tokenizer.kind", name=name, token=content
+                )
+            added.append(special_token(content, self.size + len(added) - len(self._added)))
+        return self._with_added(added)
+
+    def _with_added(self, added: Sequence[dict[str, Any]]) -> Self:
+        end = self.token_string(self.end_of_text)
+        return type(self)(self._vocabulary, self._merges, added, end)
+
     @property
     def merges(self) -> list[tuple[str, str]]:
         """Pairs in the order in which they were learned."""
@@ -175,7 +209,8 @@ class Tokenizer(TextTokenizer):
 
     def save(self, folder: Path, context: int | None = None) -> None:
         end = self.token_string(self.end_of_text)
-        special = {"bos_token": end, "eos_token": end, "unk_token": end}
+        special: dict[str, Any] = {"bos_token": end, "eos_token": end, "unk_token": end}
+        special |= self._told_control()
         settings: dict[str, Any] = {
             "add_prefix_space": False,
             "added_tokens_decoder": {
@@ -201,6 +236,11 @@ class Tokenizer(TextTokenizer):
                 "merges.txt": "#version: 0.2\n" + merges,
             },
         )
+
+    def _told_control(self) -> dict[str, Any]:
+        """The control tokens, as ``transformers`` is told of further special tokens."""
+        tokens = [self.token_string(number) for number in self.control.values()]
+        return {"additional_special_tokens": tokens} if tokens else {}
 
     def _byte_level(self) -> dict[str, Any]:
         return {

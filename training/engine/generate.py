@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from training.command_specs import GenerateSpec
 from training.data.tokenizer import StreamDecoder, Tokenizer
+from training.errors import TrainingError
 
 #: Lengths that prompts are padded to and that caches have, besides the model's whole context.
 LENGTHS = (16, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384)
@@ -59,6 +60,10 @@ def choose(
     kept = min(kept, len(order))
     draw = random.random() * cumulative[kept - 1]
     return int(order[min(int(np.searchsorted(cumulative, draw, side="right")), kept - 1)])
+
+
+#: Texts that are written at once.
+TOGETHER = 32
 
 
 @dataclass
@@ -121,19 +126,17 @@ class Generator:
     def _tokens(self, request: GenerateSpec) -> Iterator[int]:
         """Token after token, ``max_tokens`` at most; end-of-text is the caller's to see."""
         random = np.random.Generator(np.random.Philox(key=request.seed))
-        # An empty prompt continues the token that stands between documents.
-        ids = self.tokenizer.encode_input(request.prompt) or [self.tokenizer.end_of_text]
+        head = self._head(request.label)
+        ids = self.start(request.prompt, request.label)
         wanted = min(self.context, len(ids) + request.max_tokens)
         length = _fitting(wanted, self.context)
         free = self._free.setdefault(length, [])
         cache = free.pop() if free else self.model.new_cache(length)
         try:
-            ids = ids[-(self.context - 1) :]
             logits = self._read(ids, cache, length)
             for _ in range(request.max_tokens):
-                logits = logits[: self.tokenizer.size]
                 token = choose(
-                    logits,
+                    self._writable(logits),
                     temperature=request.temperature,
                     top_k=request.top_k,
                     top_p=request.top_p,
@@ -143,7 +146,7 @@ class Generator:
                 ids.append(token)
                 if len(ids) >= self.context:
                     # Learned positions end here: go on from the later half, read anew.
-                    ids = ids[-(self.context // 2) :]
+                    ids = _shortened(ids, self.context // 2, head)
                     logits = self._read(ids, cache, length)
                 else:
                     at = tf.constant(len(ids) - 1)
@@ -151,6 +154,105 @@ class Generator:
                     logits = step.numpy()[0]
         finally:
             free.append(cache)
+
+    def start(self, prompt: str, label: str = "") -> list[int]:
+        """The ids that a text begins with, as many as leave room for one more.
+
+        Without a label an empty prompt continues the token that stands between documents.
+
+        Raises:
+            TrainingError: ``control_unknown``, ``control_none``.
+        """
+        head = self._head(label)
+        if head:
+            ids = [*head, *self.tokenizer.encode(prompt)]
+        else:
+            ids = self.tokenizer.encode_input(prompt) or [self.tokenizer.end_of_text]
+        return _shortened(ids, self.context - 1, head)
+
+    def _head(self, label: str) -> list[int]:
+        """What stays at the head however long a text becomes: the label's token."""
+        known = self.tokenizer.control
+        if not label:
+            # What learned with labels has seen texts without one begin as documents do.
+            return [self.tokenizer.end_of_text] if known else []
+        if not known:
+            raise TrainingError("control_none", field="label")
+        if label not in known:
+            raise TrainingError(
+                "control_unknown", field="label", name=label, known=", ".join(known)
+            )
+        return [known[label]]
+
+    def _writable(self, logits: np.ndarray) -> np.ndarray:
+        """The logits of the tokens that texts are made of: a label is given and never written."""
+        logits = logits[..., : self.tokenizer.size]
+        if self.tokenizer.control:
+            logits = logits.copy()
+            logits[..., list(self.tokenizer.control.values())] = -np.inf
+        return logits
+
+    def together(
+        self, starts: Sequence[Sequence[int]], seeds: Sequence[int], request: GenerateSpec
+    ) -> list[list[int]]:
+        """Several texts at once, each as by itself up to rounding.
+
+        Args:
+            starts: Ids that each begins with, from :meth:`start`; equally many.
+            seeds: Of each text.
+            request: Length and how tokens are chosen; prompt, label, seed and stop words are not
+                looked at. A text ends where the context does.
+
+        Returns:
+            The ids of each continuation, without end-of-text.
+        """
+        texts: list[list[int]] = []
+        for place in range(0, len(starts), TOGETHER):
+            part = slice(place, place + TOGETHER)
+            texts += self._batch(starts[part], seeds[part], request)
+        return texts
+
+    def _batch(
+        self, starts: Sequence[Sequence[int]], seeds: Sequence[int], request: GenerateSpec
+    ) -> list[list[int]]:
+        count, begun = len(starts), len(starts[0])
+        most = min(request.max_tokens, self.context - begun)
+        if most < 1:
+            return [[] for _ in starts]
+        # Of one shape, however many there are: a graph is traced once.
+        rows = [*starts, *[starts[0]] * (TOGETHER - count)]
+        draws = [np.random.Generator(np.random.Philox(key=seed)) for seed in seeds]
+        length = _fitting(begun + most, self.context)
+        cache = self.model.new_cache(length, TOGETHER)
+        padded = np.zeros([TOGETHER, min(_fitting(begun, self.context), length)], np.int32)
+        padded[:, :begun] = rows
+        logits = self._extend(
+            tf.constant(padded), tf.constant(0), tf.constant(begun - 1), cache
+        ).numpy()
+        texts: list[list[int]] = [[] for _ in starts]
+        writing = set(range(count))
+        for place in range(most):
+            tokens = np.full([TOGETHER, 1], self.tokenizer.end_of_text, np.int32)
+            allowed = self._writable(logits)
+            for row in sorted(writing):
+                token = choose(
+                    allowed[row],
+                    temperature=request.temperature,
+                    top_k=request.top_k,
+                    top_p=request.top_p,
+                    random=draws[row],
+                )
+                if token == self.tokenizer.end_of_text:
+                    writing.discard(row)
+                    continue
+                texts[row].append(token)
+                tokens[row] = token
+            if not writing or place == most - 1:
+                break
+            logits = self._extend(
+                tf.constant(tokens), tf.constant(begun + place), tf.constant(0), cache
+            ).numpy()
+        return texts
 
     def _read(self, ids: Sequence[int], cache: Any, length: int) -> np.ndarray:
         padded = np.zeros([1, min(_fitting(len(ids), self.context), length)], np.int32)
@@ -160,6 +262,13 @@ class Generator:
             0
         ]
         return found
+
+
+def _shortened(ids: list[int], most: int, head: list[int]) -> list[int]:
+    """The last ids, at most so many, with what has to stay at the head."""
+    if len(ids) <= most:
+        return ids
+    return [*head, *ids[-(most - len(head)) :]]
 
 
 class _HeldBack:

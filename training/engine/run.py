@@ -28,6 +28,8 @@ from training.version import code_version
 
 #: Where checkpoints of the ends of cycles are, by number from 1.
 SNAPSHOTS = "snapshots"
+#: What a report keeps of a sample; all but the text say which it is.
+SAMPLE = ("label", "place", "prompt", "text")
 #: Most points of a curve in the report.
 CURVE_POINTS = 2000
 
@@ -229,10 +231,10 @@ def _finish(
 Curve = list[list[float | None]]
 
 
-def _told(out: Path) -> tuple[dict[str, Curve], list[dict[str, str]]]:
+def _told(out: Path) -> tuple[dict[str, Curve], list[dict[str, Any]]]:
     """Curves and first samples from the event log, without what a resume made void."""
     curves: dict[str, dict[int, float | None]] = {}
-    before: dict[str, str] = {}
+    before: dict[tuple[Any, ...], dict[str, Any]] = {}
     events, _offset = read_events(out / "events.jsonl")
     for event in events:
         if event["kind"] == "resumed":
@@ -243,9 +245,10 @@ def _told(out: Path) -> tuple[dict[str, Curve], list[dict[str, str]]]:
             for name, value in event["values"].items():
                 curves.setdefault(name, {})[event["step"]] = value
         elif event["kind"] == "sample" and event["step"] == 0 and "image" not in event:
-            before[event["prompt"]] = event["text"]
+            told = {name: event[name] for name in SAMPLE if name in event}
+            before[tuple(told.get(name) for name in SAMPLE[:-1])] = told
     found = {name: [[s, v] for s, v in sorted(points.items())] for name, points in curves.items()}
-    return found, [{"prompt": prompt, "text": text} for prompt, text in before.items()]
+    return found, list(before.values())
 
 
 def thin(points: Curve, most: int = CURVE_POINTS) -> Curve:

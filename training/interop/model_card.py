@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 
 from training.backbones.registry import BACKBONES
 from training.command_specs import AboutSpec
+from training.data.text_tokenizer import CONTROL_TOKEN
 from training.interop.forms import opening
 from training.weights.checkpoint import Checkpoint
 from training.weights.tasks import task_of
@@ -97,6 +99,15 @@ def _title(checkpoint: Checkpoint, about: AboutSpec) -> str:
     return name or BACKBONES[checkpoint.config.architecture].title
 
 
+def _labels(card: Mapping[str, Any]) -> list[str]:
+    """How to ask for texts of a class."""
+    names = card.get("control") or []
+    if not names:
+        return []
+    lines = ["Begin a prompt with one of these tokens to get text of that class:", ""]
+    return [*lines, *(f"- `{CONTROL_TOKEN.format(name)}`" for name in names), ""]
+
+
 def _text(checkpoint: Checkpoint, about: AboutSpec) -> str:
     card, config = checkpoint.card, checkpoint.config
     made = card.get("made_by") or {}
@@ -131,6 +142,7 @@ def _text(checkpoint: Checkpoint, about: AboutSpec) -> str:
         opening(config, "THIS_REPOSITORY"),
         "```",
         "",
+        *_labels(card),
         "## Hashes",
         "",
         f"- Weights, from the names, types and hashes of tensors: `{checkpoint.weights_sha256}`",

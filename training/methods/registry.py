@@ -9,6 +9,7 @@ from training.methods.task_related import (
     byol,
     cgan,
     classification,
+    conditional_lm,
     cvae,
     ensemble,
     multi_task,
@@ -35,6 +36,7 @@ LOOP_METHODS: dict[str, LoopMethod] = (
             regression.METHOD,
             wide_deep.METHOD,
             multi_task.METHOD,
+            conditional_lm.METHOD,
         )
     }
     | SIAMESE_METHODS

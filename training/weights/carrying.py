@@ -11,6 +11,7 @@ from training.backbones.contract import BackboneConfig
 from training.events import EventLog
 from training.weights.checkpoint import Checkpoint
 from training.weights.copy import apply_plan, verify
+from training.weights.fitting import TokenRows
 from training.weights.plan import Plan
 from training.weights.planner import make_plan
 
@@ -23,6 +24,7 @@ def plan_from(
     reinitialise: Iterable[str],
     *,
     same_tokenizer: bool = True,
+    token_rows: TokenRows | None = None,
 ) -> Plan | None:
     """Which weights come from the source; None: there is none.
 
@@ -31,6 +33,7 @@ def plan_from(
         config: The model that begins.
         reinitialise: Tensors that start afresh.
         same_tokenizer: Whether a row of an embedding means the same to both.
+        token_rows: Where it does not: how rows correspond.
     """
     if source is None:
         return None
@@ -39,6 +42,7 @@ def plan_from(
         source.config,
         {name: info.shape for name, info in source.infos.items()},
         same_tokenizer=same_tokenizer,
+        token_rows=token_rows,
         reinitialise=list(reinitialise),
     )
 

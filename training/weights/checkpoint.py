@@ -54,6 +54,8 @@ class SavesItself(Protocol):
 
     @property
     def special_ids(self) -> Mapping[str, int]: ...
+    @property
+    def control(self) -> Mapping[str, int]: ...
 
     def save(self, folder: Path, context: int | None = None) -> None: ...
 
@@ -179,6 +181,7 @@ def write_checkpoint(
                 "parameters": config.parameter_count(),
                 "tensors": described,
                 "weights_sha256": weights_sha256(described),
+                **({"control": list(tokenizer.control)} if tokenizer and tokenizer.control else {}),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
             }
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from training.backbones.registry import BACKBONES, SELF_CONTAINED, config_of
+from training.data.text_tokenizer import CONTROL_TOKEN
 from training.methods.registry import LOOP_METHODS
 from webapp.accounts.selectors import can_write
 from webapp.checkpoints import downloads, layers, merges, selectors
@@ -52,6 +53,7 @@ def detail(request: PortalRequest, checkpoint: Checkpoint) -> dict[str, Any]:
         "predicts": predictions.model_of(checkpoint) is not None,
         "predictions": predictions.of_checkpoint(request.user, checkpoint),
         "python_class": selectors.python_class(checkpoint),
+        "labels": [(name, CONTROL_TOKEN.format(name)) for name in selectors.labels_of(checkpoint)],
         "scores": selectors.scores(checkpoint),
         "settings": selectors.settings_of(checkpoint),
         "folder": downloads.filename(checkpoint),

@@ -191,6 +191,11 @@ def language_models(
     return rows.defer(*HEAVY).order_by("-created_at", "-pk")
 
 
+def labels_of(checkpoint: Checkpoint) -> list[str]:
+    """The classes that a language model can be asked to write texts of."""
+    return [str(name) for name in checkpoint.card.get("control") or ()]
+
+
 def compared(*, user: User, keys: Iterable[Any]) -> list[Checkpoint]:
     """The checkpoints of some keys that the person may see, in the order of the keys.
 

@@ -13,6 +13,7 @@ from training.command_specs import GenerateSpec
 from webapp.accounts import audit
 from webapp.accounts.models import Team, User
 from webapp.checkpoints.models import Checkpoint
+from webapp.checkpoints.selectors import labels_of
 from webapp.jobs.errors import IllegalTransition
 from webapp.jobs.services import job_cancel, job_create
 from webapp.playground.models import Generation
@@ -27,7 +28,8 @@ def generation_start(
 
     Args:
         checkpoints: Whom.
-        settings: :class:`GenerateSpec` without the checkpoint.
+        settings: :class:`GenerateSpec` without the checkpoint. One that does not know the label
+            writes without.
         team: Whose the texts will be.
         owner: Who asks.
 
@@ -39,7 +41,9 @@ def generation_start(
     """
     group = uuid.uuid4()
     for checkpoint in checkpoints:
-        spec = GenerateSpec(checkpoint=references.write("checkpoint", checkpoint.pk), **settings)
+        known = settings.get("label") in labels_of(checkpoint)
+        own = settings if known else {**settings, "label": ""}
+        spec = GenerateSpec(checkpoint=references.write("checkpoint", checkpoint.pk), **own)
         frozen = spec.model_dump()
         job = job_create(kind="generate", spec=frozen, team=team, owner=owner)
         generation = Generation.objects.create(

@@ -21,6 +21,8 @@ METRICS: dict[str, str | Promise] = {
     "loss": _("training loss"),
     "validation_loss": _("validation loss"),
     "validation_accuracy": _("validation accuracy"),
+    "validation_wrong_loss": _("validation loss with a wrong label"),
+    "validation_unlabelled_loss": _("validation loss without a label"),
     "validation_rmse": _("validation RMSE"),
     "validation_knn": _("nearest neighbours, accuracy"),
     "validation_probe": _("linear probe, accuracy"),
@@ -42,6 +44,7 @@ METRICS: dict[str, str | Promise] = {
 TOGETHER: dict[str, str | Promise] = {
     "loss,validation_loss": _("loss"),
     "loss,validation_views_loss": _("loss"),
+    "validation_loss,validation_wrong_loss,validation_unlabelled_loss": _("loss by label"),
     "validation_knn,validation_probe": _("accuracy of the features"),
     "validation_reconstruction,validation_divergence": _("reconstruction and divergence"),
     "validation_generator_loss,validation_discriminator_loss": _("losses of the two networks"),

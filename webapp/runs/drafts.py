@@ -82,6 +82,7 @@ def _plan(form: RunForm) -> CopyPreview | None:
             form.source.config,
             form.source.shapes,
             same_tokenizer=form.same_tokenizer,
+            token_rows=form.token_rows,
             reinitialise=[*patterns, *form.afresh],
         )
     except TrainingError as error:

@@ -33,7 +33,7 @@ from training.methods.task_related.multi_task_spec import MultiTaskSpec
 from training.methods.task_related.wide_deep_spec import WideDeepSpec
 from training.siamese import settings as siamese
 from training.siamese.settings import SiameseSpec
-from training.spec import RunSpec, trained_config
+from training.spec import LanguageModelSpec, trained_config
 from webapp.accounts.models import Team
 from webapp.jobs.models import State, Worker
 from webapp.jobs.processes import host_of
@@ -104,7 +104,7 @@ def _fine_tuning(spec: FineTuningSpec, config: BackboneConfig, team: Team) -> Ou
     )
 
 
-def _language_model(spec: RunSpec, config: GPT2Config, team: Team) -> Outlook:
+def _language_model(spec: LanguageModelSpec, config: GPT2Config, team: Team) -> Outlook:
     speed = measured_speed(spec, config, team)
     return Outlook(
         estimate=estimate(spec, config, speed or assumed_speed(os.cpu_count() or 1)),
@@ -149,6 +149,7 @@ def _generator(spec: GenerativeSpec, config: GeneratorConfig, team: Team) -> Out
 
 OUTLOOKS: dict[str, Callable[[Any, Any, Team], Outlook]] = {
     "causal_lm": _language_model,
+    "conditional_lm": _language_model,
     "classification": _fine_tuning,
     "regression": _fine_tuning,
     "wide_deep": _table,
@@ -198,7 +199,7 @@ def measured_examples_per_s(
     return None
 
 
-def measured_speed(spec: RunSpec, config: GPT2Config, team: Team) -> float | None:
+def measured_speed(spec: LanguageModelSpec, config: GPT2Config, team: Team) -> float | None:
     """FLOP/s of the past run whose model is nearest in size; small ones never reach the peak."""
     wanted = math.log(flops_per_token(config, spec.training.sequence_length))
     best: tuple[float, float] | None = None
@@ -214,7 +215,7 @@ def measured_speed(spec: RunSpec, config: GPT2Config, team: Team) -> float | Non
         if not seconds or run.checkpoint is None:
             continue
         try:
-            old_spec = RunSpec.model_validate(run.job.spec)
+            old_spec = type(spec).model_validate(run.job.spec)
             old_config = trained_config(run.checkpoint.config)
         except ValueError:  # a spec of another version
             continue

@@ -33,6 +33,8 @@ from webapp.runs.layouts import LAYOUTS
 from webapp.runs.methods import METHODS, Shown
 from webapp.runs.sources import Source, source_of
 from webapp.runs.spec_yaml import YamlRefused, read_yaml, to_yaml
+from webapp.runs.twins import SCRATCH as SCRATCH_TWIN
+from webapp.runs.twins import Pair, without_source
 
 SCRATCH, TRANSFER = "scratch", "transfer"
 #: Runs that can be asked for at once.
@@ -309,6 +311,22 @@ class RunForm(ABC):
     def same_tokenizer(self) -> bool:
         """Whether the model reads text as its source does."""
         return True
+
+    @property
+    def token_rows(self) -> list[list[int]] | None:
+        """How rows of the embedding follow from the source's, as far as can be told here: one row,
+        or two, which says several. None: nobody knows, or each is what it was."""
+        return None
+
+    @property
+    def scratch_twin(self) -> Pair:
+        """The words for a transfer and its twin."""
+        return SCRATCH_TWIN
+
+    @property
+    def other_twin(self) -> Pair:
+        """The words for a run from scratch and its twin."""
+        return without_source(self.method)
 
     @property
     def afresh(self) -> list[str]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from training.backbones.gpt2.config import PRESETS, GPT2Config
 from training.errors import MESSAGES
 from training.settings import PROBLEMS
-from training.spec import RunSpec
+from training.spec import LanguageModelSpec
 from webapp.runs import fields
 from webapp.runs.dotted import at
 from webapp.runs.form import TRANSFER, RunForm
@@ -80,19 +80,23 @@ class CausalLMForm(RunForm):
         if "model" in spec:
             spec["model"]["vocab_size"] = self._rows()
 
+    @property
+    def tokenizer_owner(self) -> Source | None:
+        """The model whose tokenizer is used; None: it is another's, or a new one."""
+        match self.values["tokenizer.kind"]:
+            case "source":
+                return self.source
+            case "checkpoint":
+                return source_of(self.values[self.LIKE], self.team, self.method)
+        return None
+
     def _rows(self) -> Any:
         """Rows of the embedding: as many as the tokenizer has tokens."""
-        match self.values["tokenizer.kind"]:
-            case "train":
-                typed = str(self.values["tokenizer.vocabulary_size"]).strip()
-                return int(typed) if typed.isdecimal() and 2 <= int(typed) <= 10**6 else 4096
-            case "source" if self.source is not None:
-                return self.source.config.vocabulary
-            case "checkpoint":
-                other = source_of(self.values[self.LIKE], self.team, self.method)
-                if other is not None:
-                    return other.config.vocabulary
-        return PRESETS["gpt2"].vocab_size
+        if self.values["tokenizer.kind"] == "train":
+            typed = str(self.values["tokenizer.vocabulary_size"]).strip()
+            return int(typed) if typed.isdecimal() and 2 <= int(typed) <= 10**6 else 4096
+        owner = self.tokenizer_owner
+        return PRESETS["gpt2"].vocab_size if owner is None else owner.config.vocabulary
 
     def too_few(self, devices: int) -> str:
         return _("With %(count)s devices, at least %(count)s sequences are needed.") % {
@@ -102,6 +106,10 @@ class CausalLMForm(RunForm):
     @cached_property
     def config(self) -> GPT2Config | None:
         """The model that would be trained, once what describes it makes sense."""
+        return self.base_config()
+
+    def base_config(self) -> GPT2Config | None:
+        """The same, before a method adds rows of its own."""
         if not self.has_own_model:
             config = self.source.config if self.source is not None else None
         else:
@@ -113,7 +121,7 @@ class CausalLMForm(RunForm):
             return None
         return config.model_copy(update={"vocab_size": self._rows()})
 
-    def check_whole(self, spec: RunSpec) -> None:
+    def check_whole(self, spec: LanguageModelSpec) -> None:
         """What only shows when data, source and hosts are known."""
         training = spec.training
         if self.is_transfer and self.source is not None and spec.model is None:

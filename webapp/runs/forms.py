@@ -5,6 +5,7 @@ from __future__ import annotations
 from webapp.runs.form import RunForm
 from webapp.runs.form_causal_lm import CausalLMForm
 from webapp.runs.form_classification import ClassificationForm
+from webapp.runs.form_conditional_lm import ConditionalLMForm
 from webapp.runs.form_generative import CGANForm, CVAEForm
 from webapp.runs.form_multi_task import MultiTaskForm
 from webapp.runs.form_regression import RegressionForm
@@ -15,6 +16,7 @@ FORMS: dict[str, type[RunForm]] = {
     form.method: form
     for form in (
         CausalLMForm,
+        ConditionalLMForm,
         ClassificationForm,
         RegressionForm,
         SimCLRForm,

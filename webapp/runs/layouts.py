@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from django.utils.functional import Promise
@@ -14,6 +15,7 @@ from training.methods.feature_matching.moco import MoCoSpec
 from training.methods.task_related.byol import BYOLSpec
 from training.methods.task_related.cgan import CGANSpec
 from training.methods.task_related.classification_spec import ClassificationSpec
+from training.methods.task_related.conditional_lm_spec import ConditionalLMSpec
 from training.methods.task_related.cvae import CVAESpec
 from training.methods.task_related.multi_task_spec import MultiTaskSpec
 from training.methods.task_related.regression_spec import RegressionSpec
@@ -145,6 +147,39 @@ CAUSAL_LM = Layout(
         },
         **_CHOICES,
     },
+)
+
+_WITH_PACKING = next(group for group in CAUSAL_LM.groups if group.key == "training")
+
+CONDITIONAL_LM = replace(
+    CAUSAL_LM,
+    spec=ConditionalLMSpec,
+    groups=(
+        *(group for group in CAUSAL_LM.groups if group.key in ("model", "tokenizer")),
+        Section("control", _("Labels"), ("control.unlabelled_share",), ("control.given",)),
+        replace(
+            _WITH_PACKING,
+            advanced=tuple(path for path in _WITH_PACKING.advanced if path != "training.packing"),
+        ),
+        _LORA_SECTION,
+        Section(
+            "evaluation",
+            _("Evaluation and samples"),
+            (
+                "evaluation.every",
+                "evaluation.sample_every",
+                "evaluation.samples",
+                "evaluation.prompts",
+            ),
+            (
+                "evaluation.batches",
+                "evaluation.checkpoint_every",
+                "evaluation.sample_tokens",
+                "evaluation.judged",
+            ),
+        ),
+        _DEVICE_SECTION,
+    ),
 )
 
 #: What a run without a source has no use for.
@@ -430,6 +465,7 @@ MULTI_TASK = Layout(
 
 LAYOUTS: dict[str, Layout] = {
     "causal_lm": CAUSAL_LM,
+    "conditional_lm": CONDITIONAL_LM,
     "classification": _fine_tuning(ClassificationSpec, advanced=("training.cycles",)),
     "regression": _fine_tuning(
         RegressionSpec,

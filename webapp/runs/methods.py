@@ -183,6 +183,41 @@ METHODS: dict[str, Shown] = {
             "the run began. After: those of the best validation loss."
         ),
     ),
+    "conditional_lm": Shown(
+        name=_("conditional language modelling"),
+        invitation=_("To write texts of a class: a language model with labels"),
+        about=_("Texts with classes; a label then says of which class it is to write."),
+        from_scratch=_("Random weights; the model learns everything from your texts."),
+        no_data=_("There are no texts with classes yet: a file with a text and a class a row."),
+        get_data=_("Upload some, and name the column with the class"),
+        per_second=_("Tokens per second"),
+        seen=_("Tokens seen"),
+        splits={"validation": _("validation texts"), "test": _("test texts")},
+        scores=(
+            Score("loss", _("loss per token, with the true label"), 3),
+            Score("wrong_loss", _("with a wrong label"), 3, rising=None),
+            Score("unlabelled_loss", _("without a label"), 3, rising=None),
+            Score("perplexity", _("perplexity, with the true label"), 1),
+            Score("accuracy", _("accuracy"), 3, rising=True),
+        ),
+        measured=_(
+            "Loss is measured in nats per real token of the texts, the label itself left out; "
+            "perplexity is its exponential; accuracy is the share of tokens guessed right. Before: "
+            "the weights as the run began. After: those of the best validation loss."
+        ),
+        curves=(
+            "loss,validation_loss",
+            "validation_loss,validation_wrong_loss,validation_unlabelled_loss",
+            "validation_accuracy",
+            "learning_rate",
+            "gradient_norm",
+        ),
+        watched=(
+            Score("validation_loss", _("Loss with the true label"), 3),
+            Score("validation_wrong_loss", _("With a wrong label"), 3, rising=None),
+            Score("validation_unlabelled_loss", _("Without a label"), 3, rising=None),
+        ),
+    ),
     "classification": Shown(
         name=_("classification"),
         invitation=_("To tell classes apart: a classifier"),

@@ -7,18 +7,19 @@ from typing import Any
 
 from webapp import classifiers, regressions
 from webapp.checkpoints.plans import CopyPreview
-from webapp.runs import pages, pictures, selectors
+from webapp.runs import pages, pictures, selectors, texts_of_classes
 from webapp.runs.forms import form_class
 from webapp.runs.methods import METHODS
 from webapp.runs.models import Run
 from webapp.runs.settings_diff import changed
-from webapp.runs.twins import pair_of
+from webapp.runs.twins import SCRATCH, pair_of
 
 
 @dataclass(frozen=True)
 class Texts:
-    """What one prompt led to."""
+    """What one prompt led to, and the label if there was one."""
 
+    label: str | None
     prompt: str
     before: str
     after: str
@@ -41,6 +42,7 @@ def report_context(run: Run, user: Any) -> dict[str, Any]:
         **_classified(shown, twin),
         **_predicted(shown, twin),
         **_generated(shown),
+        **_written(shown, twin),
         "tasks": _tasks(shown, twin),
         "chart": pages.chart([shown, twin], pair=True),
         "metrics": pages.metric_choices([shown], pair=True),
@@ -93,12 +95,29 @@ def _generated(run: Run) -> dict[str, Any]:
     }
 
 
+def _written(run: Run, twin: Run | None) -> dict[str, Any]:
+    """What the report of a run on texts of classes shows; nothing for another's."""
+    written = (run.job.report or {}).get("written")
+    if not written or not written["given"]:
+        return {}
+    of_twin = ((twin.job.report or {}).get("written") if twin else None) or {}
+    return {
+        "written": written,
+        "written_worth": texts_of_classes.verdict(written),
+        "written_warnings": texts_of_classes.warnings(written),
+        "written_readings": texts_of_classes.readings(written, of_twin),
+        "written_sides": texts_of_classes.sides(written),
+        "written_classifiers": classifiers.sides(written["bayes"]),
+        "written_split": METHODS[run.method].splits.get(written["split"], ""),
+    }
+
+
 def _tasks(run: Run, twin: Run | None) -> list[dict[str, Any]]:
     """What the report of a run on several targets shows of each; nothing for another's."""
     of_twin = {
         one["target"]: one for one in ((twin.job.report or {}).get("tasks") or [] if twin else [])
     }
-    key = "twin" if pair_of(run).key == "scratch" else "single"
+    key = "twin" if pair_of(run) is SCRATCH else "single"
     found = []
     for number, one in enumerate((run.job.report or {}).get("tasks") or []):
         told: dict[str, Any] = {"about": one, "number": f"-{number}", "mine": None}
@@ -131,6 +150,7 @@ def _plan(run: Run) -> CopyPreview | None:
             known.config,
             known.shapes,
             same_tokenizer=form.same_tokenizer,
+            token_rows=form.token_rows,
             reinitialise=[*form.payload()["source"]["reinitialise"], *form.afresh],
         )
     except TrainingError:
@@ -139,13 +159,19 @@ def _plan(run: Run) -> CopyPreview | None:
 
 
 def _texts(run: Run, twin: Run | None) -> list[Texts]:
-    def by_prompt(of: Run | None, when: str) -> dict[str, str]:
+    def by_place(of: Run | None, when: str) -> dict[tuple[Any, ...], str]:
         samples = ((of.job.report or {}).get("samples") or {}) if of else {}
-        return {item["prompt"]: item["text"] for item in samples.get(when) or []}
+        return {
+            (item.get("label"), item.get("place"), item["prompt"]): item["text"]
+            for item in samples.get(when) or []
+        }
 
-    before, after = by_prompt(run, "before"), by_prompt(run, "after")
-    of_twin = by_prompt(twin, "after")
-    return [
-        Texts(prompt, before.get(prompt, ""), text, of_twin.get(prompt, ""))
-        for prompt, text in after.items()
-    ]
+    before, after = by_place(run, "before"), by_place(run, "after")
+    of_twin = by_place(twin, "after")
+    found = []
+    for (label, place, prompt), text in after.items():
+        key = (label, place, prompt)
+        # A twin without labels wrote the same places without one.
+        unlabelled = of_twin.get(("", place, prompt), "")
+        found.append(Texts(label, prompt, before.get(key, ""), text, of_twin.get(key, unlabelled)))
+    return found

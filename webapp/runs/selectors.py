@@ -21,7 +21,7 @@ from webapp.paging import Page, page_of
 from webapp.runs.models import Run
 
 #: Samples shown of a run; the newest.
-MOST_SAMPLES = 60
+MOST_SAMPLES = 1000
 #: Lines of the log on the page; the newest.
 MOST_LOG_LINES = 500
 
@@ -238,6 +238,7 @@ class Sample:
         text: What it went on with.
         picture: Whether it is a row of images, and the prompt a class.
         sounds: What can be heard of the images: their places, line by line.
+        label: The class that a text was to be of, empty for none; None: its model knows no labels.
     """
 
     seq: int
@@ -246,13 +247,20 @@ class Sample:
     text: str
     picture: bool = False
     sounds: list[list[int]] = field(default_factory=list)
+    label: str | None = None
 
 
 def samples(run: Run, after_seq: int = 0) -> list[Sample]:
     """What the run wrote, newest step first."""
     events = JobEvent.objects.filter(job_id=run.job_id, seq__gt=after_seq, kind="sample")
     found = [
-        Sample(event.seq, event.step or 0, event.data.get("prompt", ""), event.data.get("text", ""))
+        Sample(
+            event.seq,
+            event.step or 0,
+            event.data.get("prompt", ""),
+            event.data.get("text", ""),
+            label=event.data.get("label"),
+        )
         for event in events.order_by("-seq")[:MOST_SAMPLES]
     ]
     return sorted(found, key=lambda sample: (-sample.step, sample.seq))

@@ -151,18 +151,51 @@ def _predictor(run: Run, config: BackboneConfig) -> BackboneConfig:
 
 def _language_model(run: Run, config: BackboneConfig) -> BackboneConfig:
     """As many rows as the tokenizer has tokens."""
-    spec = run.job.spec
-    tokenizer = spec["tokenizer"]
-    named = {"source": spec.get("source"), "checkpoint": tokenizer}.get(tokenizer["kind"])
+    tokenizer = run.job.spec["tokenizer"]
     match tokenizer["kind"]:
         case "source" | "checkpoint":
-            other = source_of(named["checkpoint"], run.team, run.method) if named else None
+            other = _tokenizer_owner(run)
             rows = other.config.vocabulary if other else config.vocabulary
         case "gpt2":
             rows = PRESETS["gpt2"].vocab_size
         case _:
             rows = int(tokenizer["vocabulary_size"])
     return config.model_copy(update={"vocab_size": rows})
+
+
+def labels_of(source: Source | None) -> list[str]:
+    """The classes that a language model's tokenizer has tokens for; none without one."""
+    if source is None:
+        return []
+    if source.checkpoint is not None:
+        return [str(name) for name in source.checkpoint.card.get("control") or ()]
+    assert source.run is not None
+    return run_labels(source.run)
+
+
+def run_labels(run: Run) -> list[str]:
+    """The classes that the tokenizer of a language model's run will have tokens for."""
+    spec = run.job.spec
+    known = labels_of(_tokenizer_owner(run))
+    if not (spec.get("control") or {}).get("given"):
+        return known
+    names = [str(one["name"]) for one in run.dataset_version.summary["labels"]["classes"]]
+    return known + [name for name in names if name not in known]
+
+
+def _tokenizer_owner(run: Run) -> Source | None:
+    """The model whose tokenizer a language model's run takes over; None: it is a new one."""
+    spec = run.job.spec
+    tokenizer = spec["tokenizer"]
+    named = {"source": spec.get("source"), "checkpoint": tokenizer}.get(tokenizer["kind"])
+    return source_of(named["checkpoint"], run.team, run.method) if named else None
+
+
+def _conditional_language_model(run: Run, config: BackboneConfig) -> BackboneConfig:
+    """The same, with a row for each class that has no token yet."""
+    found = _language_model(run, config)
+    new = len(run_labels(run)) - len(labels_of(_tokenizer_owner(run)))
+    return found.model_copy(update={"vocab_size": (found.vocabulary or 0) + new})
 
 
 def _backbone(run: Run, config: BackboneConfig) -> BackboneConfig:
@@ -250,6 +283,7 @@ def _generator(run: Run, config: BackboneConfig) -> BackboneConfig:
 #: Method → what it makes of the model that a run names, or that its source has.
 MODELS = {
     "causal_lm": _language_model,
+    "conditional_lm": _conditional_language_model,
     "classification": _classifier,
     "regression": _predictor,
     "wide_deep": _of_table,

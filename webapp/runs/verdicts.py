@@ -1,4 +1,4 @@
-"""Whether a transfer was worth it, or learning several targets, in a plain sentence."""
+"""Whether a transfer was worth it, or several targets or labels, in a plain sentence."""
 
 from __future__ import annotations
 
@@ -170,5 +170,26 @@ _SINGLE: dict[str, dict[str, str]] = {
         ),
     },
 }
+_UNLABELLED: dict[str, dict[str, str]] = {
+    "validation_loss": {
+        "helped_at_once": gettext_noop(
+            "The labels helped: before its first step the run was already better than the twin "
+            "without labels came to (%(twin_best)s), and at best it came to %(best)s."
+        ),
+        "helped": gettext_noop(
+            "The labels helped: the run reached the best validation loss of the twin without "
+            "labels (%(twin_best)s) at step %(reached)s, where that needed %(twin_step)s steps. "
+            "Its own best is %(best)s."
+        ),
+        "hurt": gettext_noop(
+            "The labels hurt: the best validation loss is %(best)s, and the twin without labels, "
+            "with the same texts, model and steps, came to %(twin_best)s."
+        ),
+        "same": gettext_noop(
+            "The labels made no difference worth naming: the best validation loss is %(best)s with "
+            "them, and %(twin_best)s without."
+        ),
+    },
+}
 #: Kind of twin → measure → outcome → the sentence.
-SENTENCES = {"scratch": _SCRATCH, "single": _SINGLE}
+SENTENCES = {"scratch": _SCRATCH, "single": _SINGLE, "unlabelled": _UNLABELLED}

@@ -33,7 +33,7 @@ from webapp.runs import sources as run_sources
 from webapp.runs.data import learnable
 from webapp.runs.drafts import draft, start
 from webapp.runs.form import SCRATCH, TRANSFER, RunForm
-from webapp.runs.form_causal_lm import CausalLMForm, preset_values
+from webapp.runs.form_causal_lm import preset_values
 from webapp.runs.forms import FORMS, form_class
 from webapp.runs.methods import METHODS
 from webapp.runs.models import Run
@@ -81,7 +81,7 @@ def new(request: PortalRequest) -> HttpResponse:
             text = request.POST.get("yaml", "")
             form = form_class(method_of(text) or form.method).from_yaml(text, form)
         case "preset" if form.values.get("preset") in PRESETS:
-            form = CausalLMForm(form.values | preset_values(form.values["preset"]), team)
+            form = type(form)(form.values | preset_values(form.values["preset"]), team)
         case "check":
             form.submitted = False
         case _:

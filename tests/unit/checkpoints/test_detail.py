@@ -169,3 +169,13 @@ def test_a_name_is_needed_and_what_was_typed_stays(client: Client, cast: Cast) -
     assert answer.status_code == 422
     assert answer.context["form"].errors.keys() == {"name", "tags"}
     assert "Long." in answer.content.decode()
+
+
+def test_a_language_model_s_labels_stand_on_its_page(client: Client, cast: Cast) -> None:
+    client.force_login(cast.alice)
+    plain = make_checkpoint(cast)
+    assert "control:" not in client.get(f"/checkpoints/{plain.pk}").content.decode()
+    knows = make_checkpoint(cast, control=["news", "a <b>"])
+    page = client.get(f"/checkpoints/{knows.pk}").content.decode()
+    assert "<code>&lt;|control:news|&gt;</code>" in page
+    assert "<code>&lt;|control:a &lt;b&gt;|&gt;</code>" in page

@@ -150,14 +150,64 @@ def test_history_is_the_team_s_and_costs_the_same(
     make_generation(cast, settings={"prompt": "First words"})
     client.force_login(cast.vera)
     assert "First words" in client.get(URL).content.decode()
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         client.get(URL)
     for _ in range(20):
         make_generation(cast)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         page = client.get(URL).content.decode()
     older = re.search(r'\?before=[^"#]+', page)
     assert older is not None
     assert "First words" in client.get(URL + older[0].replace("&amp;", "&")).content.decode()
     client.force_login(cast.mallory)
     assert "First words" not in client.get(URL).content.decode()
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+
+def test_labels_are_offered_for_a_checkpoint_that_knows_some(client: Client, cast: Cast) -> None:
+    plain = make_checkpoint(cast)
+    knows = make_checkpoint(cast, control=["news", "verse"])
+    client.force_login(cast.alice)
+    page = client.get(f"{URL}?checkpoint={knows.pk}").content.decode()
+    assert re.search(r'<select[^>]+name="label"', page)
+    for name in ("news", "verse", "without a label"):
+        assert f">{name}</option>" in page
+    page = client.get(f"{URL}?checkpoint={plain.pk}").content.decode()
+    assert 'name="label"' not in page
+    assert 'id="label-choice"' in page  # where they come to stand when another is chosen
+
+
+def test_a_label_goes_to_those_that_know_it(client: Client, cast: Cast) -> None:
+    plain = make_checkpoint(cast)
+    knows = make_checkpoint(cast, control=["news", "verse"])
+    client.force_login(cast.alice)
+    typed = _typed(checkpoint=knows.pk, beside=plain.pk, label="verse", prompt="")
+    answer = client.post(URL, typed)
+    labels = {row.checkpoint_id: row.job.spec["label"] for row in Generation.objects.all()}
+    assert labels == {knows.pk: "verse", plain.pk: ""}
+    page = client.get(answer["Location"]).content.decode()
+    assert "<dt>Label</dt><dd>verse</dd>" in page
+    assert page.count('<small class="soft">without a label</small>') == 1
+    client.post(f"{answer['Location']}/again")
+    assert Generation.objects.filter(settings__label="verse").count() == 2
+    assert '<span class="tag">verse</span>' in client.get(URL).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (["news"], "The checkpoint knows no label “verse”. It knows: news."),
+        ([], "This checkpoint was not trained with labels"),
+    ],
+)
+def test_a_label_that_the_checkpoint_does_not_know_is_refused(
+    known: list[str], said: str, client: Client, cast: Cast
+) -> None:
+    checkpoint = make_checkpoint(cast, control=known)
+    client.force_login(cast.alice)
+    answer = client.post(URL, _typed(checkpoint=checkpoint.pk, label="verse"))
+    assert answer.status_code == 422
+    assert said in answer.content.decode()
+    assert not Generation.objects.exists()

@@ -13,6 +13,8 @@ from webapp.runs.forms import FORMS
 from webapp.runs.layouts import CAUSAL_LM, LAYOUTS
 from webapp.runs.methods import METHODS
 from webapp.runs.sources import MODELS
+from webapp.runs.twins import SCRATCH, WITHOUT_SOURCE
+from webapp.runs.verdicts import SENTENCES
 
 #: Told in other ways than by a setting's input.
 ELSEWHERE = {
@@ -47,6 +49,12 @@ WHOLE: dict[str, dict[str, Any]] = {
         "source": {"checkpoint": "c"},
         "training": {"lora": {}},
     },
+    "conditional_lm": {
+        "data": {"path": "d"},
+        "model": {"n_inner": 8},
+        "source": {"checkpoint": "c"},
+        "training": {"lora": {}},
+    },
     "wide_deep": {"data": {"path": "d"}, "source": {"checkpoint": "c"}},
     "multi_task": {"data": {"path": "d"}, "source": {"checkpoint": "c"}},
     **{
@@ -63,6 +71,11 @@ SETTINGS = [(method, path) for method, layout in LAYOUTS.items() for path in lay
 def test_every_method_of_the_loop_has_all_that_pages_need() -> None:
     for known in (METHODS, LAYOUTS, FORMS, MODELS, OUTLOOKS):
         assert set(known) == set(LOOP_METHODS)
+
+
+def test_a_method_whose_runs_from_scratch_can_have_twins_has_words_for_them() -> None:
+    assert {name for name, form in FORMS.items() if form.twin_from_scratch} == set(WITHOUT_SOURCE)
+    assert {pair.key for pair in (SCRATCH, *WITHOUT_SOURCE.values())} == set(SENTENCES)
 
 
 @pytest.mark.parametrize("method", LAYOUTS)

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from training.data.text_tokenizer import (
     Frame,
@@ -157,6 +157,17 @@ class FramedTokenizer(Tokenizer):
             prefix_space=prefix_space,
         )
 
+    def _with_added(self, added: Sequence[dict[str, Any]]) -> Self:
+        return type(self)(
+            self._vocabulary,
+            self._merges,
+            added,
+            style=self.style,
+            names=self.names,
+            framed=bool(self.before or self.after),
+            prefix_space=self._prefix_space,
+        )
+
     @property
     def special_ids(self) -> dict[str, int]:
         keys = ("bos_token", "eos_token", "pad_token")
@@ -176,6 +187,7 @@ class FramedTokenizer(Tokenizer):
                 for token in self._added
             },
             **self.names,
+            **self._told_control(),
             "clean_up_tokenization_spaces": False,
             "errors": "replace",
             "tokenizer_class": self.style.tokenizer_class,
@@ -188,7 +200,7 @@ class FramedTokenizer(Tokenizer):
             folder,
             {
                 "tokenizer_config.json": pretty(settings),
-                "special_tokens_map.json": pretty(self.names),
+                "special_tokens_map.json": pretty(self.names | self._told_control()),
             },
         )
 

@@ -29,7 +29,7 @@ from training.errors import gettext_noop as _
 from training.estimate import Estimate, assumed_speed, estimate
 from training.events import EventLog
 from training.methods.contract import LoopMethod
-from training.spec import RunSpec
+from training.spec import LanguageModelSpec, RunSpec
 from training.weights.checkpoint import Checkpoint, read_checkpoint
 
 SPLITS = ("train", "validation", "test")
@@ -47,20 +47,28 @@ class LoadedText:
         splits: Which are read.
 
     Attributes:
+        plain: The tokenizer, before the method adds tokens of its own.
+        tokenizer: The tokenizer.
         config: The model, its vocabulary set by the tokenizer.
         source: The opened source, or None.
     """
 
+    spec: Any
+
     def __init__(
-        self, spec: RunSpec, out: Path, events: EventLog, splits: Sequence[str] = SPLITS
+        self, spec: LanguageModelSpec, out: Path, events: EventLog, splits: Sequence[str] = SPLITS
     ) -> None:
         self.spec = spec
         dataset = Path(spec.data.path)
         self.source = read_checkpoint(Path(spec.source.checkpoint)) if spec.source else None
         if self.source is not None and spec.model is None:
             METHOD.require_trained(self.source.config)
-        self.tokenizer = _tokenizer(spec, dataset, self.source, out, events)
-        self.config = _config(spec, self.source, self.tokenizer)
+        self.read(dataset, splits)
+        self.plain = _tokenizer(spec, dataset, self.source, out, events)
+        self.tokenizer = self.complete(self.plain)
+        config = _config(spec, self.source, self.plain)
+        rows = config.vocab_size + self.tokenizer.size - self.plain.size
+        self.config = config.model_copy(update={"vocab_size": rows})
         #: Tensors that the plan of the copy which the source came from asked to leave as they are.
         self.frozen: frozenset[str] = frozenset(
             self.source.card.get("frozen", ()) if self.source else ()
@@ -73,15 +81,28 @@ class LoadedText:
                 events.emit("phase", name="tokenizing", fraction=fraction, detail=split)
 
             self.blocks[split] = load_blocks(
-                dataset,
-                split,
-                self.tokenizer,
-                spec.training.sequence_length,
-                spec.training.packing,
-                out / "cache",
-                progress,
+                dataset, split, self.tokenizer, *self.cut, out / "cache", progress
             )
-        self.prompts = list(spec.evaluation.prompts) or _prompts(dataset)
+        self.prompts = list(spec.evaluation.prompts) or self.usual_prompts(dataset)
+
+    # --- what a method may have otherwise ------------------------------------------------------
+
+    def read(self, dataset: Path, splits: Sequence[str]) -> None:
+        """Read what else it learns from."""
+
+    def complete(self, tokenizer: Tokenizer) -> Tokenizer:
+        """The tokenizer with the tokens that this method adds behind all others."""
+        return tokenizer
+
+    @property
+    def cut(self) -> tuple[int, bool]:
+        """Targets of a block, and whether documents are packed."""
+        training = self.spec.training
+        return training.sequence_length, training.packing
+
+    def usual_prompts(self, dataset: Path) -> list[str]:
+        """Prompts of the samples where the spec names none."""
+        return _prompts(dataset)
 
     @property
     def width(self) -> int:
@@ -98,7 +119,11 @@ class LoadedText:
 
 
 def _tokenizer(
-    spec: RunSpec, dataset: Path, source: Checkpoint | None, out: Path, events: EventLog
+    spec: LanguageModelSpec,
+    dataset: Path,
+    source: Checkpoint | None,
+    out: Path,
+    events: EventLog,
 ) -> Tokenizer:
     wanted = spec.tokenizer
     if wanted.kind == "source" and source is not None:
@@ -127,7 +152,7 @@ def _byte_level_of(checkpoint: Checkpoint) -> Tokenizer:
     return read_byte_level(checkpoint.tokenizer_folder, checkpoint.config.architecture)
 
 
-def _config(spec: RunSpec, source: Checkpoint | None, tokenizer: Tokenizer) -> GPT2Config:
+def _config(spec: LanguageModelSpec, source: Checkpoint | None, tokenizer: Tokenizer) -> GPT2Config:
     """The model's configuration, with as many rows as the tokenizer has tokens.
 
     A source's own tokenizer may have fewer tokens than its (padded) embedding has rows; they stay.
@@ -172,7 +197,7 @@ def _first_words(texts: Iterable[str]) -> Iterator[str]:
             return
 
 
-def scratch_twin(spec: RunSpec, source: GPT2Config) -> RunSpec:
+def scratch_twin(spec: LanguageModelSpec, source: GPT2Config) -> LanguageModelSpec:
     """The same data, tokens, seed, steps and evaluation, but random weights.
 
     The tokenizer stays the source's where it was: losses per token compare only over the same
@@ -192,7 +217,7 @@ def scratch_twin(spec: RunSpec, source: GPT2Config) -> RunSpec:
         tokenizer = tokenizer.model_copy(
             update={"kind": "checkpoint", "checkpoint": spec.source.checkpoint}
         )
-    return RunSpec.model_validate(
+    return type(spec).model_validate(
         spec.model_copy(
             update={
                 "source": None,
@@ -204,7 +229,7 @@ def scratch_twin(spec: RunSpec, source: GPT2Config) -> RunSpec:
     )
 
 
-def _estimate(spec: RunSpec, config: GPT2Config) -> Estimate:
+def estimate_run(spec: LanguageModelSpec, config: GPT2Config) -> Estimate:
     """At an assumed speed; a source's own tokenizer leaves the rows as they are."""
     rows = {"train": spec.tokenizer.vocabulary_size, "gpt2": PRESETS["gpt2"].vocab_size}
     if spec.model is not None and spec.tokenizer.kind in rows:
@@ -228,5 +253,5 @@ METHOD = LoopMethod(
     checkpoints=("source.checkpoint", "tokenizer.checkpoint"),
     load=LoadedText,
     twin=scratch_twin,
-    estimate=_estimate,
+    estimate=estimate_run,
 )

@@ -16,7 +16,7 @@ from training.data.tokenizers import tokenizer_of
 from training.engine.phases import Phase, one_phase
 from training.events import EventLog
 from training.methods.contract import Batch, Task
-from training.spec import RunSpec
+from training.spec import LanguageModelSpec
 from training.weights.carrying import plan_from, start_weights
 from training.weights.checkpoint import Checkpoint
 from training.weights.plan import Plan
@@ -62,10 +62,24 @@ class TextTask(Task):
         loaded, spec = self.loaded, self.spec
         if loaded.source is None or spec.source is None:
             return None
-        alike = _same_tokenizer(spec, loaded.source, loaded.tokenizer)
+        rows = self.token_rows()
         return plan_from(
-            loaded.source, loaded.config, spec.source.reinitialise, same_tokenizer=alike
+            loaded.source,
+            loaded.config,
+            spec.source.reinitialise,
+            same_tokenizer=rows is None and self.same_tokenizer,
+            token_rows=rows,
         )
+
+    @property
+    def same_tokenizer(self) -> bool:
+        """Whether the model reads text as its source does."""
+        return same_tokenizer(self.spec, self.loaded.source, self.loaded.plain)
+
+    def token_rows(self) -> list[list[int]] | None:
+        """How rows of the embedding follow from the source's; None: each is what it was, or all
+        are new."""
+        return None
 
     def _frozen(self) -> frozenset[str]:
         """What stays as the source had it; a tensor with values that are new is trained."""
@@ -253,7 +267,10 @@ class _Variables(Mapping[str, np.ndarray]):
         return len(self._variables)
 
 
-def _same_tokenizer(spec: RunSpec, source: Checkpoint, tokenizer: Tokenizer) -> bool:
+def same_tokenizer(
+    spec: LanguageModelSpec, source: Checkpoint | None, tokenizer: Tokenizer
+) -> bool:
+    """Whether a row of the source's embedding means the same token to the new model."""
     if spec.tokenizer.kind == "source":
         return True
-    return tokenizer_of(source).sha256 == tokenizer.sha256
+    return source is not None and tokenizer_of(source).sha256 == tokenizer.sha256

@@ -11,7 +11,9 @@ from django.utils.translation import gettext
 from webapp.datasets.models import DatasetVersion
 from webapp.runs.form import RunForm
 from webapp.runs.forms import form_class
+from webapp.runs.models import Run
 from webapp.runs.sources import Source
+from webapp.runs.twins import Words, pair_of
 
 register = template.Library()
 
@@ -48,3 +50,9 @@ def data_fills(version: DatasetVersion, form: RunForm) -> str:
 def fills(source: Source, method: str) -> str:
     """What choosing this source writes into a method's form, as JSON for the script."""
     return json.dumps(form_class(method).source_values(source))
+
+
+@register.filter
+def twin_title(run: Run) -> Words:
+    """What a twin is called beside its run."""
+    return pair_of(run).twin

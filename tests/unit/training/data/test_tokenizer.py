@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from training.data import tokenizer as module
 from training.data.published import PUBLISHED_FOLDER
+from training.data.text_tokenizer import special_token
 from training.data.tokenizer import END_OF_TEXT, StreamDecoder, Tokenizer
 from training.errors import TrainingError
 
@@ -309,3 +310,73 @@ def test_merges_with_a_bad_line_are_refused_by_number(tmp_path, trained):
     (tmp_path / "merges.txt").write_text("#version: 0.2\nt h\nbroken\n")
     with pytest.raises(TrainingError, match=re.escape("line 3")):
         Tokenizer.load(tmp_path)
+
+
+# --- control tokens -----------------------------------------------------------------------------
+
+
+def test_control_tokens_stand_behind_all_others_and_change_no_text(trained):
+    labelled = trained.with_control(["news", "苏轼", "two words"])
+    assert labelled.control == {
+        "news": trained.size,
+        "苏轼": trained.size + 1,
+        "two words": trained.size + 2,
+    }
+    assert labelled.size == trained.size + 3
+    for text in (*ENGLISH, *CHINESE, EMOJI):
+        assert labelled.encode(text) == trained.encode(text)
+    assert labelled.sha256 != trained.sha256
+    assert trained.control == {}
+
+
+@pytest.mark.parametrize("name", ["news", "a|>b", "<|endoftext|>", "line\nbreak", "苏轼"])
+def test_no_text_is_encoded_as_a_control_token(trained, name):
+    labelled = trained.with_control([name])
+    quoted = f"<|control:{name}|>"
+    for text in (quoted, f"so {quoted} it", quoted * 3):
+        ids = labelled.encode(text)
+        assert labelled.control[name] not in ids
+        assert labelled.end_of_text not in ids
+        assert labelled.decode(ids) == text
+
+
+def test_known_classes_keep_their_tokens_and_new_ones_come_behind(trained):
+    first = trained.with_control(["a", "b"])
+    second = first.with_control(["b", "c"])
+    assert second.control == first.control | {"c": first.size}
+    assert second.with_control(["c", "a"]).sha256 == second.sha256
+
+
+def test_control_tokens_are_saved_and_read_and_transformers_knows_them(trained, tmp_path):
+    from transformers import AutoTokenizer
+
+    labelled = trained.with_control(["news", "two words"])
+    labelled.save(tmp_path, 128)
+    again = Tokenizer.load(tmp_path)
+    assert again.control == labelled.control
+    assert again.sha256 == labelled.sha256
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    for name, number in labelled.control.items():
+        prompt = theirs(f"<|control:{name}|>Call me")["input_ids"]
+        assert prompt == [number, *labelled.encode("Call me")]
+        assert theirs.decode(prompt, skip_special_tokens=True) == "Call me"
+
+
+def test_a_token_of_that_name_that_text_may_contain_is_refused(trained):
+    added = [special_token("<|control:news|>", trained.size) | {"special": False}]
+    taken = Tokenizer(trained.vocabulary, trained.merges, added)
+    assert taken.control == {}
+    with pytest.raises(TrainingError) as refused:
+        taken.with_control(["news"])
+    assert refused.value.code == "control_token_taken"
+    assert "<|control:news|>" in str(refused.value)
+    assert taken.with_control(["other"]).control == {"other": taken.size}
+
+
+def test_an_end_of_text_that_text_may_contain_is_refused_with_labels(trained):
+    number = trained.vocabulary[END_OF_TEXT]
+    added = [special_token(END_OF_TEXT, number) | {"special": False}]
+    with pytest.raises(TrainingError) as refused:
+        Tokenizer(trained.vocabulary, trained.merges, added).with_control(["news"])
+    assert refused.value.code == "tokenizer_unsupported"

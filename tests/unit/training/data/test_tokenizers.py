@@ -342,3 +342,21 @@ def test_tokenizers_that_give_other_ids_have_another_identity() -> None:
     assert len({tokenizer.sha256 for tokenizer in KNOWN.values()}) == len(KNOWN)
     one, other = word_pieces(lowercase=False), word_pieces(lowercase=False, strip_accents=False)
     assert one.vocabulary == other.vocabulary
+
+
+def test_control_tokens_keep_the_frame_and_transformers_knows_them(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    plain = KNOWN["opt"]
+    assert isinstance(plain, FramedTokenizer)
+    labelled = plain.with_control(["news", "verse"])
+    assert labelled.before == plain.before
+    assert same_ids(labelled, plain)
+    labelled.save(tmp_path, 64)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "opt"}))
+    again = read_byte_level(tmp_path, "opt")
+    assert again.control == labelled.control == {"news": plain.size, "verse": plain.size + 1}
+    assert again.sha256 == labelled.sha256
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    found = theirs("<|control:verse|>a", add_special_tokens=False)["input_ids"]
+    assert found == [labelled.control["verse"], *plain.encode("a")]
