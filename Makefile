@@ -55,6 +55,7 @@ messages: venv-dev ## collect the interface's texts into locale/ (needs GNU gett
 parity: ## write the PyTorch reference files under tests/parity/ anew
 	@scripts/venv.sh parity
 	.venv-parity/bin/python -m tests.parity.make $(ARGS)
+	$(if $(ARGS),,.venv-parity/bin/python -m tests.parity.make_entities)
 	@scripts/venv.sh parity-vision
 	$(if $(ARGS),,.venv-parity-vision/bin/python -m tests.parity.make_images)
 

@@ -453,6 +453,22 @@ MESSAGES: dict[str, str] = {
         "The labels of this data set are numbers, which are predicted by regression. To tell them "
         "apart as classes, prepare it again and choose that its labels are classes."
     ),
+    "labels_are_tags": _(
+        "The labels of this data set are tags of words. Train a run that tags words on it, or "
+        "prepare it again and name the text column and the column with labels of whole texts."
+    ),
+    "labels_are_not_tags": _(
+        "This data set has no tags of words. Prepare one from CoNLL, or from rows with a list of "
+        "words and a list of tags."
+    ),
+    "tag_one_in_training": _(
+        "Every word of the training sentences has the tag %(tag)s, so there is nothing to learn. "
+        "Use more sentences."
+    ),
+    "words_all_cut": _(
+        "No word of the %(split)s split has a token within the limit of %(tokens)d tokens. Choose "
+        "a longer one, or data that the tokenizer knows."
+    ),
     "labels_are_classes": _(
         "The labels of this data set are classes. To predict them as numbers, prepare it again and "
         "choose that its labels are numbers."
@@ -532,6 +548,42 @@ MESSAGES: dict[str, str] = {
     "json_label_not_simple": _(
         "In line %(line)d, the label %(column)s is a JSON %(type)s. A label is a string, a number, "
         "true or false."
+    ),
+    "words_not_list": _(
+        "In line or row %(line)d, %(column)s holds no list of words. Each sentence needs one, "
+        "every word in quotes. Nothing was taken in."
+    ),
+    "tags_not_list": _(
+        "In line or row %(line)d, %(column)s holds no list of tags. Each sentence needs one, with "
+        "a tag for each word. Nothing was taken in."
+    ),
+    "tags_lengths": _(
+        "The sentence in line or row %(line)d has %(words)d words and %(tags)d tags. Each word "
+        "needs one tag. Nothing was taken in."
+    ),
+    "tag_missing": _(
+        "In the sentence in line or row %(line)d, word %(place)d (%(word)s) has no tag. Give it "
+        "one, such as O. Nothing was taken in."
+    ),
+    "tags_one": _(
+        "Every word has the tag %(tag)s in the column %(column)s, so there is nothing to learn. "
+        "Take the tags from another column."
+    ),
+    "tags_too_many": _(
+        "The column %(column)s has %(tags)d different tags for %(words)d words: too many to be "
+        "tags. Take the tags from another column."
+    ),
+    "conll_no_columns": _(
+        "The lines of this file have no two columns, parted by tabs or spaces. CoNLL has a word "
+        "and its tag in each line, and a blank line after each sentence."
+    ),
+    "conll_column": _(
+        "The columns of CoNLL are numbered from 1 to %(columns)d, or from -1 backwards, and "
+        "%(column)s is none of them."
+    ),
+    "conll_columns": _(
+        "Line %(line)d has %(found)d columns where the others have %(expected)d. Correct it; "
+        "a blank line ends a sentence. Nothing was taken in."
     ),
     "labels_none": _(
         "No row has a label in the column %(column)s. Choose another column, or leave it empty."
@@ -950,6 +1002,28 @@ MESSAGES: dict[str, str] = {
     "warning_conflicts": _(
         "%(examples)d examples stand there several times with different labels. The first label "
         "decided which split they are in."
+    ),
+    "warning_tags_untrained": _(
+        "%(tags)d tags are in no training sentence, so they cannot be learned: %(names)s. Another "
+        "seed or more data may change that."
+    ),
+    "warning_tags_once": _(
+        "%(tags)d tags stand at a single word, and are hardly learned: %(names)s."
+    ),
+    "warning_tags_malformed": _(
+        "%(tags)d tags break the rules of %(scheme)s, such as an I- that continues nothing. "
+        "Nothing was changed: it is learned as it stands, and scored as the beginning of an entity."
+    ),
+    "warning_tags_conflicts": _(
+        "%(sentences)d sentences stand there several times with different tags. They are in one "
+        "split; where duplicates are removed, the first one's tags count."
+    ),
+    "warning_tags_others": _(
+        "The tags were read from %(column)s, and %(others)s holds tags too. To learn those, name "
+        "the label column and check again."
+    ),
+    "warning_words_blank": _(
+        "%(words)d words are nothing but space. They have no token, so nothing is learned of them."
     ),
     "warning_left_out": _(
         "%(classes)d classes were too rare for the splits and were left out, with %(examples)d "

@@ -137,12 +137,20 @@ def confusion(report: dict[str, Any]) -> list[tuple[str, list[Cell]]]:
         return []
     rows = report["scores"]["model"]["confusion"]
     return [
-        (
-            name,
-            [
-                Cell(count, round(10 * count / max(1, sum(row))), place == column)
-                for column, count in enumerate(row)
-            ],
-        )
+        (name, cells(row, place, sum(row)))
         for place, (name, row) in enumerate(zip(names, rows, strict=True))
+    ]
+
+
+def cells(row: list[int], place: int, total: int) -> list[Cell]:
+    """A row of a table of confusion: what one class was taken for.
+
+    Args:
+        row: How often it was taken for each.
+        place: Its own.
+        total: Of all that are of the class.
+    """
+    return [
+        Cell(count, round(10 * count / max(1, total)), place == column)
+        for column, count in enumerate(row)
     ]

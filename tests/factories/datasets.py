@@ -158,6 +158,48 @@ def make_numbered(cast: Cast, **fields: Any) -> DatasetVersion:
     return make_version(cast, name=name, summary=make_summary(labels=labels), **fields)
 
 
+TAGS = {
+    "field": "ner_tags",
+    "type": "tags",
+    "scheme": "IOB2",
+    "malformed": 2,
+    "blank": 0,
+    "conflicts": 1,
+    "tags": [
+        {"name": "O", "train": 900, "validation": 45, "test": 45},
+        {"name": "B-PER", "train": 80, "validation": 4, "test": 6},
+        {"name": "I-PER", "train": 20, "validation": 1, "test": 1},
+        {"name": "B-LOC", "train": 10, "validation": 1, "test": 1},
+    ],
+    "entities": [
+        {"name": "PER", "train": 80, "validation": 4, "test": 6},
+        {"name": "LOC", "train": 10, "validation": 1, "test": 1},
+    ],
+}
+
+
+def make_tagged(cast: Cast, **fields: Any) -> DatasetVersion:
+    """Ready sentences of Alice's whose words have tags."""
+    name, labels = fields.pop("name", "Names"), fields.pop("labels", TAGS)
+    sentence = {
+        "id": 3,
+        "split": "train",
+        "words": ["Anna", "<Blum>", "met", "Rome"],
+        "tags": ["B-PER", "I-PER", "O", "B-LOC"],
+        "length": 4,
+        "characters": 20,
+        "tokens": 9,
+    }
+    return make_version(
+        cast,
+        name=name,
+        filename="names.conll",
+        summary=make_summary(labels=labels, format="conll", text_field="1"),
+        preview={"documents": [sentence]},
+        **fields,
+    )
+
+
 def make_images(cast: Cast, *, folder: Path, count: int = 6, **fields: Any) -> DatasetVersion:
     """Ready images of Alice's with two classes; their PNGs lie in the store, one after another."""
     content, rows = bytearray(), []

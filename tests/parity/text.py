@@ -60,6 +60,7 @@ _OPT = {
     "ffn_dim": 40,
 }
 _CLASSES = {"head": "classification", "labels": LABELS}
+_TAGS = {"head": "token_classification", "labels": LABELS}
 _MASKED = {"head": "masked_lm"}
 
 #: Sizes and kind of each architecture's cases, and what differs in each.
@@ -79,6 +80,7 @@ _CASES: dict[str, tuple[type[BackboneConfig], dict[str, Any], dict[str, dict[str
             "masked-lm": _MASKED,
             "pretraining": {"head": "pretraining"},
             "classification": _CLASSES,
+            "token-classification": _TAGS,
         },
     ),
     "distilbert": (
@@ -90,6 +92,7 @@ _CASES: dict[str, tuple[type[BackboneConfig], dict[str, Any], dict[str, dict[str
             "relu": {"activation": "relu"},
             "masked-lm": _MASKED,
             "classification": _CLASSES,
+            "token-classification": _TAGS,
         },
     ),
     "roberta": (
@@ -105,6 +108,7 @@ _CASES: dict[str, tuple[type[BackboneConfig], dict[str, Any], dict[str, dict[str
             # Its head has the exact GELU whatever the blocks have.
             "masked-lm-relu": _MASKED | {"hidden_act": "relu"},
             "classification": _CLASSES,
+            "token-classification": _TAGS,
         },
     ),
     "opt": (

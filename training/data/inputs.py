@@ -73,18 +73,65 @@ class TextInputs(Inputs):
     ) -> None:
         self._tokenizer, self._most = tokenizer, most_tokens
         self._padding = padding_of(tokenizer)
-        longest = max(len(encoded(tokenizer, row, most_tokens)[0]) for row in rows)
+        longest = max(len(self._encoded(row)[0]) for row in rows)
         self.length = min(most_tokens, -(-longest // LENGTH_STEP) * LENGTH_STEP)
+
+    def _encoded(self, row: Mapping[str, Any]) -> Encoded:
+        return encoded(self._tokenizer, row, self._most)
 
     def take(
         self, examples: Labelled, rows: Rows, random: np.random.Generator | None = None
     ) -> Arrays:
-        found = [encoded(self._tokenizer, examples.rows[row], self._most) for row in rows]
+        found = [self._encoded(examples.rows[row]) for row in rows]
         return padded(found, self._padding, self.length)
 
     def call(self, model: Any, arrays: Sequence[Any], *, training: bool, seed: Any = None) -> Any:
         tokens, mask, types = arrays
         return model(tokens, mask, types, training=training, seed=seed)
+
+
+class WordInputs(TextInputs):
+    """The same of sentences given word by word; a word is where its first piece is."""
+
+    def _encoded(self, row: Mapping[str, Any]) -> Encoded:
+        ids, _starts = self._tokenizer.encode_words(row["words"], self._most)
+        return ids, [0] * len(ids)
+
+    def starts(self, row: Mapping[str, Any]) -> list[int | None]:
+        """Where each word of a row has its first piece; None: nowhere within the limit."""
+        return self._tokenizer.encode_words(row["words"], self._most)[1]
+
+    def cut_off(self, row: Mapping[str, Any], starts: Sequence[int | None]) -> int:
+        """How many words of a row are beyond the limit; the others without a piece have none."""
+        if None not in starts:
+            return 0
+        whole = self._tokenizer.encode_words(row["words"])[1]
+        return sum(a is None and b is not None for a, b in zip(starts, whole, strict=True))
+
+    def aligned(self, examples: Labelled, rows: Rows) -> Arrays:
+        """Sentences with their words' labels.
+
+        Args:
+            examples: A split; its labels are int32 [words] of each sentence.
+            rows: Which of it.
+
+        Returns:
+            Ids, mask and types as :meth:`take` gives them; labels int32 [rows, length] and, float32
+            of the same shape, 1 at the first piece of each word and 0 elsewhere: there is no label
+            (−100 in ``transformers``), and 0 stands in its place.
+        """
+        found = [
+            self._tokenizer.encode_words(examples.rows[row]["words"], self._most) for row in rows
+        ]
+        arrays = padded([(ids, [0] * len(ids)) for ids, _ in found], self._padding, self.length)
+        labels = np.zeros_like(arrays[0])
+        counted = np.zeros(labels.shape, np.float32)
+        for place, (row, (_, starts)) in enumerate(zip(rows, found, strict=True)):
+            for label, start in zip(examples.labels[row], starts, strict=True):
+                if start is not None:
+                    labels[place, start] = label
+                    counted[place, start] = 1
+        return (*arrays, labels, counted)
 
 
 #: Ids, and the type of each.

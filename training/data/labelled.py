@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,7 +39,7 @@ class Labelled:
         rows: Its lines, as prepared: ``id`` and, of texts, ``text``, and of pairs ``text_pair``; of
             images and sounds, where they lie.
         labels: Class of each, an index into the data set's names, int64 [examples]; -1: none. Or
-            its number, float64.
+            its number, float64; or of a sentence the tags of its words, int32 [words] each.
         content: The file that the examples' content is in.
     """
 
@@ -99,11 +99,11 @@ def class_names(about: dict[str, Any]) -> list[str]:
     """The classes of a prepared data set, the largest first.
 
     Raises:
-        TrainingError: ``dataset_without_labels``, ``labels_are_numbers``.
+        TrainingError: ``dataset_without_labels``, ``labels_are_numbers``, ``labels_are_tags``.
     """
-    labels = about.get("labels")
-    if not labels:
-        raise TrainingError("dataset_without_labels", field="data.path")
+    labels = _labels(about)
+    if labels.get("type") == "tags":
+        raise TrainingError("labels_are_tags", field="data.path")
     if "classes" not in labels:
         raise TrainingError("labels_are_numbers", field="data.path")
     return [str(one["name"]) for one in labels["classes"]]
@@ -139,11 +139,11 @@ def number_name(about: dict[str, Any]) -> str:
     """What the number of a prepared data set's examples is called.
 
     Raises:
-        TrainingError: ``dataset_without_labels``, ``labels_are_classes``.
+        TrainingError: ``dataset_without_labels``, ``labels_are_classes``, ``labels_are_tags``.
     """
-    labels = about.get("labels")
-    if not labels:
-        raise TrainingError("dataset_without_labels", field="data.path")
+    labels = _labels(about)
+    if labels.get("type") == "tags":
+        raise TrainingError("labels_are_tags", field="data.path")
     if labels.get("type") != "number":
         raise TrainingError("labels_are_classes", field="data.path")
     return str(labels["field"] or NUMBER)
@@ -161,6 +161,50 @@ def numbered_split(dataset: Path, split: str, about: dict[str, Any]) -> Labelled
         return None
     numbers = np.array([row["label"] for row in found.rows], np.float64)
     return Labelled(found.rows, numbers, found.content)
+
+
+def _labels(about: Mapping[str, Any]) -> dict[str, Any]:
+    labels: dict[str, Any] | None = about.get("labels")
+    if not labels:
+        raise TrainingError("dataset_without_labels", field="data.path")
+    return labels
+
+
+def tag_names(about: Mapping[str, Any]) -> list[str]:
+    """The tags of a prepared data set's words, the commonest in training first.
+
+    Raises:
+        TrainingError: ``labels_are_not_tags``.
+    """
+    labels = about.get("labels") or {}
+    if labels.get("type") != "tags":
+        raise TrainingError("labels_are_not_tags", field="data.path")
+    return [str(one["name"]) for one in labels["tags"]]
+
+
+def tagged_split(
+    dataset: Path, split: str, about: dict[str, Any], names: Sequence[str]
+) -> Labelled | None:
+    """A split of sentences; None where there is no such split.
+
+    Args:
+        dataset: Where.
+        split: Which.
+        about: ``dataset.json``.
+        names: The tags; each label is the places of its sentence's in them, int32 [words].
+
+    Raises:
+        TrainingError: ``labels_are_not_tags``.
+    """
+    tag_names(about)
+    found = examples_split(dataset, split, about)
+    if found is None:
+        return None
+    places = {name: place for place, name in enumerate(names)}
+    labels = np.empty(len(found.rows), object)
+    for row, one in enumerate(found.rows):
+        labels[row] = np.array([places[tag] for tag in one["tags"]], np.int32)
+    return Labelled(found.rows, labels, found.content)
 
 
 def few(labels: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray[np.int64]:

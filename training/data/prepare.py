@@ -73,7 +73,7 @@ def _kind(spec: PrepareSpec) -> str:
     if spec.targets or spec.columns:
         return "table"
     named = spec.text_field or spec.pair_field
-    is_table = not named and looks_like_table(path, spec.filename or path.name)
+    is_table = not named and looks_like_table(path, spec.filename or path.name, spec.label_field)
     return "table" if is_table else "text"
 
 

@@ -25,14 +25,17 @@ class PrepareSpec(Settings):
     path: str
     #: The name the file had; only its suffix is looked at, and only as a hint.
     filename: str = ""
-    format: Literal["auto", "text", "jsonl", "csv", "parquet", "images", "sounds", "table"] = Field(
-        "auto", title=_("Format"), description=_("Auto looks at the name and the content.")
-    )
+    format: Literal[
+        "auto", "text", "jsonl", "csv", "parquet", "conll", "images", "sounds", "table"
+    ] = Field("auto", title=_("Format"), description=_("Auto looks at the name and the content."))
     text_field: str = Field(
         "",
         max_length=200,
         title=_("Text column"),
-        description=_("Column or key that holds the text; empty: found by its name and content."),
+        description=_(
+            "Column or key that holds the text, or the list of a sentence's words; of CoNLL the "
+            "column's number, from 1. Empty: found by its name and content."
+        ),
     )
     pair_field: str = Field(
         "",
@@ -48,8 +51,10 @@ class PrepareSpec(Settings):
         max_length=200,
         title=_("Label column"),
         description=_(
-            "Column or key that holds each example's class or number. Empty: texts have no labels; "
-            "images and sounds have those of the list that comes with them, or of their folders."
+            "Column or key that holds each example's class or number, or the list of its words' "
+            "tags; of CoNLL the column's number, from 1. Empty: tags of words are found by the "
+            "column's name, other texts have no labels; images and sounds have those of the list "
+            "that comes with them, or of their folders."
         ),
     )
     label_type: LabelType = Field(

@@ -23,6 +23,7 @@ from training.data.labels import MAX_LABEL, Labels
 from training.data.prepare_spec import PrepareSpec
 from training.data.readers import Document, Reader, detect_format, open_reader
 from training.data.readers.base import MAX_NAME, likely_pair
+from training.data.readers.tagged import TaggedReader
 from training.data.readers.text import TextReader
 from training.data.remarks import DocumentStatistics, remark, remarks
 from training.data.splits import (
@@ -33,6 +34,9 @@ from training.data.splits import (
     splits_of,
     spread,
 )
+from training.data.tags import SplitCounts, Tags
+from training.data.tags import describe as describe_tags
+from training.data.tags import remarks as tag_remarks
 from training.data.tokenizer import Tokenizer
 from training.durable import json_bytes
 from training.errors import TrainingError
@@ -41,6 +45,7 @@ from training.hashing import file_hash
 
 PREVIEW_DOCUMENTS = 20
 PREVIEW_CHARACTERS = 600
+PREVIEW_WORDS = 80
 #: Characters tokenised at a time.
 BATCH_CHARACTERS = 1_000_000
 #: Text whose documents are too few to split is read again, cut finer and finer.
@@ -82,6 +87,7 @@ class _Found:
     tokens: array[int] = field(default_factory=lambda: array("q"))
     statistics: DocumentStatistics = field(default_factory=DocumentStatistics)
     labels: Labels | None = None
+    tags: Tags | None = None
 
     @property
     def distinct(self) -> int:
@@ -124,7 +130,9 @@ def _read(spec: PrepareSpec, folder: Path, events: EventLog) -> _Found:
 
 def _read_once(reader: Reader, path: Path, folder: Path, events: EventLog) -> _Found:
     found = _Found(reader, file_hash(path), path.stat().st_size)
-    if reader.label_field:
+    if reader.tagged:
+        found.tags = Tags(reader.label_field)
+    elif reader.label_field:
         found.labels = Labels(reader.label_field)
     tokenizer = Tokenizer.gpt2()
     told = time.monotonic()
@@ -146,6 +154,9 @@ def _read_once(reader: Reader, path: Path, folder: Path, events: EventLog) -> _F
                 if found.labels is not None and document.label is not None:
                     found.labels.add(document.label)
                     content["label"] = document.label
+                if found.tags is not None and document.words and document.tags:
+                    found.tags.add(document.words, document.tags)
+                    content |= {"words": document.words, "tags": document.tags}
                 copy.write(_line(content))
             if time.monotonic() - told >= TELL_EVERY_S:
                 told = time.monotonic()
@@ -185,7 +196,8 @@ def _batches(reader: Reader, found: _Found) -> Iterator[list[Document]]:
         partner = None if second is None else writable(second)
         statistics.replaced += (written, partner) != (text, second)
         label = None if document.label is None else writable(document.label)[:MAX_LABEL]
-        waiting.append(Document(document.id, written, label, partner))
+        words = None if document.words is None else list(map(writable, document.words))
+        waiting.append(Document(document.id, written, label, partner, words, document.tags))
         characters += len(text) + len(second or "") + 100
         if characters >= BATCH_CHARACTERS:
             yield waiting
@@ -201,9 +213,16 @@ def _stripped(text: str) -> str:
 
 def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
     """Write the splits and the preview; the copy of the documents goes."""
+    if found.tags is not None:
+        found.tags.require_learnable()
     divided = divide(spec, found.keys(), found.labels)
     tokens, characters = np.array(found.tokens), np.array(found.characters)
-    _write_splits(folder, found, divided)
+    counted = SplitCounts(divided.names, found.tags.scheme) if found.tags is not None else None
+    _write_splits(folder, found, divided, counted)
+    labels, lengths = divided.labels, tokens
+    if found.tags is not None and counted is not None:
+        labels = describe_tags(found.tags, counted, found.tags.conflicts(found.keys()))
+        lengths = np.array(found.tags.words)
     counts = {
         "documents": len(tokens),
         "characters": int(characters.sum()),
@@ -212,12 +231,14 @@ def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
         "duplicates": divided.duplicates,
         "empty": found.statistics.empty,
         **({"unpaired": found.statistics.unpaired} if found.reader.pair_field else {}),
+        **({"words": int(lengths.sum())} if counted is not None else {}),
     }
     in_splits = {
         name: {
             "documents": int((here := divided.members(number)).sum()),
             "characters": int(characters[here].sum()),
             "tokens": int(tokens[here].sum()),
+            **({"words": counted.words(name)} if counted is not None else {}),
         }
         for number, name in enumerate(divided.names)
     }
@@ -230,28 +251,42 @@ def _split(spec: PrepareSpec, found: _Found, folder: Path) -> dict[str, Any]:
         "text_field": found.reader.text_field,
         "pair_field": found.reader.pair_field,
         "columns": found.reader.columns,
-        "labels": divided.labels,
+        "labels": labels,
         "seed": spec.seed,
         "source": {"blake3": found.blake3, "size": found.size, "filename": spec.filename},
         "counts": counts,
         "splits": in_splits,
-        "lengths": histogram(tokens[kept], "documents"),
+        "lengths": histogram(lengths[kept], "documents"),
         "script": found.statistics.han_share,
         "warnings": [
-            *remarks(found.statistics, counts, tokens[kept], ids, in_splits["train"]),
-            *_pair_remarks(found.reader),
-            *label_remarks(spec, divided.labels),
+            *remarks(
+                found.statistics,
+                counts,
+                tokens[kept],
+                ids,
+                in_splits["train"],
+                sentences=found.reader.tagged,
+            ),
+            *_column_remarks(found.reader),
+            *(label_remarks(spec, labels) if counted is None else tag_remarks(labels or {})),
         ],
     }
 
 
-def _pair_remarks(reader: Reader) -> list[dict[str, Any]]:
+def _column_remarks(reader: Reader) -> list[dict[str, Any]]:
+    """What is worth saying of columns that are read as nothing."""
+    if isinstance(reader, TaggedReader):
+        others = [column[:MAX_NAME] for column in reader.others]
+        read = {"column": reader.label_field[:MAX_NAME], "others": ", ".join(others)}
+        return [remark("warning_tags_others", **read)] if others else []
     partner = likely_pair(reader)
     read = {"column": reader.text_field[:MAX_NAME], "partner": partner[:MAX_NAME]}
     return [remark("warning_maybe_pairs", **read)] if partner else []
 
 
-def _write_splits(folder: Path, found: _Found, divided: Division) -> None:
+def _write_splits(
+    folder: Path, found: _Found, divided: Division, counted: SplitCounts | None
+) -> None:
     kept, splits, names, numbers = divided.kept, divided.of, divided.names, divided.numbers
     previewed = set(spread(kept, PREVIEW_DOCUMENTS))
     preview = []
@@ -261,11 +296,14 @@ def _write_splits(folder: Path, found: _Found, divided: Division) -> None:
             for place, line in enumerate(copy):
                 if not kept[place]:
                     continue
-                document = json.loads(line) if numbers is not None or place in previewed else {}
+                parsed = numbers is not None or counted is not None or place in previewed
+                document = json.loads(line) if parsed else {}
                 if numbers is not None:
                     # Read as a text, before anyone knew what the labels are.
                     document["label"] = float(numbers[place])
                     line = _line(document).encode()
+                if counted is not None:
+                    counted.add(names[splits[place]], document["tags"])
                 files[splits[place]].write(line)
                 if place in previewed:
                     preview.append(
@@ -274,6 +312,7 @@ def _write_splits(folder: Path, found: _Found, divided: Division) -> None:
                             "split": names[splits[place]],
                             **_shown(document),
                             **({"label": document["label"]} if "label" in document else {}),
+                            **({"length": found.tags.words[place]} if found.tags else {}),
                             "characters": found.characters[place],
                             "tokens": found.tokens[place],
                         }
@@ -285,13 +324,14 @@ def _write_splits(folder: Path, found: _Found, divided: Division) -> None:
     (folder / "preview.json").write_bytes(json_bytes({"documents": preview}))
 
 
-def _shown(document: dict[str, Any]) -> dict[str, str]:
-    """The beginning of a document's texts."""
-    return {
-        name: document[name][:PREVIEW_CHARACTERS]
-        for name in ("text", "text_pair")
-        if name in document
-    }
+def _shown(document: dict[str, Any]) -> dict[str, Any]:
+    """The beginning of a document's texts, or of its words and tags."""
+    shown = (
+        {"words": PREVIEW_WORDS, "tags": PREVIEW_WORDS}
+        if "words" in document
+        else {"text": PREVIEW_CHARACTERS, "text_pair": PREVIEW_CHARACTERS}
+    )
+    return {name: document[name][:most] for name, most in shown.items() if name in document}
 
 
 def _line(content: dict[str, Any]) -> str:

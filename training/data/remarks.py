@@ -58,6 +58,8 @@ def remarks(
     tokens: npt.NDArray[np.int64],
     ids: npt.NDArray[np.int64],
     train: dict[str, int],
+    *,
+    sentences: bool = False,
 ) -> list[dict[str, Any]]:
     """Warnings as ``{code, params, message}``.
 
@@ -66,15 +68,17 @@ def remarks(
         tokens: Length of each document kept.
         ids: Its place in the upload.
         train: The training split's counts.
+        sentences: Whether documents are such, and short by nature.
     """
     found: list[dict[str, Any]] = []
 
     def say(code: str, **params: Any) -> None:
         found.append(remark(code, **params))
 
-    if train["tokens"] < FEW_TOKENS:
+    if train["tokens"] < FEW_TOKENS and not sentences:
         say("warning_few_tokens", tokens=train["tokens"])
-    if (short := int((tokens < SHORT_TOKENS).sum())) >= 0.1 * len(tokens):
+    short = int((tokens < SHORT_TOKENS).sum())
+    if short >= 0.1 * len(tokens) and not sentences:
         say("warning_short_documents", percent=percent(short, len(tokens)), tokens=SHORT_TOKENS)
     longest, total = int(tokens.argmax()), int(tokens.sum())
     if tokens[longest] >= LONG_TOKENS and tokens[longest] >= 0.1 * total:

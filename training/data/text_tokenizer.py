@@ -156,6 +156,45 @@ class TextTokenizer:
         head, tail = [*self.before, *one, *self.between], [*two, *self.after]
         return head + tail, [0] * len(head) + [int(self.types_differ)] * len(tail)
 
+    def encode_words(
+        self, words: Sequence[str], most: int | None = None
+    ) -> tuple[list[int], list[int | None]]:
+        """Ids of a sentence given word by word, as the model wants them, and each word's first.
+
+        Each word is cut into pieces by itself, after a space where spaces are part of tokens: as
+        ``transformers`` does with ``is_split_into_words`` (of RoBERTa also ``add_prefix_space``).
+
+        Args:
+            words: The sentence's.
+            most: Ids at most; the last ones are left out. None: all.
+
+        Returns:
+            The ids, special tokens around them, and of each word the place of its first piece in
+            them; None: it was cut off, or the tokenizer makes nothing of it.
+        """
+        encoding = self._by_word.encode(
+            [encodable(word) for word in words], is_pretokenized=True, add_special_tokens=False
+        )
+        ids, owners = encoding.ids, encoding.word_ids
+        if most is not None:
+            room = max(0, most - len(self.before) - len(self.after))
+            ids, owners = ids[:room], owners[:room]
+        starts: list[int | None] = [None] * len(words)
+        for place, owner in enumerate(owners, len(self.before)):
+            if owner is not None and starts[owner] is None:
+                starts[owner] = place
+        return [*self.before, *ids, *self.after], starts
+
+    @functools.cached_property
+    def _by_word(self) -> tokenizers.Tokenizer:
+        """The same encoder, to which every word begins as after a space."""
+        pipeline = json.loads(self._backend.to_str())
+        if (pipeline["pre_tokenizer"] or {}).get("type") == "ByteLevel":
+            pipeline["pre_tokenizer"]["add_prefix_space"] = True
+        found = type(self._backend).from_str(json.dumps(pipeline))
+        found.encode_special_tokens = True
+        return found
+
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, on all cores. Lone surrogates count as U+FFFD."""
         found: list[list[int]] = [[] for _ in texts]

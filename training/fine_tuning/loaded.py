@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from training.backbones.contract import BackboneConfig
+from training.backbones.encoder.config import Head
 from training.backbones.image_config import ImageConfig
 from training.backbones.registry import BACKBONES
 from training.data.inputs import ImageInputs, Inputs, TextInputs
@@ -53,6 +54,10 @@ class LoadedExamples(ABC):
             texts are ``pairs``; for the card.
     """
 
+    #: The head of a network of texts, and how it is shown them.
+    HEAD: Head = "classification"
+    TEXTS: type[TextInputs] = TextInputs
+
     def __init__(
         self,
         spec: Any,
@@ -78,7 +83,7 @@ class LoadedExamples(ABC):
                 architecture=BACKBONES[base.architecture].title,
             )
         require_kind(base, self.kind)
-        self.config = with_classes(base, self.names)
+        self.config = with_classes(base, self.names, self.HEAD)
         self.splits = self._read_splits(dataset, about, splits)
         like = self.source
         if spec.inputs.checkpoint:
@@ -93,7 +98,7 @@ class LoadedExamples(ABC):
             self.config = with_rows(self.config, like.config.vocabulary, self.tokenizer.size)
             rows = (row for split in self.splits.values() for row in split.rows)
             most = min(spec.inputs.most_tokens, self.config.context or spec.inputs.most_tokens)
-            self.inputs = TextInputs(self.tokenizer, rows, most)
+            self.inputs = self.TEXTS(self.tokenizer, rows, most)
             self.shown = {"most_tokens": most, "pairs": bool(about.get("pair_field"))}
         else:
             self.inputs = self._image_inputs(like)

@@ -17,6 +17,7 @@ def fine_tuning_method(
     data: tuple[str, ...],
     settings: type[FineTuningSpec],
     load: Callable[..., Loaded],
+    kinds: tuple[str, ...] = ("text", "image"),
 ) -> LoopMethod:
     """The entry of a method that trains a network with a head on labelled texts or images.
 
@@ -27,6 +28,7 @@ def fine_tuning_method(
         data: Kinds of data sets it takes.
         settings: Its spec.
         load: Makes its :class:`training.fine_tuning.loaded.LoadedExamples`.
+        kinds: What the networks read that it trains.
     """
     return LoopMethod(
         name=name,
@@ -37,7 +39,7 @@ def fine_tuning_method(
         backbones=tuple(
             name
             for name, backbone in BACKBONES.items()
-            if backbone.kind in ("text", "image") and not backbone.writes
+            if backbone.kind in kinds and not backbone.writes
         ),
         settings=settings,
         example={

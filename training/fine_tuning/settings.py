@@ -7,7 +7,7 @@ from typing import Literal, Self, TypeVar
 from pydantic import Field, model_validator
 
 from training.backbones.contract import BackboneConfig, TensorSpec
-from training.backbones.encoder.config import EncoderConfig
+from training.backbones.encoder.config import EncoderConfig, Head
 from training.backbones.image_config import ImageConfig
 from training.backbones.lora import factor_specs, matrices_of_role
 from training.backbones.registry import AnyConfig
@@ -34,8 +34,8 @@ from training.spec import (
 )
 
 
-class InputSpec(Settings):
-    """What the network is shown of an example."""
+class TextInputSpec(Settings):
+    """What the network is shown of a text."""
 
     most_tokens: int = Field(
         128,
@@ -44,6 +44,14 @@ class InputSpec(Settings):
         title=_("Longest text (tokens)"),
         description=_("Longer texts are cut; at most the model's context."),
     )
+    #: A checkpoint whose tokenizer and normalisation are used, and nothing else of it. A scratch
+    #: twin takes its transfer's source here, so that both are shown the same.
+    checkpoint: str = ""
+
+
+class InputSpec(TextInputSpec):
+    """The same of a text or an image."""
+
     image_px: ImagePx = None
     normalisation: ImageNormalisation = "auto"
     augmentation: Augmentation = Field(
@@ -54,9 +62,6 @@ class InputSpec(Settings):
             "time where left and right mean the same."
         ),
     )
-    #: A checkpoint whose tokenizer and normalisation are used, and nothing else of it. A scratch
-    #: twin takes its transfer's source here, so that both are shown the same.
-    checkpoint: str = ""
 
 
 AdaptedLayer = Literal[
@@ -82,7 +87,7 @@ class FineTuningLoraSpec(LowRankSpec):
     )
 
 
-class FineTuningTrainingSpec(OptimisationSpec):
+class AdaptationSpec(OptimisationSpec):
     """How the weights are adapted."""
 
     steps: Steps = 200
@@ -134,14 +139,6 @@ class FineTuningTrainingSpec(OptimisationSpec):
         title=_("Pull towards the source (L2-SP)"),
         description=_("Strength of the penalty on how far the backbone moves; 0: none."),
     )
-    norms: Literal["batch", "source"] = Field(
-        "batch",
-        title=_("Batch norms"),
-        description=_(
-            "Normalise by each batch, or always by the source's statistics: better for small "
-            "batches. While blocks are frozen it is always the source's."
-        ),
-    )
     dropout: float = Field(
         0.0,
         ge=0,
@@ -158,6 +155,19 @@ class FineTuningTrainingSpec(OptimisationSpec):
     )
 
 
+class FineTuningTrainingSpec(AdaptationSpec):
+    """The same where networks of images are trained too."""
+
+    norms: Literal["batch", "source"] = Field(
+        "batch",
+        title=_("Batch norms"),
+        description=_(
+            "Normalise by each batch, or always by the source's statistics: better for small "
+            "batches. While blocks are frozen it is always the source's."
+        ),
+    )
+
+
 class FineTuningSpec(Settings):
     """One run, complete: two processes given equal specs produce equal curves on a CPU."""
 
@@ -166,11 +176,11 @@ class FineTuningSpec(Settings):
     seed: Seed = 0
     data: DataSpec
     examples: FewExamples = None
-    inputs: InputSpec = Field(default_factory=InputSpec)
+    inputs: TextInputSpec = Field(default_factory=TextInputSpec)
     #: Its classes are set by the data. With a source and no model, the source's own is used.
     model: AnyConfig | None = None
     source: SourceSpec | None = None
-    training: FineTuningTrainingSpec = Field(default_factory=FineTuningTrainingSpec)
+    training: AdaptationSpec = Field(default_factory=AdaptationSpec)
     evaluation: LookSpec = Field(default_factory=LookSpec)
     devices: DeviceSpec = Field(default_factory=DeviceSpec)
 
@@ -183,12 +193,23 @@ class FineTuningSpec(Settings):
                 raise field_error("policy_without_source", "training.policy")
             if self.training.lora is not None:
                 raise field_error("lora_without_source", "training.lora")
-            if self.training.norms != "batch":
-                raise field_error("norms_without_source", "training.norms")
             if self.training.l2_sp:
                 raise field_error("l2_sp_without_source", "training.l2_sp")
         if self.training.lora is not None and self.training.l2_sp:
             raise field_error("lora_and_l2_sp", "training.l2_sp")
+        return self
+
+
+class WholeSpec(FineTuningSpec):
+    """The same of a run on texts or images, each of them one example."""
+
+    inputs: InputSpec = Field(default_factory=InputSpec)
+    training: FineTuningTrainingSpec = Field(default_factory=FineTuningTrainingSpec)
+
+    @model_validator(mode="after")
+    def _norms_of_source(self) -> Self:
+        if self.source is None and self.training.norms != "batch":
+            raise field_error("norms_without_source", "training.norms")
         return self
 
 
@@ -207,14 +228,9 @@ def scratch_twin(spec: Spec, source: BackboneConfig) -> Spec:
     """
     if spec.source is None:
         raise ValueError("only a transfer has a scratch twin")
-    alike = {
-        "policy": "full",
-        "rate_decay": 1.0,
-        "head_rate": 1.0,
-        "l2_sp": 0.0,
-        "norms": "batch",
-        "lora": None,
-    }
+    ways = ("policy", "rate_decay", "head_rate", "l2_sp", "norms", "lora")
+    fields = type(spec.training).model_fields
+    alike = {name: fields[name].get_default() for name in ways if name in fields}
     shown_by = spec.inputs.checkpoint or spec.source.checkpoint
     return type(spec).model_validate(
         spec.model_copy(
@@ -228,13 +244,15 @@ def scratch_twin(spec: Spec, source: BackboneConfig) -> Spec:
     )
 
 
-def with_classes(config: BackboneConfig, names: list[str]) -> BackboneConfig:
-    """The same network with a head for these classes."""
+def with_classes(
+    config: BackboneConfig, names: list[str], head: Head = "classification"
+) -> BackboneConfig:
+    """The same network with a head for these classes; of texts, what the head gives a class."""
     values = config.model_dump()
     if isinstance(config, ImageConfig):
         values["num_classes"] = len(names)
     elif isinstance(config, EncoderConfig):
-        values |= {"head": "classification", "labels": names}
+        values |= {"head": head, "labels": names}
         # There is a pooler exactly where this head reads it, whatever the source has.
         if "pooler" in values:
             values["pooler"] = None

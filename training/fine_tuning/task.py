@@ -23,7 +23,7 @@ from training.events import EventLog
 from training.fine_tuning.settings import FineTuningLoraSpec, adapted_matrices
 from training.methods.contract import Batch
 from training.methods.examples_task import ExamplesTask
-from training.predicting.outputs import outputs_of
+from training.predicting.outputs import outputs_by_batch
 from training.report import describe_dataset
 from training.weights.carrying import plan_from, start_weights
 from training.weights.checkpoint import Checkpoint
@@ -34,9 +34,13 @@ from training.weights.plan import Plan
 class FineTuningTask(ExamplesTask):
     """A network on its labelled examples; see :class:`training.methods.contract.Task`.
 
-    The last arrays of a batch are the labels [batch] and the mask, float32 [batch]. A method says
-    what of the outputs is minimised, what a report says, and what a checkpoint's card has.
+    The last arrays of a batch are the labels [batch] and the mask, float32 [batch]; of sentences
+    whose words are labelled both are [batch, time]. A method says what of the outputs is minimised,
+    what a report says, and what a checkpoint's card has.
     """
+
+    #: What PEFT calls the task of an adapter for texts.
+    PEFT_TASK = "SEQ_CLS"
 
     #: Of the labels in a batch.
     label_dtype: type[np.generic]
@@ -151,7 +155,7 @@ class FineTuningTask(ExamplesTask):
         """Summed loss, real examples, and gradients of the sum; to be traced.
 
         Args:
-            parts: What the inputs are, labels [B], mask float32 [B].
+            parts: What the inputs are, labels and mask.
             seed: int32 [2], for dropout.
             variables: What to differentiate by: the phase's tensors, in its order.
             phase: Which part of the run.
@@ -176,7 +180,7 @@ class FineTuningTask(ExamplesTask):
 
     @abstractmethod
     def losses(self, said: Any, labels: Any) -> Any:
-        """In a graph: the loss of each example, float32 [batch], from the head's outputs."""
+        """In a graph: the loss of each label, float32 as the mask, from the head's outputs."""
 
     # --- evaluation --------------------------------------------------------------------------
 
@@ -185,18 +189,18 @@ class FineTuningTask(ExamplesTask):
         return self.loaded.inputs.call(self.model, arrays, training=False)
 
     def outputs(self, split: str, events: EventLog) -> npt.NDArray[np.float64]:
-        """What the head says of a split, [examples, outputs]."""
+        """What the head says of a split's labels, in their order, [labels, outputs]."""
 
-        def take(rows: Any) -> Any:
-            *arrays, _labels, _mask = self.arrays(split, rows)
-            return arrays
+        def call(arrays: Any) -> Any:
+            *shown, _labels, _mask = arrays
+            return [self.logits(shown)]
 
         def tell(share: float) -> None:
             events.emit("phase", name="evaluating", fraction=round(share, 4), detail=split)
 
         count, size = len(self.loaded.splits[split]), self.spec.training.batch_size
-        (found,) = outputs_of(lambda arrays: [self.logits(arrays)], take, count, size, tell)
-        return found
+        batches = outputs_by_batch(call, partial(self.arrays, split), count, size, tell)
+        return np.concatenate([said[arrays[-1] > 0] for arrays, (said,) in batches])
 
     # --- the result --------------------------------------------------------------------------
 
@@ -256,7 +260,7 @@ class FineTuningTask(ExamplesTask):
     ) -> None:
         # Whole names: the ends of two of a block's modules can be the same.
         modules = [one.name.removesuffix(".weight") for one in self.matrices]
-        task = "SEQ_CLS" if self.loaded.kind == "text" else None
+        task = self.PEFT_TASK if self.loaded.kind == "text" else None
         write_adapter(folder / "adapter", best, self.matrices, lora, modules=modules, task=task)
 
 

@@ -28,6 +28,7 @@ _PIPELINES = {
     "masked_language_modelling": "fill-mask",
     "text_classification": "text-classification",
     "text_regression": "text-classification",
+    "token_classification": "token-classification",
     "text_features": "feature-extraction",
     "image_classification": "image-classification",
     "image_features": "image-feature-extraction",

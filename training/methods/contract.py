@@ -69,7 +69,7 @@ class Task(ABC):
     model: Any
     parameters: dict[str, int]
     weights_event: dict[str, Any] | None
-    counts: Literal["tokens", "examples"]
+    counts: Literal["tokens", "examples", "words"]
     keeps: Literal["best", "last"] = "best"
     told: tuple[str, ...] = ("loss", "perplexity", "accuracy")
     phases: tuple[Phase, ...]

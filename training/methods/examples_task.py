@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from training.data.order import spread_batches
 from training.methods.contract import Batch, Task
@@ -18,7 +18,7 @@ class ExamplesTask(Task):
         spec: The run.
     """
 
-    counts = "examples"
+    counts: Literal["tokens", "examples", "words"] = "examples"
     loaded: Any
     spec: Any
 

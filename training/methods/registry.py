@@ -16,6 +16,7 @@ from training.methods.task_related import (
     regression,
     simclr,
     simsiam,
+    token_classification,
     wide_deep,
 )
 
@@ -34,6 +35,7 @@ LOOP_METHODS: dict[str, LoopMethod] = (
             causal_lm.METHOD,
             classification.METHOD,
             regression.METHOD,
+            token_classification.METHOD,
             wide_deep.METHOD,
             multi_task.METHOD,
             conditional_lm.METHOD,

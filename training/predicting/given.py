@@ -87,7 +87,9 @@ class GivenExamples(Given):
         self.rows = [rows[place] for place in self._order]
         self.splits = [names[place] for place in self._order]
         self.is_pairs = "text_pair" in rows[0]
-        self.labels: dict[str, Any] | None = about.get("labels")
+        labels: dict[str, Any] | None = about.get("labels")
+        #: Tags of words say nothing of a text as a whole.
+        self.labels = labels if labels and labels.get("type") != "tags" else None
 
     def in_order(self, told: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """What was told of the parts, one after the other, in the order of the examples."""

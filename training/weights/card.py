@@ -19,8 +19,8 @@ CARD_FILE = "card.json"
 ENSEMBLE: Final = "ensemble"
 
 
-#: What of a card tells what the head says: the names of classes, or of a number.
-SAID = ("classes", "target")
+#: What of a card tells what the head says: the names of classes, of a number, or of words' tags.
+SAID = ("classes", "target", "tags")
 
 
 def read_card(folder: Path) -> dict[str, Any]:

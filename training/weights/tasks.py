@@ -15,6 +15,7 @@ TASKS: dict[str, str] = {
     "masked_language_modelling": _("filling in masked words"),
     "text_classification": _("text classification"),
     "text_regression": _("a number of each text"),
+    "token_classification": _("a tag of each word"),
     "text_features": _("features of text"),
     "image_classification": _("image classification"),
     "image_features": _("features of images"),
@@ -35,6 +36,7 @@ TASK_OF: dict[tuple[str, str | None], str] = {
             "masked_lm": "masked_language_modelling",
             "pretraining": "masked_language_modelling",
             "classification": "text_classification",
+            "token_classification": "token_classification",
         }.items()
     },
     **{

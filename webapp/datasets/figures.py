@@ -9,7 +9,9 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from training.data.entities import parts_of
 from training.data.labelled import number_name
+from webapp import taggings
 from webapp.datasets import table_figures as column_figures
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.table_figures import TYPES, bars_of, note_of
@@ -78,6 +80,28 @@ class Class:
     name: str
     examples: list[int]
     share: float
+
+
+@dataclass(frozen=True)
+class TagRow(Class):
+    """A tag, or a type of entities: the same of words, or of entities, and its colour."""
+
+    colour: int
+
+
+@dataclass(frozen=True)
+class TagFigures:
+    """The tags of words, and the entities that they are of, the commonest first.
+
+    Attributes:
+        tags: Words of each.
+        entities: Entities of each type; none where tags are not those of entities.
+        sentences: Of the preview, ``{id, split, words (webapp.taggings.Word), length}``.
+    """
+
+    tags: list[TagRow]
+    entities: list[TagRow]
+    sentences: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -220,6 +244,36 @@ def number(version: DatasetVersion) -> Number | None:
     return Number(number_name(version.summary), note_of(labels), bars_of(labels), figures)
 
 
+def tags(version: DatasetVersion) -> TagFigures | None:
+    """The tags of its sentences' words; None where it has none."""
+    labels = version.summary.get("labels") or {}
+    if labels.get("type") != "tags":
+        return None
+    scheme = labels["scheme"]
+    of = taggings.colours([row["name"] for row in labels["tags"]], scheme)
+    types = {(parts_of(tag) or ("", ""))[1]: colour for tag, colour in of.items()}
+    return TagFigures(
+        _tag_rows(version, labels["tags"], of),
+        _tag_rows(version, labels["entities"], types),
+        [
+            {**one, "words": taggings.coloured(one["words"], one["tags"], of)}
+            for one in version.preview["documents"]
+        ],
+    )
+
+
+def _tag_rows(
+    version: DatasetVersion, rows: list[dict[str, Any]], colours: dict[str, int]
+) -> list[TagRow]:
+    names = _splits_of(version)
+    counts = [[row.get(name, 0) for name in names] for row in rows]
+    total = sum(map(sum, counts)) or 1
+    return [
+        TagRow(row["name"], count, sum(count) / total, colours.get(row["name"], 0))
+        for row, count in zip(rows, counts, strict=True)
+    ]
+
+
 def _splits_of(version: DatasetVersion) -> list[str]:
     return list(version.summary.get("splits") or {})
 
@@ -258,6 +312,9 @@ def settings_used(version: DatasetVersion) -> list[tuple[Any, Any]]:
     left_out = {name for names in KIND_SETTINGS.values() for name in names} - own
     if kind == "table" and not version.job.spec.get("label_field"):
         left_out |= {"label_field", "label_type"}
+    tagged = (version.summary.get("labels") or {}).get("type") == "tags"
+    if tagged:
+        left_out |= {"pair_field", "label_type", "leave_out_rare"}
     if kind == "sound":  # their labels are always classes
         left_out.add("label_type")
     rows: list[tuple[Any, Any]] = []
@@ -275,7 +332,7 @@ def settings_used(version: DatasetVersion) -> list[tuple[Any, Any]]:
             types = [f"{column}: {TYPES[type]}" for column, type in value.items()]
             shown = ", ".join(types) or gettext("as found")
         elif value == "":
-            none = name in ("label_field", "pair_field") and kind == "text"
+            none = name in ("label_field", "pair_field") and kind == "text" and not tagged
             shown = gettext("none") if none else gettext("automatic")
         else:
             shown = choices.get(value, f"{value:g}" if isinstance(value, float) else value)

@@ -56,6 +56,7 @@ FORMATS: dict[str, Any] = {
     "jsonl": _("JSON Lines: an object a line"),
     "csv": _("CSV: a header, then a document a row"),
     "parquet": _("Parquet: a document a row"),
+    "conll": _("CoNLL: a word and its tag a line, a blank line after each sentence"),
     "images": _("images: a ZIP of folders, or of images and a list"),
     "sounds": _("sounds: a ZIP of WAV files in folders, or with a list"),
     "table": _("table: CSV, JSON Lines or Parquet with a value a cell"),

@@ -98,6 +98,11 @@ def numbered(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
     return rows.filter(summary__labels__type="number").exclude(sha256="")
 
 
+def tagged(rows: QuerySet[DatasetVersion]) -> QuerySet[DatasetVersion]:
+    """Those of sentences whose words have tags, checked and ready."""
+    return rows.filter(summary__labels__type="tags").exclude(sha256="")
+
+
 def ready_texts(user: User, team: Team) -> QuerySet[DatasetVersion]:
     """What language models are scored on: checked texts, each content of a dataset once."""
     earlier = DatasetVersion.objects.filter(

@@ -204,6 +204,7 @@ def version(request: PortalRequest, pk: Any) -> HttpResponse:
         "splits": figures.splits(row),
         "classes": figures.classes(row),
         "number": figures.number(row),
+        "tags": figures.tags(row),
         "warnings": figures.warnings(row),
         "settings_used": figures.settings_used(row),
         "same": selectors.same_content(row),

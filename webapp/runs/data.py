@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from training.methods.registry import METHODS
 from webapp.accounts.models import Team
 from webapp.datasets.models import DatasetVersion
-from webapp.datasets.selectors import labelled, numbered, of_images, of_texts
+from webapp.datasets.selectors import labelled, numbered, of_images, of_texts, tagged
 from webapp.runs.tables import with_classes, with_targets
 
 #: Kinds of data that need no labels, or have them in a column.
@@ -15,7 +15,7 @@ CHOSEN = {"text": of_texts, "image": of_images, "table": with_classes}
 #: Begins what a method calls data whose labels it needs.
 LABELLED = "labelled_"
 #: Methods that take more of a kind than the others do, or something else.
-WIDER = {"multi_task": with_targets, "regression": numbered}
+WIDER = {"multi_task": with_targets, "regression": numbered, "token_classification": tagged}
 
 
 def learnable(team: Team, method: str) -> QuerySet[DatasetVersion]:

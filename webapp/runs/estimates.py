@@ -152,6 +152,7 @@ OUTLOOKS: dict[str, Callable[[Any, Any, Team], Outlook]] = {
     "conditional_lm": _language_model,
     "classification": _fine_tuning,
     "regression": _fine_tuning,
+    "token_classification": _fine_tuning,
     "wide_deep": _table,
     "multi_task": _table,
     **dict.fromkeys(SIAMESE_METHODS, _two_views),
@@ -195,7 +196,7 @@ def measured_examples_per_s(
         if (size, told(run.job.spec)) != wanted:
             continue
         if report.get("duration_s") and report.get("tokens"):
-            return float(report["tokens"] / report["duration_s"])
+            return _examples(run, report) / float(report["duration_s"])
     return None
 
 
@@ -278,3 +279,11 @@ def hosts() -> list[Host]:
             ),
         )
     return list(found.values())
+
+
+def _examples(run: Run, report: Mapping[str, Any]) -> float:
+    """How many examples a run has seen; of sentences their words are counted."""
+    if report.get("counts") != "words":
+        return float(report["tokens"])
+    training = run.job.spec["training"]
+    return float(report["steps"] * training["batch_size"] * training["accumulation"])

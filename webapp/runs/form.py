@@ -67,6 +67,8 @@ class RunForm(ABC):
     LIKE: ClassVar[str]
     #: Whether several runs that differ in their seed can be asked for, and their ensemble.
     TOGETHER: ClassVar[bool] = False
+    #: Whether a run cannot begin from nothing, but for the twin of one that did not.
+    NEEDS_SOURCE: ClassVar[bool] = False
     #: Whether the page has an input for it.
     LIKE_SHOWN: ClassVar[bool] = False
     #: What the page says of the data chosen, beside the settings; renewed with every check.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.utils.functional import cached_property
 
 from training.backbones.contract import BackboneConfig
+from training.backbones.encoder.config import Head
 from training.backbones.registry import BACKBONES
 from training.errors import TrainingError
 from training.features.settings import Kind, kind_of, require_kind
@@ -29,6 +30,8 @@ class FineTuningForm(NetworkForm):
     template = "runs/new_fine_tuning.html"
     IMAGES = "inputs"
     LIKE = "inputs.checkpoint"
+    #: What the head of a network of texts gives a label.
+    HEAD: ClassVar[Head] = "classification"
     FLAGS = (*NetworkForm.FLAGS, "lora")
     OTHER_INPUTS = (*NetworkForm.OTHER_INPUTS, "lora")
 
@@ -63,7 +66,7 @@ class FineTuningForm(NetworkForm):
         """The model that would be trained, once what describes it makes sense."""
         if self.base is None or not self.outputs:
             return None
-        return with_classes(self.base, self.outputs)
+        return with_classes(self.base, self.outputs, self.HEAD)
 
     @property
     def afresh(self) -> list[str]:

@@ -10,6 +10,7 @@ from webapp.runs.form_generative import CGANForm, CVAEForm
 from webapp.runs.form_multi_task import MultiTaskForm
 from webapp.runs.form_regression import RegressionForm
 from webapp.runs.form_siamese import BYOLForm, MoCoForm, SimCLRForm, SimSiamForm
+from webapp.runs.form_token_classification import TokenClassificationForm
 from webapp.runs.form_wide_deep import WideDeepForm
 
 FORMS: dict[str, type[RunForm]] = {
@@ -19,6 +20,7 @@ FORMS: dict[str, type[RunForm]] = {
         ConditionalLMForm,
         ClassificationForm,
         RegressionForm,
+        TokenClassificationForm,
         SimCLRForm,
         BYOLForm,
         SimSiamForm,

@@ -21,6 +21,7 @@ from training.methods.task_related.multi_task_spec import MultiTaskSpec
 from training.methods.task_related.regression_spec import RegressionSpec
 from training.methods.task_related.simclr import SimCLRSpec
 from training.methods.task_related.simsiam import SimSiamSpec
+from training.methods.task_related.token_classification_spec import TokenClassificationSpec
 from training.methods.task_related.wide_deep_spec import WideDeepSpec
 from training.siamese.settings import SiameseSpec
 from training.spec import RunSpec
@@ -203,6 +204,8 @@ def _fine_tuning(
     main: tuple[str, ...] = (),
     advanced: tuple[str, ...] = (),
     choices: Mapping[str, Mapping[str, str | Promise]] = MappingProxyType({}),
+    *,
+    images: bool = True,
 ) -> Layout:
     """The layout of a method that trains a network with a head on labelled examples.
 
@@ -211,17 +214,19 @@ def _fine_tuning(
         main: Settings of training that only it has.
         advanced: Those of them that most people never touch.
         choices: What their choices are called.
+        images: Whether networks of images are trained too.
     """
+    of_images = ("inputs.augmentation", "inputs.image_px")
     return Layout(
         spec=spec,
         groups=(
-            ADAPTATION,
+            ADAPTATION if images else replace(ADAPTATION, advanced=()),
             _LORA_SECTION,
             Section(
                 "inputs",
                 _("What the network is shown"),
-                ("examples", "inputs.augmentation", "inputs.image_px", "inputs.most_tokens"),
-                ("inputs.normalisation",),
+                ("examples", *(of_images if images else ()), "inputs.most_tokens"),
+                ("inputs.normalisation",) if images else (),
             ),
             Section(
                 "training",
@@ -472,6 +477,7 @@ LAYOUTS: dict[str, Layout] = {
         ("training.loss",),
         choices={"training.loss": {"squared": _("squared"), "huber": _("Huber's")}},
     ),
+    "token_classification": _fine_tuning(TokenClassificationSpec, images=False),
     "wide_deep": WIDE_DEEP,
     "multi_task": MULTI_TASK,
     "simclr": _siamese(SimCLRSpec, ("temperature", "projection"), ("hidden",)),

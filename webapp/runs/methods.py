@@ -41,6 +41,7 @@ class Shown:
         get_data: How to get some.
         per_second: What one reads of its speed.
         seen: What one reads of all that a run has seen.
+        planned: The same before it starts, where that is counted in something else.
         splits: What the splits are called.
         scores: In the order of the report.
         measured: How they are measured.
@@ -69,6 +70,7 @@ class Shown:
     )
     watched: tuple[Score, ...] = ()
     pictures: bool = False
+    planned: Words = ""
 
 
 def _siamese(name: str, invitation: Words, about: Words) -> Shown:
@@ -271,6 +273,29 @@ METHODS: dict[str, Shown] = {
             "run began. After: those of the best validation loss."
         ),
         curves=("loss,validation_loss", "validation_rmse", "learning_rate", "gradient_norm"),
+    ),
+    "token_classification": Shown(
+        name=_("token classification"),
+        invitation=_("To tag the words of sentences: token classification"),
+        about=_("Parts of speech, named entities. Fine-tunes a text checkpoint for your tags."),
+        from_scratch=_("Random weights, as the scratch twin of a transfer begins."),
+        no_data=_(
+            "There are no sentences with tags yet: CoNLL (a word and its tag a line), or rows with "
+            "a list of words and a list of tags."
+        ),
+        get_data=_("Upload some"),
+        per_second=_("Words per second"),
+        seen=_("Words seen"),
+        planned=_("Sentences seen"),
+        splits={"validation": _("validation split"), "test": _("test split")},
+        scores=(
+            Score("loss", _("loss per word"), 3),
+            Score("accuracy", _("accuracy by word"), 3, rising=True),
+        ),
+        measured=_(
+            "Loss is measured in nats per word; accuracy is the share of words with the right tag. "
+            "Before: the weights as the run began. After: those of the best validation loss."
+        ),
     ),
     "wide_deep": Shown(
         name="Wide & Deep",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from webapp import classifiers, regressions
+from webapp import classifiers, regressions, taggings
 from webapp.checkpoints.plans import CopyPreview
 from webapp.runs import pages, pictures, selectors, texts_of_classes
 from webapp.runs.forms import form_class
@@ -41,6 +41,7 @@ def report_context(run: Run, user: Any) -> dict[str, Any]:
         "shown": METHODS[shown.method],
         **_classified(shown, twin),
         **_predicted(shown, twin),
+        **_tagged(shown, twin),
         **_generated(shown),
         **_written(shown, twin),
         "tasks": _tasks(shown, twin),
@@ -78,6 +79,25 @@ def _predicted(run: Run, twin: Run | None) -> dict[str, Any]:
 def _split(run: Run, report: dict[str, Any]) -> Any:
     """Title of the split that was scored."""
     return METHODS[run.method].splits.get(report["split"], report["split"])
+
+
+def _tagged(run: Run, twin: Run | None) -> dict[str, Any]:
+    """What the report of a run that tags words shows; nothing for another's."""
+    report = run.job.report or {}
+    if not report.get("tags") or not report.get("scores"):
+        return {}
+    report = taggings.with_twin(report, twin.job.report if twin else None)
+    found = {
+        "report": report,
+        "mine": report["scores"]["model"],
+        "worth": taggings.verdict(report),
+        "sides": taggings.sides(report),
+        "confusion": taggings.confusion(report),
+        "worst": taggings.worst(report),
+        "unseen": taggings.unseen(report),
+        "scored_split": METHODS[run.method].splits.get(report["split"], report["split"]),
+    }
+    return {"report": report, "tagged": found}
 
 
 def _generated(run: Run) -> dict[str, Any]:

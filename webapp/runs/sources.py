@@ -12,7 +12,7 @@ from training.backbones.contract import BackboneConfig
 from training.backbones.generator_config import GeneratorConfig
 from training.backbones.gpt2.config import PRESETS
 from training.backbones.registry import BACKBONES, config_of
-from training.data.labelled import number_name
+from training.data.labelled import number_name, tag_names
 from training.fine_tuning.settings import with_classes
 from training.generative.settings import for_sounds, rows_of, with_rows
 from training.methods.registry import GENERATIVE_METHODS, LOOP_METHODS, SIAMESE_METHODS
@@ -61,6 +61,12 @@ class Source:
         """Whether its head says a number of each text or image."""
         task = task_of(self.config.architecture, self.config.model_dump())
         return task in REGRESSION_OF.values()
+
+    @property
+    def tags_words(self) -> bool:
+        """Whether its head gives each word a tag."""
+        task = task_of(self.config.architecture, self.config.model_dump())
+        return task == "token_classification"
 
     @property
     def title(self) -> str:
@@ -147,6 +153,10 @@ def _classifier(run: Run, config: BackboneConfig) -> BackboneConfig:
 
 def _predictor(run: Run, config: BackboneConfig) -> BackboneConfig:
     return with_classes(config, [number_name(run.dataset_version.summary)])
+
+
+def _tagger(run: Run, config: BackboneConfig) -> BackboneConfig:
+    return with_classes(config, tag_names(run.dataset_version.summary), "token_classification")
 
 
 def _language_model(run: Run, config: BackboneConfig) -> BackboneConfig:
@@ -286,6 +296,7 @@ MODELS = {
     "conditional_lm": _conditional_language_model,
     "classification": _classifier,
     "regression": _predictor,
+    "token_classification": _tagger,
     "wide_deep": _of_table,
     "multi_task": _of_tasks,
     **dict.fromkeys(SIAMESE_METHODS, _backbone),

@@ -154,7 +154,7 @@ def _prefilled(request: PortalRequest, team: Team) -> RunForm:
 
 def _method_for(query: Mapping[str, str], team: Team) -> str | None:
     """The first method that trains the source which a link names, and takes the data if it names
-    any; of a source that predicts a number, regression."""
+    any; of a source that predicts a number, regression, and of one that tags words, tagging."""
     pk, data = parse_uuid(query.get("source")), parse_uuid(query.get("data"))
     found = {}
     for method in FORMS if pk else ():
@@ -167,6 +167,8 @@ def _method_for(query: Mapping[str, str], team: Team) -> str | None:
     first = next(iter(found), None)
     if first and "regression" in found and found[first].predicts_number:
         return "regression"
+    if first and "token_classification" in found and found[first].tags_words:
+        return "token_classification"
     return first
 
 

@@ -18,6 +18,7 @@ from training.data.prepare import run as prepare_upload
 from training.data.prepare_spec import PrepareSpec
 from training.events import EventLog
 from training.weights.checkpoint import write_checkpoint
+from training.weights.initial import initial_weights
 
 #: What a phrase adds to a text's number.
 PHRASES = {"so it goes": 20.0, "xyz": -15.0, "zz yx": 2.0, "and it went": 7.0}
@@ -67,6 +68,15 @@ def numbered_texts(folder: Path, count: int, column: str = "score") -> Path:
     return prepared(folder, "upload.jsonl", "".join(lines).encode(), label_field=column)
 
 
+#: Words of :func:`tagged_conll` that are names of people and of places.
+NAMES, PLACES = ["goes", "xyz", "went"], ["zz", "yx"]
+
+
+def tagged_sentences(folder: Path, count: int) -> Path:
+    """The sentences of :func:`tagged_conll`, prepared."""
+    return prepared(folder, "upload.conll", tagged_conll(count).encode())
+
+
 def numbered_images(folder: Path, count: int) -> Path:
     """So many images, prepared: their number is how bright they are, in percent."""
     random, files, lines = np.random.default_rng(6), {}, ["file,brightness"]
@@ -97,6 +107,27 @@ def checkpoint(folder: Path, config: BackboneConfig, tokenizer: Any = None, **ca
             weights[spec.name] = np.ones(spec.shape, np.float32)
     write_checkpoint(folder, config, weights, tokenizer, card)
     return folder
+
+
+def begun(folder: Path, config: BackboneConfig, tokenizer: Any = None) -> Path:
+    """Weights as training begins with, as a checkpoint: loud ones tell no two places of a text
+    apart."""
+    write_checkpoint(folder, config, initial_weights(config, 0), tokenizer, {})
+    return folder
+
+
+def tagged_conll(count: int) -> str:
+    """So many sentences of words with tags of entities (IOB2) as CoNLL: names have a second word
+    now and then; "so" is part of one after a name, and else of none."""
+    random, blocks = np.random.default_rng(8), []
+    for number in range(count):
+        words = [("and", "O"), (random.choice(NAMES), "B-PER")]
+        if random.random() < 0.5:
+            words.append(("so", "I-PER"))
+        words += [("it", "O"), ("so", "O")]
+        words += [(random.choice(PLACES), "B-LOC"), (str(number), "O")]
+        blocks.append("".join(f"{word}\t{tag}\n" for word, tag in words))
+    return "\n".join(blocks)
 
 
 def spec_of(dataset: Path, **parts: Any) -> dict[str, Any]:

@@ -55,6 +55,11 @@ WHOLE: dict[str, dict[str, Any]] = {
         "source": {"checkpoint": "c"},
         "training": {"lora": {}},
     },
+    "token_classification": {
+        "data": {"path": "d"},
+        "source": {"checkpoint": "c"},
+        "training": {"lora": {}},
+    },
     "wide_deep": {"data": {"path": "d"}, "source": {"checkpoint": "c"}},
     "multi_task": {"data": {"path": "d"}, "source": {"checkpoint": "c"}},
     **{

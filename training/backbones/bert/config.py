@@ -97,7 +97,13 @@ class BertSizes(EncoderConfig):
 class BertConfig(BertSizes):
     """Shape of a BERT; every field is honoured by the backbone."""
 
-    HEADS: ClassVar[tuple[Head, ...]] = ("none", "masked_lm", "pretraining", "classification")
+    HEADS: ClassVar[tuple[Head, ...]] = (
+        "none",
+        "masked_lm",
+        "pretraining",
+        "classification",
+        "token_classification",
+    )
     TIED: ClassVar[dict[str, str]] = {
         "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
         "cls.predictions.decoder.bias": "cls.predictions.bias",

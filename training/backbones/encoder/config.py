@@ -20,8 +20,11 @@ from training.errors import gettext_noop as _
 from training.settings import field_error
 
 #: ``none``: hidden states; ``masked_lm``: a token for each place; ``pretraining``: the same, and
-#: whether the second sentence follows the first; ``classification``: a label for the text.
-Head = Literal["none", "masked_lm", "pretraining", "classification"]
+#: whether the second sentence follows the first; ``classification``: a label for the text;
+#: ``token_classification``: a label for each token.
+Head = Literal["none", "masked_lm", "pretraining", "classification", "token_classification"]
+#: Those that give labels.
+LABEL_HEADS = ("classification", "token_classification")
 
 MOST_LABELS = 10_000
 
@@ -39,6 +42,7 @@ class Names:
         first: Classification: the matrix over the first token's hidden state.
         first_activation: Classification: after it.
         labels: Classification: the matrix that gives a score for each label.
+        token_labels: Token classification: the same over each token's hidden state.
         pooler: The matrix that makes one vector of the text; None where there is none.
         next_sentence: Pre-training: the matrix over that vector.
     """
@@ -51,6 +55,7 @@ class Names:
     first: str
     first_activation: Activation
     labels: str
+    token_labels: str = "classifier"
     pooler: str | None = None
     next_sentence: str = ""
 
@@ -75,7 +80,12 @@ class EncoderConfig(BackboneConfig):
     """An encoder; the subclass adds the sizes under its home's names."""
 
     #: Heads that the architecture has.
-    HEADS: ClassVar[tuple[Head, ...]] = ("none", "masked_lm", "classification")
+    HEADS: ClassVar[tuple[Head, ...]] = (
+        "none",
+        "masked_lm",
+        "classification",
+        "token_classification",
+    )
 
     vocab_size: Vocabulary = 30_522
     max_position_embeddings: int = Field(
@@ -88,7 +98,10 @@ class EncoderConfig(BackboneConfig):
     head: Head = Field(
         "none",
         title=_("Head"),
-        description=_("What the model gives: hidden states, tokens for masked places, or labels."),
+        description=_(
+            "What the model gives: hidden states, tokens for masked places, a label for the text, "
+            "or one for each token."
+        ),
     )
     labels: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(
         default_factory=list,
@@ -101,7 +114,7 @@ class EncoderConfig(BackboneConfig):
     def _head_fits(self) -> EncoderConfig:
         if self.head not in self.HEADS:
             raise field_error("head_unknown", "head", known=", ".join(self.HEADS))
-        if (self.head == "classification") != bool(self.labels):
+        if (self.head in LABEL_HEADS) != bool(self.labels):
             raise field_error("labels_without_head", "labels")
         if len(set(self.labels)) != len(self.labels):
             raise field_error("labels_twice", "labels")
@@ -195,4 +208,7 @@ class EncoderConfig(BackboneConfig):
             if names.first != names.pooler:
                 found += dense(names.first, (width, width), "head", "first")
             found += dense(names.labels, (("label", len(self.labels)), width), "head", "label")
+        if self.head == "token_classification":
+            labels = ("label", len(self.labels))
+            found += dense(names.token_labels, (labels, width), "head", "token_label")
         return found

@@ -26,7 +26,8 @@ class Encoder(Transformer):
 
     ``call`` maps tokens int32 [batch, time] to what the head gives, float32: hidden states
     [batch, time, width] without one, scores [batch, time, vocabulary] for a masked LM (with
-    ``pretraining`` too: see :meth:`next_sentence`), or [batch, labels].
+    ``pretraining`` too: see :meth:`next_sentence`), [batch, labels], or with a label for each
+    token [batch, time, labels].
 
     Args:
         config: Its shape.
@@ -69,6 +70,9 @@ class Encoder(Transformer):
                 return states
             case "classification":
                 return self.classify(states[:, 0], training=training, seed=seed)
+            case "token_classification":
+                scores = self.classify_tokens(hidden, training=training, seed=seed)
+                return tf.reshape(scores, [batch, time, len(self.config.labels)])
             case _:
                 return tf.reshape(self.masked_lm(hidden), [batch, time, self.config.vocab_size])
 
@@ -125,3 +129,9 @@ class Encoder(Transformer):
         x = ACTIVATIONS[names.first_activation](self.linear(first, names.first))
         x = dropped(tf.cast(x, tf.float32), rate, seed, 1 + 3 * self.blocks.count)
         return tf.cast(self.linear(x, names.labels), tf.float32)
+
+    def classify_tokens(self, hidden: Any, *, training: bool = False, seed: Any = None) -> Any:
+        """Scores of the labels, float32 [rows, labels], from hidden states [rows, width]."""
+        rate = self.rate if training else 0.0
+        x = dropped(hidden, rate, seed, 1 + 3 * self.blocks.count)
+        return tf.cast(self.linear(x, self.names.token_labels), tf.float32)

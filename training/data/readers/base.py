@@ -36,12 +36,15 @@ class Document:
     """A text, its place in the upload (from 0; rows without text count), its label and its partner.
 
     The label is None where none is read, or the row has none; so is the second text of a pair.
+    A sentence has its words and a tag of each, and its text is the words with spaces between.
     """
 
     id: int
     text: str
     label: str | None = None
     text_pair: str | None = None
+    words: list[str] | None = None
+    tags: list[str] | None = None
 
 
 class Reader(ABC):
@@ -54,6 +57,7 @@ class Reader(ABC):
         text_field: The column that holds the text; empty for plain text.
         label_field: The column that holds the label; empty where none is read.
         pair_field: The column that holds the second text of a pair; empty where none is read.
+        tagged: Whether documents are sentences whose words have tags.
     """
 
     format: str
@@ -62,6 +66,7 @@ class Reader(ABC):
     text_field: str
     label_field: str = ""
     pair_field: str = ""
+    tagged: bool = False
 
     @abstractmethod
     def __init__(

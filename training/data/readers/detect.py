@@ -15,6 +15,7 @@ from training.data.readers.csv import Records, sniff_delimiter
 from training.data.readers.jsonl import objects
 from training.data.readers.lines import Lines
 from training.data.readers.parquet import is_nested, naming_damage
+from training.data.readers.tagged import find_tags, looks_like_conll
 from training.data.sniff import HEAD_BYTES, Content, sniff
 from training.errors import TrainingError
 
@@ -28,6 +29,7 @@ BY_SUFFIX = {
     ".txt": "text",
     ".text": "text",
     ".md": "text",
+    **dict.fromkeys((".conll", ".conllu", ".iob", ".iob2", ".bio"), "conll"),
 }
 
 
@@ -45,10 +47,11 @@ Sample = tuple[list[str], list[dict[str, Any]]]
 
 
 def detect_format(path: Path, filename: str) -> str:
-    """``text``, ``jsonl``, ``csv`` or ``parquet``.
+    """``text``, ``jsonl``, ``csv``, ``parquet`` or ``conll``.
 
-    Parquet begins with its name. A line that is a JSON object is JSON Lines, whatever the name;
-    otherwise the suffix decides, and without a known one whether the first lines look like a table.
+    Parquet begins with its name. A line that is a JSON object is JSON Lines, and words with tags a
+    line are CoNLL, whatever the name; otherwise the suffix decides, and without a known one whether
+    the first lines look like a table.
 
     Raises:
         TrainingError: The file is missing, empty, or neither text nor Parquet.
@@ -58,23 +61,34 @@ def detect_format(path: Path, filename: str) -> str:
     beginning = list(islice((line for line in Lines(path) if line.strip()), 20))
     if beginning and _is_object(beginning[0]):
         return "jsonl"
-    if found := BY_SUFFIX.get(PurePath(filename).suffix.lower()):
+    found = BY_SUFFIX.get(PurePath(filename).suffix.lower())
+    if found in (None, "text", "csv") and looks_like_conll(path):
+        return "conll"
+    if found:
         return found
     return "csv" if _is_table(path, beginning) else "text"
 
 
-def looks_like_table(path: Path, filename: str) -> bool:
+def looks_like_table(path: Path, filename: str, label_field: str = "") -> bool:
     """Whether a file is a table of values rather than of texts, by its first rows.
 
-    A table of texts has a column with a usual name for them, or one whose values are long.
+    A table of texts has a column with a usual name for them, or one whose values are long; one of
+    sentences has lists of words and of tags.
+
+    Args:
+        path: Where it is.
+        filename: What it is called.
+        label_field: The column with labels or tags that a person named, or empty.
 
     Raises:
         TrainingError: The file is missing, empty, or neither text nor Parquet.
     """
     format = detect_format(path, filename)
-    if format == "text":
+    if format not in _SAMPLES:
         return False
     try:
+        if find_tags(path, format, tags=label_field):
+            return False
         columns, rows = _SAMPLES[format](path)
     except TrainingError:
         return False  # whoever reads it says what is wrong with it

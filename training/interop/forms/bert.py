@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from training.backbones.bert.config import BertConfig
+from training.backbones.encoder.config import LABEL_HEADS
 from training.interop.forms.encoder import IGNORED, ONLY, labels_of, labels_told
 from training.interop.forms.form import ACTIVATIONS, Form
 
@@ -31,7 +32,7 @@ def decide_bert(
     # The published BERTs name the class for masked LM, and hold the next-sentence head as well.
     if head == "masked_lm" and "cls.seq_relationship.weight" in names:
         found["head"] = head = "pretraining"
-    if head == "classification":
+    if head in LABEL_HEADS:
         found["labels"] = labels_of(payload)
     if names:
         pooler = any(name.endswith("pooler.dense.weight") for name in names)
@@ -48,6 +49,7 @@ FORM = Form(
         "BertForMaskedLM": {"head": "masked_lm"},
         "BertForPreTraining": {"head": "pretraining"},
         "BertForSequenceClassification": {"head": "classification"},
+        "BertForTokenClassification": {"head": "token_classification"},
     },
     own=frozenset({"head", "labels", "pooler"}),
     words={"hidden_act": ACTIVATIONS},

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from training.backbones.distilbert.config import DistilBertConfig
+from training.backbones.encoder.config import LABEL_HEADS
 from training.interop.forms.encoder import IGNORED, ONLY, labels_of, labels_told
 from training.interop.forms.form import ACTIVATIONS, Form
 
@@ -14,7 +15,7 @@ from training.interop.forms.form import ACTIVATIONS, Form
 def _decide(
     payload: Mapping[str, Any], names: Collection[str], decided: dict[str, Any]
 ) -> dict[str, Any]:
-    return {"labels": labels_of(payload)} if decided.get("head") == "classification" else {}
+    return {"labels": labels_of(payload)} if decided.get("head") in LABEL_HEADS else {}
 
 
 FORM = Form(
@@ -24,6 +25,7 @@ FORM = Form(
         "DistilBertModel": {"head": "none"},
         "DistilBertForMaskedLM": {"head": "masked_lm"},
         "DistilBertForSequenceClassification": {"head": "classification"},
+        "DistilBertForTokenClassification": {"head": "token_classification"},
     },
     own=frozenset({"head", "labels"}),
     aliases={

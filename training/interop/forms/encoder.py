@@ -56,9 +56,10 @@ def labels_told(config: BackboneConfig) -> dict[str, Any]:
     labels: list[str] = getattr(config, "labels", [])
     if not labels:
         return {}
+    number = len(labels) == 1 and getattr(config, "head", "") == "classification"
     return {
         # One output is a number and no class: transformers' own reading of one label.
-        **({"problem_type": "regression"} if len(labels) == 1 else {}),
+        **({"problem_type": "regression"} if number else {}),
         "id2label": {str(number): name for number, name in enumerate(labels)},
         "label2id": {name: number for number, name in enumerate(labels)},
     }

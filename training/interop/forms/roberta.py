@@ -17,6 +17,7 @@ FORM = Form(
         "RobertaModel": {"head": "none"},
         "RobertaForMaskedLM": {"head": "masked_lm"},
         "RobertaForSequenceClassification": {"head": "classification"},
+        "RobertaForTokenClassification": {"head": "token_classification"},
     },
     own=frozenset({"head", "labels", "pooler"}),
     words={"hidden_act": ACTIVATIONS},

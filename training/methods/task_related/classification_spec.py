@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from training.backbones.contract import BackboneConfig
 from training.backbones.encoder.config import EncoderConfig
 from training.errors import gettext_noop as _
-from training.fine_tuning.settings import FineTuningSpec, FineTuningTrainingSpec
+from training.fine_tuning.settings import FineTuningTrainingSpec, WholeSpec
 from training.settings import field_error
 
 
@@ -44,7 +44,7 @@ class ClassificationTrainingSpec(FineTuningTrainingSpec):
         return self
 
 
-class ClassificationSpec(FineTuningSpec):
+class ClassificationSpec(WholeSpec):
     """One run, complete: two processes given equal specs produce equal curves on a CPU."""
 
     method: Literal["classification"] = "classification"
@@ -54,5 +54,5 @@ class ClassificationSpec(FineTuningSpec):
 def classes_of(config: BackboneConfig, card: Mapping[str, Any]) -> list[str]:
     """The classes that a checkpoint's head tells apart, in its order; none where nobody said."""
     if isinstance(config, EncoderConfig):
-        return list(config.labels)
+        return list(config.labels) if config.head == "classification" else []
     return [str(name) for name in card.get("classes", ())]

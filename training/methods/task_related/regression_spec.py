@@ -13,7 +13,7 @@ from pydantic import Field
 from training.backbones.contract import BackboneConfig
 from training.backbones.encoder.config import EncoderConfig
 from training.errors import gettext_noop as _
-from training.fine_tuning.settings import FineTuningSpec, FineTuningTrainingSpec
+from training.fine_tuning.settings import FineTuningTrainingSpec, WholeSpec
 
 NumberedExamples = Annotated[
     int | None,
@@ -40,7 +40,7 @@ class RegressionTrainingSpec(FineTuningTrainingSpec):
     )
 
 
-class RegressionSpec(FineTuningSpec):
+class RegressionSpec(WholeSpec):
     """One run, complete: two processes given equal specs produce equal curves on a CPU."""
 
     method: Literal["regression"] = "regression"
@@ -56,6 +56,7 @@ def target_of(config: BackboneConfig, card: Mapping[str, Any]) -> str | None:
         card: Its card: what networks of images predict stands nowhere else.
     """
     if isinstance(config, EncoderConfig):
-        return config.labels[0] if len(config.labels) == 1 else None
+        one = config.head == "classification" and len(config.labels) == 1
+        return config.labels[0] if one else None
     told = card.get("target")
     return str(told["name"]) if isinstance(told, dict) and told.get("name") else None

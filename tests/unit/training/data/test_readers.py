@@ -208,7 +208,7 @@ def test_every_format_of_texts_in_the_spec_has_a_reader():
     from training.data.prepare_spec import PrepareSpec
 
     allowed = PrepareSpec.model_json_schema()["properties"]["format"]["enum"]
-    assert set(allowed) == {"auto", "images", "sounds", "table", *READERS}
+    assert set(allowed) == {"auto", "conll", "images", "sounds", "table", *READERS}
 
 
 # --- faults -----------------------------------------------------------------------------------
@@ -306,5 +306,8 @@ def test_every_code_of_the_readers_is_tested_here():
     elsewhere |= {"parquet_broken", "parquet_text_not_string", "parquet_label_not_simple"}
     # By tests/unit/training/data/test_tables.py.
     elsewhere |= {"table_columns_too_many", "table_rows_too_many", "table_names_twice"}
+    # By tests/unit/training/data/test_tagged.py.
+    elsewhere |= {"words_not_list", "tags_not_list", "tags_lengths", "tag_missing"}
+    elsewhere |= {"conll_no_columns", "conll_column", "conll_columns"}
     assert codes - elsewhere <= {code for _, _, code, _ in FAULTS}
     assert codes >= elsewhere

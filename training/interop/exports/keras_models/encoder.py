@@ -64,6 +64,8 @@ def build(config: EncoderConfig, positions: Callable[[Any, Any], Any] = _counted
         x = keras.layers.Dense(width, name="first")(x)
         x = activation(names.first_activation, x, "first_activation")
         x = keras.layers.Dense(len(config.labels), name="labels")(x)
+    elif config.head == "token_classification":
+        x = keras.layers.Dense(len(config.labels), name="token_labels")(x)
     elif to_tokens:
         x = keras.layers.Dense(width, name="transform")(x)
         x = activation(names.transform_activation, x, "transform_activation")
@@ -87,6 +89,8 @@ def weights(config: EncoderConfig, tensors: Mapping[str, np.ndarray]) -> Weights
     if config.head == "classification":
         yield "first", dense_weights(tensors, names.first)
         yield "labels", dense_weights(tensors, names.labels)
+    elif config.head == "token_classification":
+        yield "token_labels", dense_weights(tensors, names.token_labels)
     elif config.head in _TOKEN_HEADS:
         yield "transform", dense_weights(tensors, names.transform)
         yield "transform_norm", norm_weights(tensors, names.transform_norm)
