@@ -23,7 +23,10 @@ from tests.browser.story import (
     wait_state,
 )
 from tests.pictures import archive, class_folders, encoded, picture
-from training.backbones.shufflenet.config import PRESETS
+from training.backbones.densenet.config import DenseNetConfig
+from training.backbones.image_config import ImageConfig
+from training.backbones.resnet.config import ResNetConfig
+from training.backbones.shufflenet.config import PRESETS as SHUFFLENETS
 from training.weights.initial import initial_weights
 
 pytestmark = pytest.mark.slow
@@ -34,16 +37,34 @@ def drawn(images: Locator) -> int:
     return int(images.evaluate_all("all => all.filter(one => one.naturalWidth > 0).length"))
 
 
-def test_images_are_seen_and_told_apart(page: Page) -> None:
-    config = PRESETS["shufflenet_v2_x0_5"].model_copy(update={"num_classes": 4})
+def imported(page: Page, name: str, config: ImageConfig) -> str:
+    """A network that was dropped as a file of weights; its key."""
     weights = dict(initial_weights(config, 0).items())
     page.goto("/checkpoints/import?tab=folder")
     drop(page, "[data-drop]", [("model.safetensors", save(weights))])
     expect(page.locator(".upload-file")).to_have_count(1)
-    page.get_by_label("Name", exact=True).fill("Shuffle")
+    page.get_by_label("Name", exact=True).fill(name)
     page.get_by_role("button", name="Import", exact=True).click()
     page.wait_for_url(CHECKPOINT, timeout=JOB_S * 1000)
-    network = page.url
+    return page.url.rsplit("/", 1)[1]
+
+
+def another_head(page: Page, version: str, network: str, pooling: str) -> None:
+    """The form of a head that needs little time."""
+    page.goto(version)
+    page.get_by_role("link", name="Fit a head").click()
+    page.get_by_label("Checkpoint", exact=True).select_option(network)
+    page.get_by_label("Pooling", exact=True).select_option(pooling)
+    page.get_by_label("Compare with random weights").uncheck()
+    page.locator("details.more > summary").click()
+    page.get_by_label("Image size (pixels)", exact=True).fill("48")
+    page.get_by_label("Map and neighbours").uncheck()
+
+
+def test_images_are_seen_and_told_apart(page: Page) -> None:
+    shuffle = imported(page, "Shuffle", SHUFFLENETS["shufflenet_v2_x0_5"])
+    dense = imported(page, "Dense", DenseNetConfig(depths=[1, 2], growth=8, stem=16))
+    grouped = imported(page, "Grouped", ResNetConfig(depths=[1, 1], groups=4, group_width=4))
 
     # One class only cannot be told apart; what was uploaded is kept for other settings.
     broken = encoded(picture(1))[:150]
@@ -84,7 +105,7 @@ def test_images_are_seen_and_told_apart(page: Page) -> None:
     page.goto(version)
 
     page.get_by_role("link", name="Fit a head").click()
-    page.get_by_label("Checkpoint", exact=True).select_option(network.rsplit("/", 1)[1])
+    page.get_by_label("Checkpoint", exact=True).select_option(shuffle)
     page.get_by_label("Pooling", exact=True).select_option("last")
     page.locator("details.more > summary").click()
     page.get_by_label("Image size (pixels)", exact=True).fill("48")
@@ -137,19 +158,22 @@ def test_images_are_seen_and_told_apart(page: Page) -> None:
     page.set_viewport_size(PHONE)
     assert overflows(page) == []
 
-    # Attention is learned over the places of the map, with logistic regression alone.
+    # A ResNeXt's features, each channel's maximum, and the nearest of them.
     page.set_viewport_size(DESK)
-    page.goto(version)
-    page.get_by_role("link", name="Fit a head").click()
-    page.get_by_label("Checkpoint", exact=True).select_option(network.rsplit("/", 1)[1])
-    page.get_by_label("Pooling", exact=True).select_option("attention")
+    another_head(page, version, grouped, "max")
     page.get_by_label("Head", exact=True).select_option("knn")
-    page.get_by_label("Compare with random weights").uncheck()
-    page.locator("details.more > summary").click()
-    page.get_by_label("Image size (pixels)", exact=True).fill("48")
-    page.get_by_label("Map and neighbours").uncheck()
     page.get_by_role("button", name="Fit the head").click()
-    expect(page.locator("#id_head_error")).to_contain_text("logistic regression: choose that head")
+    page.wait_for_url(HEAD)
+    wait_state(page, "#head", "succeeded", timeout_s=2 * JOB_S)
+    made = page.get_by_role("region", name="How it was made")
+    expect(made).to_contain_text("nearest neighbours")
+    expect(made).to_contain_text("512")
+
+    # On a DenseNet's map attention is learned over the places, with a linear probe alone.
+    another_head(page, version, dense, "attention")
+    page.get_by_label("Head", exact=True).select_option("knn")
+    page.get_by_role("button", name="Fit the head").click()
+    expect(page.locator("#id_head_error")).to_contain_text("linear probe: choose that head")
     page.get_by_label("Head", exact=True).select_option("linear")
     page.get_by_role("button", name="Fit the head").click()
     page.wait_for_url(HEAD)

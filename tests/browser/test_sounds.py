@@ -54,10 +54,14 @@ def test_sounds_are_heard_and_more_like_them_are_made(page: Page) -> None:
 
     page.get_by_role("link", name="Make sounds like these").click()
     expect(page.locator("#data option:checked")).to_contain_text("sounds, 3 classes")
+    expect(page.locator("[name=method]")).to_have_value("cvae")
+    page.goto(page.url.replace("method=cvae", "method=cgan"))
+    expect(page.locator("#data option:checked")).to_contain_text("sounds, 3 classes")
     expect(page.locator("#of-sounds")).to_contain_text("28 mel bands by 32 moments")
     expect(page.locator("#model-image_px")).to_be_hidden()
     expect(page.locator("#judge")).to_be_hidden()
-    fill_run(page, **SHORT | {"name": "Echo", "model.width": "4", "model.hidden": "16"})
+    small = {"model.width": "4", "model.discriminator_width": "4"}
+    fill_run(page, **SHORT, **small, name="Echo")
     expect(page.locator("#yaml")).to_contain_text("width_px: 32")
     assert violations(page) == []
     page.get_by_role("button", name="Start", exact=True).click()
