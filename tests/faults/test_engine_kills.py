@@ -17,7 +17,7 @@ from tests.faults.kills import disturb
 from tests.faults.site import Site
 
 #: Longer than the pauses before both kills, on a quick machine too.
-STEPS = 1500
+STEPS = 2500
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -48,7 +48,7 @@ def test_training_survives_being_killed(
     spec, curve = run
     (job,) = site.create(spec)
     found = disturb(
-        site, job, who, kills=2, chance=random.Random(who), pause_s=(3, 8), timeout_s=600
+        site, job, who, kills=2, chance=random.Random(who), pause_s=(3, 6), timeout_s=600
     )
     assert found.kills == 2
     assert found.curve == curve

@@ -5,6 +5,11 @@
   const form = document.querySelector("[data-run-form]");
   if (!form) return;
 
+  // A check that arrived between pressing and letting go would move the button from under the pointer.
+  form.addEventListener("pointerdown", (event) => {
+    if (event.target.closest('button[name="action"]')) htmx.trigger(form, "htmx:abort");
+  });
+
   // htmx checks while one types; the buttons send the form as a page of its own.
   form.addEventListener(
     "submit",
